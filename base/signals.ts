@@ -1,0 +1,67 @@
+import { BerthError } from './errors.js';
+
+export class TimedOut extends BerthError<{ code: 'timed-out'; afterMs: number }> {}
+
+/** A child of a longer-lived signal; disposing it takes its listener off the parent. */
+export interface LinkedSignal extends Disposable {
+  readonly signal: AbortSignal;
+  abort(reason?: unknown): void;
+}
+
+export interface LinkOptions {
+  /** Abort with `TimedOut` after this many milliseconds. */
+  readonly timeoutMs?: number;
+  /** What is being waited for; the subject of the time-out's message. */
+  readonly what?: string;
+}
+
+/**
+ * Derives a signal that aborts with its parent, after a time limit, or by hand. Always bind it with `using`:
+ * `AbortSignal.any` on a long-lived parent keeps every child alive on Node 20 (nodejs/node#54614).
+ */
+export function linkSignal(parent: AbortSignal, options: LinkOptions = {}): LinkedSignal {
+  const controller = new AbortController();
+  const onParent = (): void => controller.abort(parent.reason);
+  if (parent.aborted) onParent();
+  else parent.addEventListener('abort', onParent, { once: true });
+  const { timeoutMs, what = 'the call' } = options;
+  const timer =
+    timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => {
+          controller.abort(
+            new TimedOut(`wait for ${what}: no answer within ${timeoutMs} ms`, {
+              code: 'timed-out',
+              afterMs: timeoutMs,
+            }),
+          );
+        }, timeoutMs);
+  return {
+    signal: controller.signal,
+    abort: (reason) => controller.abort(reason),
+    [Symbol.dispose]() {
+      clearTimeout(timer);
+      parent.removeEventListener('abort', onParent);
+    },
+  };
+}
+
+/** True when `err` is the signal's own abort reason: being told to stop, not a failure. */
+export function isAbortOf(err: unknown, signal: AbortSignal): boolean {
+  return signal.aborted && (err === signal.reason || (err instanceof Error && err.name === 'AbortError'));
+}
+
+/** Settles like `promise`, or rejects with the signal's reason as soon as it aborts. */
+export async function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
