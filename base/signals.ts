@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { BerthError } from './errors.js';
 
 export class TimedOut extends BerthError<{ code: 'timed-out'; afterMs: number }> {}
@@ -23,7 +24,11 @@ export function linkSignal(parent: AbortSignal, options: LinkOptions = {}): Link
   const controller = new AbortController();
   const onParent = (): void => controller.abort(parent.reason);
   if (parent.aborted) onParent();
-  else parent.addEventListener('abort', onParent, { once: true });
+  else {
+    // A long-lived parent has as many children as there are calls under way; that is no leak.
+    setMaxListeners(0, parent);
+    parent.addEventListener('abort', onParent, { once: true });
+  }
   const { timeoutMs, what = 'the call' } = options;
   const timer =
     timeoutMs === undefined

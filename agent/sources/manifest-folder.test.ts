@@ -1,0 +1,241 @@
+import { chmod, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { silentLogger } from '../../base/log.js';
+import { podKey } from '../api/index.js';
+import { ManifestFolder, type ManifestFolderOptions } from './manifest-folder.js';
+import type { SourceSnapshot } from './pod-source.js';
+
+let folder = '';
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'berth-manifests-'));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** A running source whose deliveries can be waited for. */
+class Running implements AsyncDisposable {
+  readonly source: ManifestFolder;
+  readonly snapshots: SourceSnapshot[] = [];
+  readonly #abort = new AbortController();
+  readonly #done: Promise<void>;
+  #notify = (): void => {};
+
+  constructor(options: Partial<ManifestFolderOptions> = {}) {
+    this.source = new ManifestFolder(
+      { path: folder, nodeName: 'Node1', nameSuffix: false, apiReferences: true, otherKinds: true, ...options },
+      { log: silentLogger },
+    );
+    this.#done = this.source.run((snapshot) => {
+      this.snapshots.push(snapshot);
+      this.#notify();
+    }, this.#abort.signal);
+  }
+
+  get pods(): string[] {
+    return (this.snapshots.at(-1)?.pods ?? []).map(podKey);
+  }
+
+  get broken(): string[] {
+    return this.source.reports.flatMap(({ file, problems }) =>
+      problems.map(
+        ({ line, column, path, message }) => `${file.slice(folder.length + 1)}:${line}:${column} ${path}: ${message}`,
+      ),
+    );
+  }
+
+  /** Waits until `condition` holds after some delivery; fails after five seconds. */
+  async until(condition: () => boolean): Promise<void> {
+    const deadline = Date.now() + 5000;
+    while (!condition()) {
+      const left = deadline - Date.now();
+      if (left <= 0)
+        throw new Error(`not so in time: pods ${this.pods.join(', ')}; problems ${this.broken.join(', ')}`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left);
+        this.#notify = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abort.abort();
+    await this.#done;
+  }
+}
+
+const pod = (name: string, image = 'busybox:1', spec = ''): string =>
+  `apiVersion: v1\nkind: Pod\nmetadata:\n  name: ${name}\nspec:\n  containers:\n  - name: a\n    image: ${image}\n${spec}`;
+const imagesOf = (snapshot: SourceSnapshot | undefined): Array<string | undefined> =>
+  (snapshot?.pods ?? []).map((each) => each.spec?.containers[0]?.image);
+
+test('an empty folder and a missing one deliver an empty set: the source is synced', async () => {
+  await using empty = new Running();
+  await using missing = new Running({ path: join(folder, 'none') });
+  await empty.until(() => empty.snapshots.length === 1);
+  await missing.until(() => missing.snapshots.length === 1);
+  expect([empty.pods, missing.pods]).toEqual([[], []]);
+});
+
+test('files are read in order; dotfiles and subfolders are not', async () => {
+  await writeFile(join(folder, 'b.yaml'), pod('b'));
+  await writeFile(
+    join(folder, 'a.json'),
+    JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'a' },
+      spec: { containers: [{ name: 'a', image: 'x' }] },
+    }),
+  );
+  await writeFile(join(folder, '.c.yaml'), pod('c'));
+  await mkdir(join(folder, 'd.yaml'));
+  await writeFile(join(folder, 'd.yaml', 'e.yaml'), pod('e'));
+  await symlink(join(folder, 'd.yaml', 'e.yaml'), join(folder, 'f.yaml'));
+  await using running = new Running();
+  await running.until(() => running.snapshots.length > 0);
+  expect(running.pods).toEqual(['default/a', 'default/b', 'default/e']);
+});
+
+test('a change of the folder is delivered without waiting for the next check', async () => {
+  await using running = new Running({ recheckMs: 3_600_000 });
+  await running.until(() => running.snapshots.length === 1);
+  await writeFile(join(folder, 'a.yaml'), pod('a'));
+  await running.until(() => running.pods.join() === 'default/a');
+  await writeFile(join(folder, 'new'), pod('b'));
+  await running.until(() => running.pods.length === 2);
+  await rename(join(folder, 'new'), join(folder, 'a.yaml'));
+  await running.until(() => running.pods.join() === 'default/b');
+  await rm(join(folder, 'a.yaml'));
+  await running.until(() => running.pods.length === 0);
+});
+
+test('a folder that comes later is found, and one that is replaced', async () => {
+  const path = join(folder, 'later');
+  await using running = new Running({ path, recheckMs: 3_600_000 });
+  await running.until(() => running.snapshots.length === 1);
+  await mkdir(path);
+  await writeFile(join(path, 'a.yaml'), pod('a'));
+  await running.until(() => running.pods.join() === 'default/a');
+  await rename(path, join(folder, 'old'));
+  await running.until(() => running.pods.length === 0);
+  await mkdir(path);
+  await writeFile(join(path, 'b.yaml'), pod('b'));
+  await running.until(() => running.pods.join() === 'default/b');
+});
+
+test('a single file may be the source, also when it is replaced', async () => {
+  const path = join(folder, 'pod.yaml');
+  await writeFile(path, pod('a'));
+  await writeFile(join(folder, 'other.yaml'), pod('other'));
+  await using running = new Running({ path, recheckMs: 3_600_000 });
+  await running.until(() => running.pods.join() === 'default/a');
+  await writeFile(join(folder, 'next'), pod('b'));
+  await rename(join(folder, 'next'), path);
+  await running.until(() => running.pods.join() === 'default/b');
+});
+
+describe('trouble in one file stops nothing', () => {
+  test('a broken version is reported and the last good one stays', async () => {
+    await writeFile(join(folder, 'a.yaml'), pod('a'));
+    await writeFile(join(folder, 'b.yaml'), pod('b'));
+    await using running = new Running();
+    await running.until(() => running.pods.length === 2);
+    await writeFile(join(folder, 'a.yaml'), pod('a', 'busybox:2').replace('image', 'imagee'));
+    await running.until(() => running.broken.length > 0);
+    expect(running.broken).toEqual(['a.yaml:8:5 spec.containers[0].imagee: unknown field; did you mean "image"?']);
+    expect(imagesOf(running.snapshots.at(-1))).toEqual(['busybox:1', 'busybox:1']);
+    expect(running.source.reports.map(({ ok, objects }) => [ok, objects])).toEqual([
+      [false, [{ kind: 'Pod', key: 'default/a', kept: true }]],
+      [true, [{ kind: 'Pod', key: 'default/b', kept: false }]],
+    ]);
+    await writeFile(join(folder, 'a.yaml'), pod('a', 'busybox:3'));
+    await running.until(() => running.broken.length === 0);
+    expect(imagesOf(running.snapshots.at(-1))).toEqual(['busybox:3', 'busybox:1']);
+  });
+
+  test('of two documents, one broken: the good one runs, the broken one as it was', async () => {
+    await writeFile(join(folder, 'a.yaml'), `${pod('a')}---\n${pod('b')}`);
+    await using running = new Running();
+    await running.until(() => running.pods.length === 2);
+    await writeFile(join(folder, 'a.yaml'), `${pod('a', 'busybox:2')}---\n${pod('b', '""')}`);
+    await running.until(() => running.broken.length > 0);
+    expect(running.broken).toEqual(['a.yaml:17:5 spec.containers[0].image: Required value']);
+    expect(running.source.reports[0]?.problems[0]?.object).toBe('Pod default/b');
+    expect(imagesOf(running.snapshots.at(-1))).toEqual(['busybox:2', 'busybox:1']);
+  });
+
+  test('a file that was cut to nothing, as by a writer that is not done', async () => {
+    await writeFile(join(folder, 'a.yaml'), pod('a'));
+    await using running = new Running();
+    await running.until(() => running.pods.length === 1);
+    await truncate(join(folder, 'a.yaml'));
+    await running.until(() => running.broken.length > 0);
+    expect(running.pods).toEqual(['default/a']);
+  });
+
+  test.each<[string, string | Uint8Array, RegExp]>([
+    ['2 MB of nesting', '['.repeat(2_000_000), /nested deeper than/],
+    ['a file that is too large', new Uint8Array(10 * 1024 * 1024 + 1), /larger than 10 MiB/],
+    ['tabs', 'apiVersion: v1\n\tkind: Pod\n', /tab/],
+    ['a duplicate object', `${pod('x')}---\n${pod('x', 'other:1')}`, /Duplicate value/],
+    [
+      'another kind than can be run',
+      'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n',
+      /a node runs pods/,
+    ],
+  ])('%s', async (_, content, message) => {
+    await writeFile(join(folder, 'a.yaml'), content);
+    await writeFile(join(folder, 'b.yaml'), pod('b'));
+    await using running = new Running();
+    await running.until(() => running.snapshots.length > 0);
+    expect(running.pods).toContain('default/b');
+    expect(running.broken.join('\n')).toMatch(message);
+  });
+
+  test('mode changes and touches deliver nothing new', async () => {
+    await writeFile(join(folder, 'a.yaml'), pod('a'));
+    await using running = new Running({ recheckMs: 3_600_000 });
+    await running.until(() => running.pods.length === 1);
+    const [before] = running.snapshots.at(-1)?.pods ?? [];
+    await chmod(join(folder, 'a.yaml'), 0o600);
+    await writeFile(join(folder, 'b.yaml'), pod('b'));
+    await running.until(() => running.pods.length === 2);
+    expect(running.snapshots.at(-1)?.pods[0]).toEqual(before);
+  });
+});
+
+test('objects of other kinds are handed on, or reported in a cluster', async () => {
+  await writeFile(
+    join(folder, 'a.yaml'),
+    `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: b}\n---\n${pod('a')}`,
+  );
+  await using local = new Running();
+  await local.until(() => local.snapshots.length > 0);
+  expect(local.snapshots[0]?.objects).toEqual([
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c', namespace: 'default' }, data: { a: 'b' } },
+  ]);
+  await using cluster = new Running({ otherKinds: false, nameSuffix: true });
+  await cluster.until(() => cluster.snapshots.length > 0);
+  expect(cluster.pods).toEqual(['default/a-node1']);
+  expect(cluster.broken).toEqual([
+    'a.yaml:2:1 kind: ConfigMap objects belong to the API server; a node of a cluster reads pods only',
+  ]);
+});
+
+test('in a cluster, references to the API server are refused with their places', async () => {
+  const env = '    envFrom: [{secretRef: {name: s}}]\n  serviceAccountName: me\n';
+  await writeFile(join(folder, 'a.yaml'), pod('a', 'busybox:1', env));
+  await using cluster = new Running({ apiReferences: false });
+  await cluster.until(() => cluster.snapshots.length > 0);
+  expect(cluster.pods).toEqual([]);
+  expect(cluster.broken).toEqual([
+    'a.yaml:10:3 spec.serviceAccountName: Forbidden: static pods may not reference service accounts',
+    'a.yaml:9:16 spec.containers[0].envFrom[0].secretRef: Forbidden: static pods may not reference secrets',
+  ]);
+});

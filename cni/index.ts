@@ -1,0 +1,11 @@
+export type { AttachRequest, Bandwidth, CapabilityArgs, IpRange, PodIdentity, PortMapping } from './attach-request.js';
+export type { Attached, Attachment, Cni, CniOptions, CniStatus, DetachRequest, GcReport } from './cni.js';
+export type { ConfigProblem } from './config-folder.js';
+export type { ConfigState } from './configuration.js';
+export { bridgeConfList, writeConfList, type BridgeNetworkOptions } from './default-network.js';
+export { CniError, cniTryAgainLater, type CniFailure, type CniVerb } from './failure.js';
+export { openCni, defaultTimeouts, type CniDeps } from './open-cni.js';
+export type { AttachmentId } from './request-config.js';
+export type { CniDns, CniInterface, CniIp, CniResult, CniRoute } from './result.js';
+export type { CniTimeouts } from './run-network.js';
+export { specVersions, type SpecVersion } from './spec-version.js';
