@@ -1,0 +1,3 @@
+export * from './registration/index.js';
+export * from './flexvolume/index.js';
+export * from './driver/index.js';

@@ -1,0 +1,48 @@
+import { BerthError } from '../../base/errors.js';
+
+/** The gRPC status codes in our spelling, at the place of their number. */
+const codes = [
+  'ok',
+  'cancelled',
+  'unknown',
+  'invalid-argument',
+  'deadline-exceeded',
+  'not-found',
+  'already-exists',
+  'permission-denied',
+  'resource-exhausted',
+  'failed-precondition',
+  'aborted',
+  'out-of-range',
+  'unimplemented',
+  'internal',
+  'unavailable',
+  'data-loss',
+  'unauthenticated',
+] as const;
+
+export type GrpcCode = Exclude<(typeof codes)[number], 'ok'>;
+
+export interface WireFailure {
+  readonly code: GrpcCode;
+  /** True when the stream ended without a status of the server: the code is this side's guess. */
+  readonly streamBroken: boolean;
+}
+
+/** How a gRPC call ended when it did not end well; `message` holds the server's own words. */
+export class WireError extends BerthError<WireFailure> {}
+
+/** Translates what grpc-js throws; called where it is met and nowhere else. */
+export function wireError(err: unknown): WireError {
+  if (!(err instanceof Error)) return new WireError(String(err), { code: 'unknown', streamBroken: false });
+  const number = 'code' in err && typeof err.code === 'number' ? err.code : 2;
+  const code = codes[number] ?? 'unknown';
+  const details = 'details' in err && typeof err.details === 'string' ? err.details : '';
+  return new WireError(
+    details === '' ? err.message : details,
+    // grpc-js keeps the HTTP/2 reset code on the errors it makes up when no trailers came.
+    { code: code === 'ok' ? 'unknown' : code, streamBroken: 'rstCode' in err && err.rstCode !== undefined },
+    // With details the original says the same words again, and a person would read them twice.
+    details === '' ? { cause: err } : undefined,
+  );
+}
