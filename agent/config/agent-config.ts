@@ -1,0 +1,84 @@
+/** Everything that is decided before the agent starts, parsed once and frozen. */
+export interface AgentConfig {
+  readonly nodeName: string;
+  readonly paths: {
+    /** `$ROOT`: the kubelet's own layout, which plugins rely on. */
+    readonly rootDir: string;
+    /** What must survive a reboot and is berth's own: runtime records, images, objects, calls. */
+    readonly stateDir: string;
+    /** What must not survive a reboot. */
+    readonly runDir: string;
+    readonly podLogsDir: string;
+    readonly containerLogsDir: string | undefined;
+    readonly cniConfDir: string;
+    readonly cniBinDirs: readonly string[];
+  };
+  readonly sources: {
+    readonly manifestPath: string | undefined;
+    readonly manifestUrl: string | undefined;
+    readonly manifestHeaders: Readonly<Record<string, readonly string[]>>;
+    readonly fileCheckMs: number;
+    readonly httpCheckMs: number;
+  };
+  readonly runtime: {
+    /** `embedded`, `docker`, or `unix://...`. */
+    readonly endpoint: string;
+    /** OCI runtimes by RuntimeClass handler. */
+    readonly ociRuntimes: Readonly<Record<string, string>>;
+    /** Registries spoken to over plain HTTP. */
+    readonly insecureRegistries: readonly string[];
+  };
+  readonly cgroups: {
+    readonly driver: 'cgroupfs' | 'systemd';
+    readonly root: string;
+    readonly cpuCfsQuota: boolean;
+    readonly cpuPeriodUs: number;
+    readonly podPidsLimit: number;
+  };
+  readonly dns: { readonly servers: readonly string[]; readonly domain: string; readonly resolvConf: string };
+  readonly limits: {
+    readonly maxPods: number;
+    /** Sandboxes and containers started at once. */
+    readonly starts: number;
+    readonly parallelPulls: number;
+    readonly restartBackoffMaxMs: number;
+  };
+  readonly security: { readonly seccompDefault: boolean; readonly allowedUnsafeSysctls: readonly string[] };
+  readonly serving: { readonly healthzAddress: string; readonly healthzPort: number; readonly socketPath: string };
+}
+
+/** The version of Kubernetes whose kubelet berth behaves as. */
+export const kubeVersion = '1.36';
+
+/** Defaults of a machine without a cluster; the kubelet's where it has one. */
+export function defaultConfig(nodeName: string, cpus: number): AgentConfig {
+  return {
+    nodeName,
+    paths: {
+      rootDir: '/var/lib/kubelet',
+      stateDir: '/var/lib/berth',
+      runDir: '/run/berth',
+      podLogsDir: '/var/log/pods',
+      containerLogsDir: '/var/log/containers',
+      cniConfDir: '/etc/cni/net.d',
+      cniBinDirs: ['/opt/cni/bin', '/usr/lib/cni'],
+    },
+    sources: {
+      manifestPath: undefined,
+      manifestUrl: undefined,
+      manifestHeaders: {},
+      fileCheckMs: 20_000,
+      httpCheckMs: 20_000,
+    },
+    runtime: {
+      endpoint: 'embedded',
+      ociRuntimes: { crun: '/usr/bin/crun', runc: '/usr/sbin/runc' },
+      insecureRegistries: [],
+    },
+    cgroups: { driver: 'cgroupfs', root: '/', cpuCfsQuota: true, cpuPeriodUs: 100_000, podPidsLimit: -1 },
+    dns: { servers: [], domain: '', resolvConf: '/etc/resolv.conf' },
+    limits: { maxPods: 110, starts: Math.max(cpus * 2, 4), parallelPulls: 3, restartBackoffMaxMs: 300_000 },
+    security: { seccompDefault: false, allowedUnsafeSysctls: [] },
+    serving: { healthzAddress: '127.0.0.1', healthzPort: 10_248, socketPath: '/run/berth/berth.sock' },
+  };
+}

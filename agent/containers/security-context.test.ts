@@ -1,0 +1,96 @@
+import { expect, test } from 'vitest';
+import type { Container, Pod, PodSpec } from '../api/index.js';
+import {
+  containerSecurityContext,
+  namespaceOptions,
+  sandboxSecurityContext,
+  type ImageUser,
+} from './security-context.js';
+
+const defaults = { seccompDefault: false, seccompRoot: '/seccomp' };
+const root: ImageUser = { uid: 0, username: '' };
+const pod = (spec: Partial<PodSpec> = {}): Pod => ({ spec: { containers: [], ...spec } });
+const container = (securityContext: Container['securityContext']): Container => ({ name: 'c', securityContext });
+const map = (
+  subject: Pod,
+  own: Container['securityContext'],
+  image = root,
+): ReturnType<typeof containerSecurityContext> =>
+  containerSecurityContext(subject, container(own), image, [], undefined, defaults);
+
+test('a container that says nothing runs as the image says, with the usual masks', () => {
+  const context = map(pod(), undefined, { uid: 1000, username: '' });
+  expect(context).toMatchObject({
+    privileged: false,
+    runAsUser: { value: 1000 },
+    noNewPrivs: false,
+    readonlyRootfs: false,
+    seccomp: { profileType: 'Unconfined' },
+  });
+  expect(context.maskedPaths).toContain('/proc/kcore');
+  expect(context.readonlyPaths).toContain('/proc/sys');
+});
+
+test('fields of the container replace those of the pod, one by one', () => {
+  const subject = pod({
+    securityContext: {
+      runAsUser: 1,
+      runAsGroup: 2,
+      fsGroup: 3,
+      supplementalGroups: [4],
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+  });
+  expect(map(subject, { runAsUser: 9 })).toMatchObject({
+    runAsUser: { value: 9 },
+    runAsGroup: { value: 2 },
+    supplementalGroups: [3, 4],
+    seccomp: { profileType: 'RuntimeDefault' },
+  });
+});
+
+test.each<[Container['securityContext'], { uid: number | undefined; username: string }, RegExp | undefined]>([
+  [{ runAsNonRoot: true }, root, /will run as root/],
+  [{ runAsNonRoot: true }, { uid: undefined, username: 'www' }, /non-numeric user \(www\)/],
+  [{ runAsNonRoot: true, runAsUser: 0 }, { uid: 5, username: '' }, /breaks non-root policy/],
+  [{ runAsNonRoot: true, runAsUser: 5 }, root, undefined],
+  [{ runAsNonRoot: true }, { uid: 5, username: '' }, undefined],
+])('runAsNonRoot %j with image %j', (own, image, refusal) => {
+  if (refusal) expect(() => map(pod(), own, image)).toThrow(refusal);
+  else expect(map(pod(), own, image).runAsUser?.value).toBe(5);
+});
+
+test('privileged and unmasked containers see all of /proc; no_new_privs only when asked', () => {
+  expect(map(pod(), { privileged: true }).maskedPaths).toEqual([]);
+  expect(map(pod(), { procMount: 'Unmasked' }).readonlyPaths).toEqual([]);
+  expect(map(pod(), { allowPrivilegeEscalation: false }).noNewPrivs).toBe(true);
+});
+
+test('a local seccomp profile cannot leave its folder', () => {
+  expect(map(pod(), { seccompProfile: { type: 'Localhost', localhostProfile: 'a/b.json' } }).seccomp).toEqual({
+    profileType: 'Localhost',
+    localhostRef: '/seccomp/a/b.json',
+  });
+  for (const localhostProfile of ['../x', '/etc/x', '']) {
+    expect(() => map(pod(), { seccompProfile: { type: 'Localhost', localhostProfile } })).toThrow(
+      /must be a path below/,
+    );
+  }
+});
+
+test.each<[Partial<PodSpec>, string | undefined, object]>([
+  [{}, undefined, { network: 'POD', ipc: 'POD', pid: 'CONTAINER' }],
+  [{ hostNetwork: true, hostIPC: true, hostPID: true }, undefined, { network: 'NODE', ipc: 'NODE', pid: 'NODE' }],
+  [{ shareProcessNamespace: true }, undefined, { network: 'POD', ipc: 'POD', pid: 'POD' }],
+  [{}, 'abc', { network: 'POD', ipc: 'POD', pid: 'TARGET', targetId: 'abc' }],
+])('namespaces of %j for target %s', (spec, target, expected) => {
+  expect(namespaceOptions(pod(spec), target)).toEqual(expected);
+});
+
+test('one privileged container makes the sandbox privileged', () => {
+  const subject = pod({ containers: [container({}), container({ privileged: true })] });
+  expect(sandboxSecurityContext(subject, defaults)).toMatchObject({
+    privileged: true,
+    seccomp: { profileType: 'RuntimeDefault' },
+  });
+});

@@ -1,0 +1,105 @@
+import { BerthError } from '../../base/errors.js';
+import type {
+  ConfigMap,
+  CSIDriver,
+  CSINode,
+  Event,
+  Lease,
+  Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  PodStatus,
+  PriorityClass,
+  ResourceClaim,
+  RuntimeClass,
+  Secret,
+  Service,
+  ServiceAccount,
+  StorageClass,
+  TokenRequest,
+  VolumeAttachment,
+} from '../api/index.js';
+
+/** The kinds the agent reads by name; cluster-scoped ones take an empty namespace. */
+export interface ReadableObjects {
+  ConfigMap: ConfigMap;
+  Secret: Secret;
+  ServiceAccount: ServiceAccount;
+  Service: Service;
+  PersistentVolumeClaim: PersistentVolumeClaim;
+  PersistentVolume: PersistentVolume;
+  StorageClass: StorageClass;
+  VolumeAttachment: VolumeAttachment;
+  CSIDriver: CSIDriver;
+  CSINode: CSINode;
+  RuntimeClass: RuntimeClass;
+  PriorityClass: PriorityClass;
+  ResourceClaim: ResourceClaim;
+  Node: Node;
+  Pod: Pod;
+}
+
+export type ReadableKind = keyof ReadableObjects;
+
+export type ControlPlaneFailure =
+  /** It cannot be known now; what was read before may be used. Tried again by whoever asks. */
+  | { readonly code: 'unavailable' }
+  | { readonly code: 'forbidden' }
+  | { readonly code: 'not-found' }
+  | { readonly code: 'conflict' }
+  | { readonly code: 'invalid' }
+  /** This control plane does not have such objects or calls. */
+  | { readonly code: 'unsupported' };
+
+export class ControlPlaneError extends BerthError<ControlPlaneFailure> {}
+
+/** The full set of pods one control plane wants on this node. */
+export interface PodSnapshot {
+  readonly pods: readonly Pod[];
+  /** False until the first complete answer: absence means nothing before. */
+  readonly synced: boolean;
+}
+
+/**
+ * What the agent needs from whoever it works for: a Kubernetes API server, or the local store of a machine without a cluster.
+ * The rest of the agent cannot tell which one it has. All calls may be repeated.
+ */
+export interface ControlPlane extends AsyncDisposable {
+  /** For people: `the cluster at https://...`, `the local store`. */
+  readonly description: string;
+
+  /** Calls back with each new full set, and once soon after the subscription. */
+  watchPods(onSnapshot: (snapshot: PodSnapshot) => void): Disposable;
+
+  /** The newest known version, undefined when there is none. */
+  get<K extends ReadableKind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<ReadableObjects[K] | undefined>;
+  /** All of a namespace, or of the cluster when it is empty. */
+  list<K extends ReadableKind>(kind: K, namespace: string, signal: AbortSignal): Promise<readonly ReadableObjects[K][]>;
+  /** Calls back after a change of the object, its creation and deletion included, until disposed. Carries no data. */
+  watch(kind: ReadableKind, namespace: string, name: string, onChange: () => void): Disposable;
+
+  createToken(
+    namespace: string,
+    serviceAccount: string,
+    request: TokenRequest,
+    signal: AbortSignal,
+  ): Promise<TokenRequest>;
+
+  /** Replaces the status the agent owns; conditions of others stay. `not-found` when the pod is gone. */
+  writePodStatus(pod: Pod, status: PodStatus, signal: AbortSignal): Promise<void>;
+  /** The last word on a pod that asked to be deleted: nothing of it is left on the node. */
+  confirmDeletion(pod: Pod, signal: AbortSignal): Promise<void>;
+  /** Creates or updates (by name) an event. */
+  writeEvent(event: Event, signal: AbortSignal): Promise<void>;
+
+  registerNode(node: Node, signal: AbortSignal): Promise<Node>;
+  writeNodeStatus(node: Node, signal: AbortSignal): Promise<Node>;
+  renewLease(lease: Lease, signal: AbortSignal): Promise<Lease>;
+  writeCsiNode(csiNode: CSINode, signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,80 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { toRfc3339, type Clock } from '../../base/clock.js';
+import type { Event, ObjectReference } from '../api/index.js';
+import type { EventRecorder, EventType } from './event-recorder.js';
+
+export interface EventLogOptions {
+  readonly nodeName: string;
+  /** Events kept for `berth events`; the oldest go first. */
+  readonly keep: number;
+}
+
+export interface EventLogDeps {
+  readonly clock: Clock;
+}
+
+/** Longest message a Kubernetes event may carry. */
+const longestMessage = 1024;
+
+/** The agent's events, equal ones counted and not repeated. Listeners get each new or grown event. */
+export class EventLog implements EventRecorder {
+  readonly #options: EventLogOptions;
+  readonly #deps: EventLogDeps;
+  readonly #events = new Map<string, Event>();
+  readonly #listeners = new Set<(event: Event) => void>();
+
+  constructor(options: EventLogOptions, deps: EventLogDeps) {
+    this.#options = options;
+    this.#deps = deps;
+  }
+
+  record(object: ObjectReference, type: EventType, reason: string, message: string): void {
+    const text = message.length > longestMessage ? `${message.slice(0, longestMessage - 3)}...` : message;
+    const key = createHash('sha1')
+      .update([object.kind, object.namespace, object.name, object.uid, object.fieldPath, type, reason, text].join('\0'))
+      .digest('base64');
+    const before = this.#events.get(key);
+    const now = toRfc3339(this.#deps.clock.now());
+    const event: Event = before
+      ? { ...before, count: (before.count ?? 1) + 1, lastTimestamp: now }
+      : this.#first(object, type, reason, text, now);
+    // Moved to the end: the order of the map is the order of the last occurrence.
+    this.#events.delete(key);
+    this.#events.set(key, event);
+    if (this.#events.size > this.#options.keep) this.#events.delete(this.#events.keys().next().value as string);
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** Oldest last occurrence first. */
+  list(): readonly Event[] {
+    return [...this.#events.values()];
+  }
+
+  onEvent(listener: (event: Event) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  #first(object: ObjectReference, type: EventType, reason: string, message: string, now: string): Event {
+    const { nodeName } = this.#options;
+    return {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: {
+        name: `${object.name ?? 'node'}.${randomBytes(8).toString('hex')}`,
+        namespace: object.namespace ?? 'default',
+        creationTimestamp: now,
+      },
+      involvedObject: object,
+      type,
+      reason,
+      message,
+      source: { component: 'kubelet', host: nodeName },
+      reportingComponent: 'kubelet',
+      reportingInstance: nodeName,
+      firstTimestamp: now,
+      lastTimestamp: now,
+      count: 1,
+    };
+  }
+}

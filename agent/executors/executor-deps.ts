@@ -1,0 +1,109 @@
+import type { ContainerConfig, PodSandboxConfig } from '../../proto/generated/cri-v1.js';
+import type { RuntimeService } from '../../cri/index.js';
+import type { Clock } from '../../base/clock.js';
+import type { Logger } from '../../base/log.js';
+import type { ContainerKind, Pod, PodContainer, PodUid } from '../api/index.js';
+import type { EventRecorder } from '../events/event-recorder.js';
+import type { ObservedContainer, DesiredPod, RuntimeFacts } from '../podloop/pod-facts.js';
+import type { PodMemory } from '../podloop/pod-memory.js';
+import type { StartGate } from '../podloop/start-gate.js';
+import type { Step, StepOf } from '../podloop/steps.js';
+import type { PodCgroups } from '../resources/pod-cgroups.js';
+import type { VolumeManager } from '../volumes/volume-manager.js';
+
+/** One pod as its executors see it. */
+export interface PodContext {
+  readonly uid: PodUid;
+  readonly memory: PodMemory;
+  /** Newest desired state; undefined for a pod that only the runtime knows. */
+  desired(): DesiredPod | undefined;
+  /** What the last pass saw. */
+  seen(): RuntimeFacts;
+}
+
+export interface ContainerRequest {
+  readonly pod: Pod;
+  readonly container: PodContainer;
+  readonly role: ContainerKind;
+  readonly sandboxId: string;
+  readonly sandboxConfig: PodSandboxConfig;
+  readonly podIps: readonly string[];
+  readonly imageId: string;
+  readonly restartCount: number;
+}
+
+/** What the pod's owner should know of how its sandbox was configured; becomes a Warning event. */
+export interface SandboxNote {
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** Turns specs into CRI configurations. Failures are `StepError`s with the waiting reason. */
+export interface ConfigBuilder {
+  sandbox(
+    pod: Pod,
+    attempt: number,
+    signal: AbortSignal,
+  ): Promise<{ config: PodSandboxConfig; runtimeHandler: string; notes: readonly SandboxNote[] }>;
+  container(request: ContainerRequest, signal: AbortSignal): Promise<ContainerConfig>;
+}
+
+/** Makes the image of a container present by its pull policy. Failures are `StepError`s (`ErrImagePull`, `ErrImageNeverPull`, ...). */
+export interface ImageEnsurer {
+  ensure(pod: Pod, container: PodContainer, signal: AbortSignal): Promise<{ imageId: string }>;
+}
+
+export interface HookTarget {
+  readonly pod: Pod;
+  readonly container: PodContainer;
+  readonly containerId: string;
+  readonly podIp: string;
+}
+
+/** Runs lifecycle hooks; a container without the hook is a success. */
+export interface HookRunner {
+  postStart(target: HookTarget, signal: AbortSignal): Promise<void>;
+  preStop(target: HookTarget, signal: AbortSignal): Promise<void>;
+}
+
+export interface PodLogs {
+  /** Makes the pod's log folder and the container's below it. */
+  prepare(pod: Pod, container: string): Promise<void>;
+  /** Removes all files of one container instance. */
+  removeInstance(container: ObservedContainer): Promise<void>;
+  /** Removes the pod's log folder and links into it. */
+  removePod(uid: PodUid): Promise<void>;
+}
+
+export interface PodFolders {
+  /** `pods/<uid>` and what lies in it, 0750. */
+  prepare(uid: PodUid): Promise<void>;
+  /** Removes `pods/<uid>`; refuses while something is mounted below it. */
+  remove(uid: PodUid): Promise<void>;
+}
+
+/** Devices, CPUs and other things that were granted to a pod at admission. */
+export interface PodGrants {
+  release(uid: PodUid): Promise<void>;
+}
+
+export interface ExecutorDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly runtime: RuntimeService;
+  readonly events: EventRecorder;
+  readonly gate: StartGate;
+  readonly configs: ConfigBuilder;
+  readonly images: ImageEnsurer;
+  readonly hooks: HookRunner;
+  readonly volumes: VolumeManager;
+  readonly cgroups: PodCgroups;
+  readonly folders: PodFolders;
+  readonly logs: PodLogs;
+  readonly grants: PodGrants;
+}
+
+/** One executor per step kind: a new kind without one does not compile. */
+export type Executors = {
+  readonly [K in Step['kind']]: (step: StepOf<K>, pod: PodContext, signal: AbortSignal) => Promise<void>;
+};

@@ -1,0 +1,36 @@
+import { errorText } from '../../base/errors.js';
+import { linkSignal } from '../../base/signals.js';
+import { containerReference } from '../events/references.js';
+import type { ExecutorDeps, HookTarget } from './executor-deps.js';
+
+/** A container gets at least this long between its stop signal and SIGKILL, unless it gets none at all (kubelet). */
+const leastStopSeconds = 2;
+
+/** What is left of a grace, in whole seconds as the runtime takes them. */
+export const stopTimeout = (leftSeconds: number): number => Math.max(Math.round(leftSeconds), leastStopSeconds);
+
+/** Seconds of the grace the hook used; a hook that fails or runs into the grace does not keep the container alive. */
+export async function runPreStop(
+  deps: Pick<ExecutorDeps, 'clock' | 'hooks' | 'events'>,
+  target: HookTarget,
+  graceSeconds: number,
+  cutShort: AbortSignal,
+  signal: AbortSignal,
+): Promise<number> {
+  const { pod, container } = target;
+  if (!container.container.lifecycle?.preStop || graceSeconds <= 0) return 0;
+  const started = deps.clock.now();
+  const what = `preStop hook of ${container.container.name}`;
+  using limited = linkSignal(signal, { timeoutMs: graceSeconds * 1000, what });
+  const onCut = (): void => limited.abort(cutShort.reason);
+  cutShort.addEventListener('abort', onCut, { once: true });
+  try {
+    await deps.hooks.preStop(target, limited.signal);
+  } catch (err) {
+    signal.throwIfAborted();
+    deps.events.record(containerReference(pod, container), 'Warning', 'FailedPreStopHook', errorText(err));
+  } finally {
+    cutShort.removeEventListener('abort', onCut);
+  }
+  return (deps.clock.now() - started) / 1000;
+}

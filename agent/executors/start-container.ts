@@ -1,0 +1,88 @@
+import { errorText } from '../../base/errors.js';
+import { findContainer } from '../api/index.js';
+import { containerReference } from '../events/references.js';
+import type { ContainerRequest, ExecutorDeps, Executors, HookTarget, PodContext } from './executor-deps.js';
+import { runPreStop, stopTimeout } from './pre-stop.js';
+import { StepError } from './step-error.js';
+
+export const startContainer = (deps: ExecutorDeps): Executors['start-container'] =>
+  async function startContainer(step, context, signal) {
+    const desired = context.desired();
+    const container = desired && findContainer(desired.pod, step.container);
+    if (!container) return;
+    const { pod } = desired;
+    const { config: sandboxConfig } = await deps.configs.sandbox(pod, sandboxAttempt(context, step.sandboxId), signal);
+    const podIps = context.seen().sandboxes.find((sandbox) => sandbox.id === step.sandboxId)?.ips ?? [];
+    const request: ContainerRequest = {
+      pod,
+      container,
+      role: step.role,
+      sandboxId: step.sandboxId,
+      sandboxConfig,
+      podIps,
+      imageId: step.imageId,
+      restartCount: step.restartCount,
+    };
+    const reference = containerReference(pod, container);
+    const containerId = await createAndStart(deps, request, signal).catch((err: unknown) => {
+      if (!signal.aborted) deps.events.record(reference, 'Warning', 'Failed', `Error: ${errorText(err)}`);
+      throw err;
+    });
+    await runPostStart(deps, request, containerId, signal);
+    context.memory.note(step.container, { postStartDone: containerId });
+  };
+
+async function createAndStart(deps: ExecutorDeps, request: ContainerRequest, signal: AbortSignal): Promise<string> {
+  const { pod, container, sandboxId, sandboxConfig } = request;
+  const reference = containerReference(pod, container);
+  const config = await deps.configs.container(request, signal);
+  await deps.logs.prepare(pod, container.container.name);
+  return deps.gate.run(
+    'container',
+    async () => {
+      const { containerId = '' } = await inCase('CreateContainerError', () =>
+        deps.runtime.createContainer({ podSandboxId: sandboxId, config, sandboxConfig }, signal),
+      );
+      deps.events.record(reference, 'Normal', 'Created', `Created container ${container.container.name}`);
+      await inCase('RunContainerError', () => deps.runtime.startContainer({ containerId }, signal));
+      deps.events.record(reference, 'Normal', 'Started', `Started container ${container.container.name}`);
+      return containerId;
+    },
+    signal,
+  );
+}
+
+/** A hook that fails ends the container; its restart policy decides what comes next. */
+async function runPostStart(
+  deps: ExecutorDeps,
+  request: ContainerRequest,
+  containerId: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { pod, container, podIps } = request;
+  const target: HookTarget = { pod, container, containerId, podIp: podIps[0] ?? '' };
+  try {
+    await deps.hooks.postStart(target, signal);
+  } catch (err) {
+    signal.throwIfAborted();
+    const reference = containerReference(pod, container);
+    deps.events.record(reference, 'Warning', 'FailedPostStartHook', errorText(err));
+    deps.events.record(reference, 'Normal', 'Killing', 'FailedPostStartHook');
+    const grace = pod.spec?.terminationGracePeriodSeconds ?? 30;
+    const used = await runPreStop(deps, target, grace, signal, signal);
+    await deps.runtime.stopContainer({ containerId, timeout: stopTimeout(grace - used) }, signal);
+    throw new StepError('PostStartHookError', errorText(err), err);
+  }
+}
+
+function sandboxAttempt(context: PodContext, sandboxId: string): number {
+  return context.seen().sandboxes.find((sandbox) => sandbox.id === sandboxId)?.attempt ?? 0;
+}
+
+async function inCase<T>(reason: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (err) {
+    throw err instanceof StepError ? err : new StepError(reason, errorText(err), err);
+  }
+}

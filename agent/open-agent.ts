@@ -1,0 +1,76 @@
+import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { systemClock, type Clock } from '../base/clock.js';
+import type { Logger } from '../base/log.js';
+import { runProgram, type RunProgram } from '../base/run-program.js';
+import type { PodUid } from './api/index.js';
+import type { Agent } from './agent.js';
+import { agentView } from './agent-view.js';
+import type { AgentConfig } from './config/agent-config.js';
+import { LocalControlPlane } from './controlplane/local/local-control-plane.js';
+import { ObjectStore } from './controlplane/local/object-store.js';
+import { Sealer } from './controlplane/local/sealed-file.js';
+import type { FaultPoint } from './fault-point.js';
+import { EventLog } from './events/event-log.js';
+import { readHostFacts } from './node/host-facts.js';
+import { openPodWorld } from './open-pod-world.js';
+import { CallLog } from './recorder/call-log.js';
+import { openRuntime } from './runtimes/open-runtime.js';
+import { countedRuntime, noMetrics, type AgentMetrics } from './serving/metrics/index.js';
+import { Lifetimes } from './lifetimes.js';
+
+export interface AgentDeps {
+  readonly log: Logger;
+  readonly clock?: Clock;
+  readonly metrics?: AgentMetrics | undefined;
+  /** Starts programs; tests wrap it with faults. */
+  readonly run?: RunProgram | undefined;
+  readonly at?: FaultPoint | undefined;
+}
+
+/**
+ * Builds the whole agent, in the order things depend on each other, and starts it. Disposing ends it in reverse; containers keep
+ * running.
+ */
+export async function openAgent(
+  config: AgentConfig,
+  { log, clock = systemClock, metrics = noMetrics, run = runProgram, at }: AgentDeps,
+  signal: AbortSignal,
+): Promise<Agent> {
+  await using opening = new Lifetimes();
+  const { paths } = config;
+  for (const folder of [paths.rootDir, paths.stateDir, paths.runDir])
+    await mkdir(folder, { recursive: true, mode: 0o750 });
+  const startedAt = clock.now();
+  const host = await readHostFacts();
+
+  const calls = opening.use(
+    new CallLog(
+      { dir: join(paths.stateDir, 'calls'), maxFileBytes: 8 * 1024 * 1024, keep: 4000, flushAfterMs: 1000 },
+      { clock, log },
+    ),
+  );
+  const events = new EventLog({ nodeName: config.nodeName, keep: 2000 }, { clock });
+  const sealer = await Sealer.open(join(paths.stateDir, 'seal.key'));
+  const store = await ObjectStore.open(join(paths.stateDir, 'objects'), sealer, log);
+  const local = new LocalControlPlane(store, clock);
+
+  const runtime = opening.use(
+    await openRuntime(config, { run, recorder: calls, log, clock, bootId: host.bootId, at }, signal),
+  );
+  const cri = countedRuntime(runtime.cri, metrics);
+  const world = opening.use(
+    await openPodWorld(
+      config,
+      { log, clock, startedAt, host, calls, events, controlPlane: local, store, runtime: cri, metrics, run, at },
+      signal,
+    ),
+  );
+  world.start();
+  const { imageStore, cni } = runtime;
+  const owned = opening.release();
+  return agentView({ config, startedAt, runtime: cri, local, calls, host, imageStore, cni, events, world, owned });
+}
+
+export type { Agent } from './agent.js';
+export type { PodUid };

@@ -1,0 +1,70 @@
+import type { DesiredPod, PodFacts, RuntimeFacts } from '../podloop/pod-facts.js';
+import type { LivePod } from '../podloop/pod-loops.js';
+import type { PodStatus, PodUid } from '../api/index.js';
+import type { ProbeManager, ProbeTarget } from '../probes/probe-manager.js';
+import type { VolumeManager } from '../volumes/volume-manager.js';
+
+export interface GatherFactsDeps {
+  readonly volumes: Pick<VolumeManager, 'isMounted' | 'isPresent'>;
+  readonly probes: Pick<ProbeManager, 'sync' | 'facts'>;
+  readonly agentStartedAt: number;
+  readonly hostIps: readonly string[];
+  observe(uid: PodUid, signal: AbortSignal): Promise<RuntimeFacts>;
+  network(): { readonly ready: boolean; readonly message: string };
+  sourcesSynced(): boolean;
+  lastStatus(uid: PodUid): PodStatus | undefined;
+}
+
+/** A container that ran this long before the agent started keeps the readiness it was last reported with (facts 2.9). */
+const keepsReadinessAfterMs = 10_000;
+
+/** All that a pass looks at, read in the order that keeps it safe: operations under way before the runtime. */
+export async function gatherFacts(pod: LivePod, deps: GatherFactsDeps, signal: AbortSignal): Promise<PodFacts> {
+  const { uid, memory, operations } = pod;
+  const inFlight = new Map(operations.inFlight);
+  const runtime = await deps.observe(uid, signal);
+  const desired = pod.desired();
+  const last = deps.lastStatus(uid);
+  if (desired) syncProbes(desired, runtime, last, deps);
+  return {
+    runtime,
+    probes: deps.probes.facts(uid),
+    notes: memory.notes,
+    inFlight,
+    failures: operations.failures,
+    prepared: memory.prepared,
+    volumesMounted: desired !== undefined && deps.volumes.isMounted(desired.pod),
+    volumesPresent: deps.volumes.isPresent(uid),
+    stoppedSandboxes: memory.stoppedSandboxes,
+    released: memory.released,
+    network: deps.network(),
+    agentStartedAt: deps.agentStartedAt,
+    sourcesSynced: deps.sourcesSynced(),
+    hostIps: deps.hostIps,
+    lastReported: last,
+  };
+}
+
+function syncProbes(
+  desired: DesiredPod,
+  runtime: RuntimeFacts,
+  last: PodStatus | undefined,
+  deps: GatherFactsDeps,
+): void {
+  const podIp = desired.pod.spec?.hostNetwork === true ? (deps.hostIps[0] ?? '') : (runtime.sandboxes[0]?.ips[0] ?? '');
+  const before = desired.previousStatus ?? last;
+  const targets = runtime.containers
+    .filter((container) => container.state === 'running')
+    .map((container): ProbeTarget => {
+      const old = container.startedAt + keepsReadinessAfterMs < deps.agentStartedAt;
+      return { container, wasReady: old && wasReady(before, container.containerId) };
+    });
+  deps.probes.sync(desired.pod, podIp, targets, desired.termination !== undefined);
+}
+
+/** Without an older word (a machine without a cluster keeps none), what ran is taken to have been ready. */
+function wasReady(status: PodStatus | undefined, containerId: string): boolean {
+  const statuses = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])];
+  const known = statuses.find((container) => container.containerID === containerId);
+  return known?.ready ?? true;
+}

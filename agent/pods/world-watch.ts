@@ -1,0 +1,151 @@
+import type { RuntimeService } from '../../cri/index.js';
+import type { Clock } from '../../base/clock.js';
+import { errorText } from '../../base/errors.js';
+import type { Logger } from '../../base/log.js';
+import type { PodUid } from '../api/index.js';
+import type { RuntimeObserver } from '../observe/runtime-observer.js';
+import type { PodLoops } from '../podloop/pod-loops.js';
+import type { ProbeManager } from '../probes/probe-manager.js';
+import { RuntimeHealthWatch, type RuntimeHealth } from '../runtimes/runtime-health.js';
+import { watchRuntimeEvents } from '../runtimes/watch-events.js';
+import type { VolumeManager } from '../volumes/volume-manager.js';
+import type { DesiredPods } from './desired-pods.js';
+import type { PodSources } from './pod-sources.js';
+
+export interface WorldWatchDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly runtime: RuntimeService;
+  readonly observer: RuntimeObserver;
+  readonly loops: PodLoops;
+  readonly desired: DesiredPods;
+  readonly sources: PodSources;
+  readonly volumes: Pick<VolumeManager, 'onChange'>;
+  readonly probes: Pick<ProbeManager, 'onChange'>;
+  /** Whatever may still hold something of pods of earlier runs. */
+  readonly traces: readonly { present(signal: AbortSignal): Promise<readonly PodUid[]> }[];
+}
+
+/** Looks at one pod at a time, so that drift nobody announced is found without a relist. */
+const rollingCheckMs = 3000;
+
+/**
+ * Turns what happens outside into wake-ups of pod loops: runtime events, probe results, volume changes, the network coming back. Finds
+ * pods that nobody wants any more and gives them a loop, which ends them.
+ */
+export class WorldWatch implements AsyncDisposable {
+  readonly #deps: WorldWatchDeps;
+  readonly #stop = new AbortController();
+  readonly #health: RuntimeHealthWatch;
+  readonly #running: Promise<void>[] = [];
+  readonly #subscriptions: Disposable[] = [];
+  #orphansSought = false;
+  #sayTidy = (): void => {};
+  /** Resolves when what earlier runs left of pods nobody wants any more has been found and is gone. */
+  readonly tidy = new Promise<void>((resolve) => (this.#sayTidy = resolve));
+
+  constructor(deps: WorldWatchDeps) {
+    this.#deps = deps;
+    this.#health = new RuntimeHealthWatch({
+      clock: deps.clock,
+      runtime: deps.runtime,
+      changed: (health, before) => this.#healthChanged(health, before),
+    });
+  }
+
+  get health(): RuntimeHealth {
+    return this.#health.current;
+  }
+
+  /** The first look at the runtime, before anything is decided. */
+  async open(signal: AbortSignal): Promise<void> {
+    await this.#health.check(signal);
+  }
+
+  start(): void {
+    const { loops, observer, volumes, probes, clock, log, runtime } = this.#deps;
+    const { signal } = this.#stop;
+    const wake = (uid: PodUid): void => loops.wakeKnown(uid);
+    this.#subscriptions.push(volumes.onChange(wake), probes.onChange(wake));
+    this.#run(
+      'runtime events',
+      watchRuntimeEvents(
+        {
+          clock,
+          log,
+          runtime,
+          changed: (uid) => {
+            observer.invalidate(uid);
+            wake(uid);
+          },
+          missed: () => {
+            observer.invalidateAll();
+            loops.wakeAll();
+          },
+        },
+        signal,
+      ),
+    );
+    this.#run('runtime health', this.#health.run(signal));
+    this.#run('rolling check', this.#rollingCheck(signal));
+  }
+
+  /** Applies a new set of pods; after the first complete one, what nobody wants is sought once. */
+  apply(change: () => void): void {
+    change();
+    if (this.#orphansSought || !this.#deps.sources.synced) return;
+    this.#orphansSought = true;
+    this.#run('search for orphans', this.#seekOrphans(this.#stop.signal));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new DOMException('the agent stops', 'AbortError'));
+    for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
+    await Promise.all(this.#running);
+  }
+
+  /** Pods of earlier runs that left something: containers, a cgroup, a folder, logs. A loop without a desired pod ends them. */
+  async #seekOrphans(signal: AbortSignal): Promise<void> {
+    const { observer, traces, desired, loops } = this.#deps;
+    const found = await Promise.all(traces.map((trace) => trace.present(signal)));
+    const left = new Set([...(await observer.podUids(signal)), ...found.flat()]);
+    const orphans = [...left].filter((uid) => !desired.get(uid));
+    for (const uid of orphans) loops.wake(uid);
+    await Promise.all(orphans.map((uid) => loops.ended(uid)));
+    this.#sayTidy();
+  }
+
+  async #rollingCheck(signal: AbortSignal): Promise<void> {
+    const { clock, loops, observer } = this.#deps;
+    let next = 0;
+    while (!signal.aborted) {
+      await clock.sleep(rollingCheckMs, signal);
+      const uids = loops.uids();
+      const uid = uids[next++ % Math.max(uids.length, 1)];
+      if (uid === undefined) continue;
+      observer.invalidate(uid);
+      loops.wakeKnown(uid);
+    }
+  }
+
+  #healthChanged(health: RuntimeHealth, before: RuntimeHealth): void {
+    const { log, loops, observer } = this.#deps;
+    log.info(
+      { ready: health.ready, network: health.network.ready, reason: health.message || health.network.message },
+      'runtime condition changed',
+    );
+    if (!before.ready && health.ready) observer.invalidateAll();
+    const better = (!before.ready && health.ready) || (!before.network.ready && health.network.ready);
+    if (better) for (const uid of loops.uids()) loops.retryNow(uid);
+    else loops.wakeAll();
+  }
+
+  #run(what: string, work: Promise<void>): void {
+    this.#running.push(
+      work.catch((err: unknown) => {
+        if (!this.#stop.signal.aborted)
+          this.#deps.log.error({ what, err: errorText(err) }, 'a watch of the agent ended');
+      }),
+    );
+  }
+}

@@ -1,0 +1,149 @@
+import { connect } from 'node:net';
+import { isCriCode, type RuntimeService } from '../../cri/index.js';
+import { errorText } from '../../base/errors.js';
+import { linkSignal } from '../../base/signals.js';
+import type { Container, Probe } from '../api/index.js';
+import { staticEnvironment } from '../containers/environment.js';
+import { expand } from '../containers/expand.js';
+import { StepError } from '../executors/step-error.js';
+import type { HttpGet } from './http-get.js';
+import { resolvePort } from './resolve-port.js';
+
+export type ProbeOutcome =
+  | { readonly result: 'success' }
+  /** Counts as success, with an event. */
+  | { readonly result: 'warning'; readonly message: string }
+  | { readonly result: 'failure'; readonly message: string };
+
+export interface ProbeRequest {
+  readonly probe: Probe;
+  readonly container: Container;
+  readonly containerId: string;
+  readonly podIp: string;
+}
+
+export interface RunProbeDeps {
+  readonly runtime: RuntimeService;
+  readonly httpGet: HttpGet;
+  /** Asks `grpc.health.v1.Health/Check`; resolves with the serving status. Loaded with its first use. */
+  grpcHealth(host: string, port: number, service: string, signal: AbortSignal): Promise<string>;
+  readonly kubeVersion: string;
+}
+
+const longestOutput = 10 * 1024;
+
+/** One try of one probe (facts 3). Rejects only for a fault of our own, which does not count as a failure of the container. */
+export async function runProbe(request: ProbeRequest, deps: RunProbeDeps, signal: AbortSignal): Promise<ProbeOutcome> {
+  const { probe } = request;
+  const timeoutMs = Math.max(probe.timeoutSeconds ?? 1, 1) * 1000;
+  using limited = linkSignal(signal, { timeoutMs, what: 'the probe' });
+  try {
+    if (probe.exec) return await execProbe(request, deps, timeoutMs, signal);
+    if (probe.httpGet) return await httpProbe(request, deps, limited.signal);
+    if (probe.tcpSocket) return await tcpProbe(request, limited.signal);
+    if (probe.grpc) return await grpcProbe(request, deps, limited.signal);
+    return { result: 'failure', message: 'the probe has no handler' };
+  } catch (err) {
+    signal.throwIfAborted();
+    if (limited.signal.aborted) return { result: 'failure', message: `no answer within ${timeoutMs / 1000}s` };
+    throw err;
+  }
+}
+
+async function execProbe(
+  request: ProbeRequest,
+  deps: RunProbeDeps,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<ProbeOutcome> {
+  const { container, containerId, probe } = request;
+  const env = staticEnvironment(container);
+  const cmd = (probe.exec?.command ?? []).map((word) => expand(word, (name) => env.get(name)));
+  try {
+    const result = await deps.runtime.execSync({ containerId, cmd, timeout: timeoutMs / 1000 }, signal);
+    if ((result.exitCode ?? 0) === 0) return { result: 'success' };
+    const output = Buffer.concat([result.stdout ?? new Uint8Array(), result.stderr ?? new Uint8Array()]).toString(
+      'utf8',
+    );
+    return {
+      result: 'failure',
+      message: output.slice(0, longestOutput).trim() || `command exited with ${result.exitCode}`,
+    };
+  } catch (err) {
+    if (isCriCode(err, 'deadline-exceeded'))
+      return { result: 'failure', message: `command "${cmd.join(' ')}" timed out` };
+    throw err;
+  }
+}
+
+async function httpProbe(
+  { probe, container, podIp }: ProbeRequest,
+  deps: RunProbeDeps,
+  signal: AbortSignal,
+): Promise<ProbeOutcome> {
+  const action = probe.httpGet;
+  if (!action) return { result: 'failure', message: 'no handler' };
+  try {
+    const answer = await deps.httpGet(
+      {
+        scheme: action.scheme ?? 'HTTP',
+        host: action.host || podIp,
+        port: resolvePort(container, action.port),
+        path: action.path ?? '/',
+        headers: action.httpHeaders ?? [],
+        userAgent: `kube-probe/${deps.kubeVersion}`,
+      },
+      signal,
+    );
+    if (answer.redirectedTo !== undefined) {
+      return { result: 'warning', message: `Probe terminated redirects, Response body: ${answer.body}` };
+    }
+    if (answer.statusCode >= 200 && answer.statusCode < 400) return { result: 'success' };
+    return { result: 'failure', message: `HTTP probe failed with statuscode: ${answer.statusCode}` };
+  } catch (err) {
+    signal.throwIfAborted();
+    if (err instanceof StepError) throw err;
+    return {
+      result: 'failure',
+      message: `Get "${(action.scheme ?? 'HTTP').toLowerCase()}://${action.host || podIp}:${action.port}${action.path ?? '/'}": ${errorText(err)}`,
+    };
+  }
+}
+
+/** Closed with a reset, so that probing leaves no sockets in TIME_WAIT. */
+function tcpProbe({ probe, container, podIp }: ProbeRequest, signal: AbortSignal): Promise<ProbeOutcome> {
+  const action = probe.tcpSocket;
+  const host = action?.host || podIp;
+  const port = resolvePort(container, action?.port ?? 0);
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port });
+    const finish = (outcome: ProbeOutcome): void => {
+      signal.removeEventListener('abort', onAbort);
+      socket.resetAndDestroy();
+      resolve(outcome);
+    };
+    const onAbort = (): void => {
+      socket.destroy();
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    socket.once('connect', () => finish({ result: 'success' }));
+    socket.once('error', (err) => finish({ result: 'failure', message: `dial tcp ${host}:${port}: ${err.message}` }));
+  });
+}
+
+async function grpcProbe(
+  { probe, podIp }: ProbeRequest,
+  deps: RunProbeDeps,
+  signal: AbortSignal,
+): Promise<ProbeOutcome> {
+  const { port = 0, service = '' } = probe.grpc ?? {};
+  try {
+    const status = await deps.grpcHealth(podIp, port, service, signal);
+    if (status === 'SERVING') return { result: 'success' };
+    return { result: 'failure', message: `service unhealthy (responded with "${status}")` };
+  } catch (err) {
+    signal.throwIfAborted();
+    return { result: 'failure', message: `failed to connect service "${podIp}:${port}": ${errorText(err)}` };
+  }
+}

@@ -1,0 +1,59 @@
+import type { LinuxContainerResources } from '../../proto/generated/cri-v1.js';
+import {
+  effectiveRequests,
+  quantityMilliValue,
+  quantityValue,
+  type Container,
+  type EphemeralContainer,
+  type Pod,
+  type ResourceList,
+} from '../api/index.js';
+import { quotaOf, sharesOf } from './cpu-shares.js';
+import { oomScoreAdj } from './oom-score.js';
+
+export interface NodeLimits {
+  readonly memoryBytes: number;
+  readonly cpuCfsQuota: boolean;
+  readonly cpuPeriodUs: number;
+  /** Page sizes the kernel offers, `2Mi`, `1Gi`. */
+  readonly hugepageSizes: readonly string[];
+  readonly cgroupV2: boolean;
+  /** One process of a container that runs out of memory is killed, not all. */
+  readonly singleProcessOomKill: boolean;
+}
+
+/** Requests and limits of one container as cgroup values for the runtime (facts 4.2, 8.2b). */
+export function containerResources(
+  pod: Pod,
+  container: Container | EphemeralContainer,
+  node: NodeLimits,
+): LinuxContainerResources {
+  const limits: ResourceList = container.resources?.limits ?? {};
+  const requests = effectiveRequests(container);
+  const cpuLimit = quantityMilliValue(limits['cpu'] ?? '0');
+  return {
+    ...cpuValues(quantityMilliValue(requests['cpu'] ?? '0'), cpuLimit, node),
+    memoryLimitInBytes: quantityValue(limits['memory'] ?? '0'),
+    oomScoreAdj: oomScoreAdj(pod, container, node.memoryBytes),
+    hugepageLimits: hugepageLimits(limits, node.hugepageSizes),
+    ...(node.cgroupV2 && !node.singleProcessOomKill ? { unified: { 'memory.oom.group': '1' } } : {}),
+  };
+}
+
+export function cpuValues(
+  milliRequest: number,
+  milliLimit: number,
+  node: Pick<NodeLimits, 'cpuCfsQuota' | 'cpuPeriodUs'>,
+): LinuxContainerResources {
+  const shares = { cpuShares: sharesOf(milliRequest) };
+  if (!node.cpuCfsQuota || milliLimit === 0) return shares;
+  return { ...shares, cpuPeriod: node.cpuPeriodUs, cpuQuota: quotaOf(milliLimit, node.cpuPeriodUs) };
+}
+
+/** Every size the node has is named, so that a container without a limit gets none. */
+function hugepageLimits(limits: ResourceList, sizes: readonly string[]): { pageSize: string; limit: number }[] {
+  return sizes.map((size) => ({
+    pageSize: `${size}B`.replace('iB', 'B'),
+    limit: quantityValue(limits[`hugepages-${size}`] ?? '0'),
+  }));
+}

@@ -1,0 +1,103 @@
+import { describe, expect, test } from 'vitest';
+import type { Container, Pod } from '../api/index.js';
+import { parseHierarchy, cgroupFolders } from './cgroups/hierarchy.js';
+import { podCgroupLimits } from './cgroups/pod-limits.js';
+import { quotaOf, sharesOf, weightOf } from './cpu-shares.js';
+import { containerResources, type NodeLimits } from './linux-resources.js';
+import { oomScoreAdj } from './oom-score.js';
+
+const gibi = 2 ** 30;
+const node: NodeLimits = {
+  memoryBytes: 10 * gibi,
+  cpuCfsQuota: true,
+  cpuPeriodUs: 100_000,
+  hugepageSizes: ['2Mi', '1Gi'],
+  cgroupV2: true,
+  singleProcessOomKill: false,
+};
+const podOf = (...resources: NonNullable<Container['resources']>[]): Pod => ({
+  spec: { containers: resources.map((own, n) => ({ name: `c${n}`, resources: own })) },
+});
+
+test.each([
+  [0, 2],
+  [1, 2],
+  [100, 102],
+  [1000, 1024],
+  [1_000_000, 262_144],
+])('%i milli CPU are %i shares', (milli, shares) => expect(sharesOf(milli)).toBe(shares));
+
+test.each([
+  [2, 1],
+  [1024, 39],
+  [262_144, 10_000],
+])('%i shares are weight %i', (shares, weight) => expect(weightOf(shares)).toBe(weight));
+
+test.each([
+  [0, -1],
+  [5, 1000],
+  [500, 50_000],
+])('%i milli CPU are a quota of %i', (milli, quota) => expect(quotaOf(milli, 100_000)).toBe(quota));
+
+describe('oom_score_adj', () => {
+  test.each<[string, Pod, number]>([
+    ['guaranteed', podOf({ limits: { cpu: '1', memory: '1Gi' }, requests: { cpu: '1', memory: '1Gi' } }), -997],
+    ['best effort', podOf({}), 1000],
+    ['burstable by its request', podOf({ requests: { memory: '1Gi' } }), 900],
+    ['burstable with a tiny request', podOf({ requests: { memory: '1Ki' } }), 999],
+    ['burstable with nearly all', podOf({ requests: { memory: '9.99Gi' } }), 3],
+  ])('%s', (_name, pod, expected) => {
+    expect(oomScoreAdj(pod, pod.spec?.containers[0] as Container, 10 * gibi)).toBe(expected);
+  });
+});
+
+test('limits and requests of a container as cgroup values', () => {
+  const pod = podOf({
+    requests: { cpu: '250m', memory: '64Mi' },
+    limits: { cpu: '500m', memory: '128Mi', 'hugepages-2Mi': '4Mi' },
+  });
+  expect(containerResources(pod, pod.spec?.containers[0] as Container, node)).toEqual({
+    cpuShares: 256,
+    cpuPeriod: 100_000,
+    cpuQuota: 50_000,
+    memoryLimitInBytes: 128 * 2 ** 20,
+    oomScoreAdj: 994,
+    hugepageLimits: [
+      { pageSize: '2MB', limit: 4 * 2 ** 20 },
+      { pageSize: '1GB', limit: 0 },
+    ],
+    unified: { 'memory.oom.group': '1' },
+  });
+});
+
+test.each<[string, Pod, object]>([
+  ['best effort', podOf({}), { cpuShares: 2, cpuQuotaUs: undefined, memoryBytes: undefined }],
+  [
+    'burstable, one container unlimited',
+    podOf({ requests: { cpu: '1' }, limits: { memory: '1Gi' } }, {}),
+    { cpuShares: 1024, cpuQuotaUs: undefined, memoryBytes: undefined },
+  ],
+  [
+    'burstable, all limited',
+    podOf({ requests: { cpu: '1' }, limits: { cpu: '2', memory: '1Gi' } }),
+    { cpuShares: 1024, cpuQuotaUs: 200_000, memoryBytes: gibi },
+  ],
+])('pod cgroup of %s', (_name, pod, expected) => {
+  expect(podCgroupLimits(pod, { cpuCfsQuota: true, cpuPeriodUs: 100_000, podPidsLimit: -1 })).toMatchObject(expected);
+});
+
+test('the cgroup layout is read from mountinfo', () => {
+  const v1 =
+    '30 25 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n31 25 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n32 25 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n';
+  const hybrid = parseHierarchy(v1);
+  expect(hybrid.version).toBe(1);
+  expect(cgroupFolders(hybrid, '/kubepods')).toEqual([
+    '/sys/fs/cgroup/cpu/kubepods',
+    '/sys/fs/cgroup/memory/kubepods',
+    '/sys/fs/cgroup/unified/kubepods',
+  ]);
+  expect(parseHierarchy('30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n')).toEqual({
+    version: 2,
+    root: '/sys/fs/cgroup',
+  });
+});

@@ -1,0 +1,162 @@
+import { readdirSync } from 'node:fs';
+import { podUidOf, type Pod } from '../../api/index.js';
+import type { Agent, AgentPod } from '../../agent.js';
+import { CounterMetric, GaugeMetric, HistogramMetric, type Accumulator, type MetricSnapshot } from './accumulators.js';
+import type { AgentMetrics } from './agent-metrics.js';
+
+/** The kubelet's buckets. */
+const callSeconds = Array.from({ length: 14 }, (_, power) => 0.005 * 2.5 ** power);
+const startSeconds = [
+  0.5, 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, 45, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600,
+];
+const probeSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+const probeTypes = { startup: 'Startup', readiness: 'Readiness', liveness: 'Liveness' } as const;
+const probeResults = { success: 'successful', warning: 'successful', failure: 'failed' } as const;
+
+/** Everything the agent counts, under the kubelet's names where it has one (facts 16). */
+export class MetricsStore implements AgentMetrics {
+  readonly #operations = new CounterMetric('kubelet_runtime_operations_total', 'Calls of the container runtime.');
+  readonly #operationErrors = new CounterMetric('kubelet_runtime_operations_errors_total', 'Failed calls of the container runtime.');
+  readonly #operationSeconds = new HistogramMetric('kubelet_runtime_operations_duration_seconds', 'How long calls of the container runtime took.', callSeconds);
+  readonly #sandboxSeconds = new HistogramMetric('kubelet_run_podsandbox_duration_seconds', 'How long making sandboxes took.', callSeconds);
+  readonly #sandboxErrors = new CounterMetric('kubelet_run_podsandbox_errors_total', 'Sandboxes that could not be made.');
+  readonly #startedPods = new CounterMetric('kubelet_started_pods_total', 'Sandboxes asked for.');
+  readonly #startedPodErrors = new CounterMetric('kubelet_started_pods_errors_total', 'Sandboxes that could not be made.');
+  readonly #startedContainers = new CounterMetric('kubelet_started_containers_total', 'Containers asked to start.');
+  readonly #startedContainerErrors = new CounterMetric('kubelet_started_containers_errors_total', 'Containers that could not be started.');
+  readonly #podStart = new HistogramMetric('kubelet_pod_start_duration_seconds', 'From the first sight of a pod until it runs.', startSeconds);
+  readonly #probes = new CounterMetric('prober_probe_total', 'Probes by result.');
+  readonly #probeSeconds = new HistogramMetric('prober_probe_duration_seconds', 'How long probes took.', probeSeconds);
+  readonly #runsAlready = new Set<string>();
+  readonly #gauges: Accumulator[] = [];
+
+  runtimeOperation(operation: string, seconds: number, failed: boolean): void {
+    const labels = { operation_type: operation };
+    this.#operations.add(labels);
+    this.#operationSeconds.observe(labels, seconds);
+    if (failed) this.#operationErrors.add(labels);
+    if (operation === 'run_podsandbox') {
+      this.#startedPods.add({});
+      this.#sandboxSeconds.observe({ runtime_handler: '' }, seconds);
+      if (failed) this.#startedPodErrors.add({});
+      if (failed) this.#sandboxErrors.add({ runtime_handler: '' });
+    }
+    if (operation === 'start_container') {
+      this.#startedContainers.add({ container_type: 'container' });
+      if (failed) this.#startedContainerErrors.add({ container_type: 'container', code: 'RunContainerError' });
+    }
+  }
+
+  probe(
+    kind: keyof typeof probeTypes,
+    result: keyof typeof probeResults,
+    pod: Pod,
+    container: string,
+    seconds: number,
+  ): void {
+    const { name = '', namespace = 'default' } = pod.metadata ?? {};
+    const labels = { probe_type: probeTypes[kind], container, pod: name, namespace };
+    this.#probes.add({ ...labels, result: probeResults[result], pod_uid: podUidOf(pod) });
+    this.#probeSeconds.observe(labels, seconds);
+  }
+
+  /** Reads the agent's own numbers from now on; ends with it. */
+  watch(agent: Agent): Disposable {
+    this.#gauges.push(...agentGauges(agent), ...processGauges());
+    return agent.onPodChange((pod) => this.#podChanged(pod));
+  }
+
+  snapshots(): MetricSnapshot[] {
+    const all: Accumulator[] = [
+      this.#operations,
+      this.#operationErrors,
+      this.#operationSeconds,
+      this.#sandboxSeconds,
+      this.#sandboxErrors,
+      this.#startedPods,
+      this.#startedPodErrors,
+      this.#startedContainers,
+      this.#startedContainerErrors,
+      this.#podStart,
+      this.#probes,
+      this.#probeSeconds,
+      ...this.#gauges,
+    ];
+    return all.map((each) => each.snapshot());
+  }
+
+  #podChanged({ uid, desired, status, observed }: AgentPod): void {
+    if (!desired && !observed) {
+      this.#runsAlready.delete(uid);
+      this.#probes.forget(({ pod_uid }) => pod_uid === uid);
+      return;
+    }
+    if (status?.phase !== 'Running' || !desired || this.#runsAlready.has(uid)) return;
+    this.#runsAlready.add(uid);
+    const seen = Date.parse(desired.pod.metadata?.annotations?.['kubernetes.io/config.seen'] ?? desired.pod.metadata?.creationTimestamp ?? '');
+    if (Number.isFinite(seen)) this.#podStart.observe({}, Math.max((Date.now() - seen) / 1000, 0));
+  }
+}
+
+function agentGauges(agent: Agent): GaugeMetric[] {
+  const one = (value: number): { labels: Record<string, string>; value: number }[] => [{ labels: {}, value }];
+  return [
+    new GaugeMetric('kubelet_node_name', "The node's name.", () => [{ labels: { node: agent.config.nodeName }, value: 1 }]),
+    new GaugeMetric('kubelet_running_pods', 'Pods with a ready sandbox.', () =>
+      one(agent.pods().filter(({ observed }) => observed?.sandboxes.some(({ ready }) => ready)).length),
+    ),
+    new GaugeMetric('kubelet_running_containers', 'Containers by state.', () => {
+      const states = agent.pods().flatMap(({ observed }) => observed?.containers.map(({ state }) => state) ?? []);
+      return (['created', 'running', 'exited', 'unknown'] as const).map((state) => ({
+        labels: { container_state: state },
+        value: states.filter((each) => each === state).length,
+      }));
+    }),
+    new GaugeMetric('kubelet_desired_pods', 'Pods the sources want.', () => {
+      const pods = agent.pods().flatMap(({ desired }) => desired ?? []);
+      return [
+        { labels: { static: 'true' }, value: pods.filter((pod) => pod.static).length },
+        { labels: { static: 'false' }, value: pods.filter((pod) => !pod.static).length },
+      ];
+    }),
+    new GaugeMetric('kubelet_active_pods', 'Pods that are wanted and have not ended.', () => {
+      const pods = agent.pods().flatMap(({ desired }) => (desired && !desired.termination ? [desired] : []));
+      return [
+        { labels: { static: 'true' }, value: pods.filter((pod) => pod.static).length },
+        { labels: { static: 'false' }, value: pods.filter((pod) => !pod.static).length },
+      ];
+    }),
+    new GaugeMetric('berth_waiting_pods', 'Pods that wait for a step, by step.', () => {
+      const counts = new Map<string, number>();
+      for (const { waits } of agent.pods()) {
+        const step = waits[0]?.step;
+        if (step) counts.set(step, (counts.get(step) ?? 0) + 1);
+      }
+      return [...counts].map(([step, value]) => ({ labels: { step }, value }));
+    }),
+  ];
+}
+
+function processGauges(): Accumulator[] {
+  const one = (value: number): { labels: Record<string, string>; value: number }[] => [{ labels: {}, value }];
+  const cpu = (): number => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1e6;
+  };
+  const startedAt = Date.now() / 1000 - process.uptime();
+  const cpuCounter: Accumulator = {
+    snapshot: () => ({
+      name: 'process_cpu_seconds_total',
+      help: 'CPU time of the agent.',
+      type: 'counter',
+      values: [{ metricName: 'process_cpu_seconds_total', labels: {}, value: cpu() }],
+    }),
+  };
+  return [
+    cpuCounter,
+    new GaugeMetric('process_resident_memory_bytes', 'Memory of the agent.', () => one(process.memoryUsage.rss())),
+    new GaugeMetric('process_start_time_seconds', 'When the agent started.', () => one(startedAt)),
+    new GaugeMetric('process_open_fds', 'Open files of the agent.', () => one(readdirSync('/proc/self/fd').length)),
+  ];
+}

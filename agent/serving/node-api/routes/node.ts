@@ -1,0 +1,83 @@
+import type { Agent } from '../../../agent.js';
+import { kubeVersion } from '../../../config/agent-config.js';
+import { berthVersion } from '../../version.js';
+import type { List, NodeView, PluginRow } from '../contract.js';
+import { value, type CallRoute } from '../route.js';
+
+export function nodeRoutes(agent: Agent): CallRoute[] {
+  return [
+    { method: 'GET', path: '/v1/node', handle: async (_request, signal) => value(await nodeView(agent, signal)) },
+    { method: 'GET', path: '/v1/config', handle: () => value(agent.config) },
+    {
+      method: 'GET',
+      path: '/v1/plugins',
+      handle: async (_request, signal) => value({ items: await plugins(agent, signal) } satisfies List<PluginRow>),
+    },
+    { method: 'GET', path: '/healthz', handle: () => value({ status: 'ok' }) },
+  ];
+}
+
+async function nodeView(agent: Agent, signal: AbortSignal): Promise<NodeView> {
+  const { host, config, runtimeHealth, allocatable } = agent;
+  const { runtimeName = 'unknown', runtimeVersion = '' } = await agent.runtime.runtime.version({}, signal).catch(() => {
+    signal.throwIfAborted();
+    return { runtimeName: 'unknown', runtimeVersion: '' };
+  });
+  const { ready, message, network } = runtimeHealth;
+  const isReady = ready && network.ready;
+  const pods = agent.pods();
+  return {
+    name: config.nodeName,
+    version: berthVersion,
+    kubernetesVersion: kubeVersion,
+    startedAt: agent.startedAt,
+    pid: process.pid,
+    controlPlane: agent.controlPlane.description,
+    kernel: host.kernel,
+    osImage: host.osImage,
+    architecture: host.architecture,
+    addresses: host.addresses,
+    capacity: Object.fromEntries(Object.entries(allocatable).map(([name, amount]) => [name, String(amount)])),
+    runtime: { name: runtimeName, version: runtimeVersion },
+    conditions: [
+      { type: 'Ready', status: isReady, message: isReady ? 'pods can be run' : message || network.message },
+      { type: 'RuntimeReady', status: ready, message },
+      { type: 'NetworkReady', status: network.ready, message: network.message },
+    ],
+    pods: { total: pods.length, running: pods.filter(({ status }) => status?.phase === 'Running').length },
+  };
+}
+
+async function plugins(agent: Agent, signal: AbortSignal): Promise<PluginRow[]> {
+  const { runtime, runtimeHealth, cni } = agent;
+  const { runtimeName = 'unknown', runtimeVersion = '' } = await runtime.runtime.version({}, signal);
+  const rows: PluginRow[] = [
+    {
+      interface: 'cri',
+      name: runtimeName,
+      version: runtimeVersion,
+      ready: runtimeHealth.ready,
+      message: runtimeHealth.message,
+    },
+  ];
+  if (!cni) return rows;
+  const state = cni.configuration;
+  const status = await cni.status(signal);
+  if (state.kind !== 'ready') {
+    rows.push({ interface: 'cni', name: '', version: '', ready: false, message: state.reason });
+    return rows;
+  }
+  for (const { name, file, plugins: programs } of state.networks) {
+    const isDefault = name === state.defaultNetwork;
+    rows.push({
+      interface: 'cni',
+      name,
+      version: isDefault && status.ready ? status.version : '',
+      ready: isDefault ? status.ready : true,
+      message: isDefault && !status.ready ? status.reason : `${programs.join(', ')} (${file})${isDefault ? '' : ', not used: only the first network is'}`,
+    });
+  }
+  for (const { file, reason } of state.problems)
+    rows.push({ interface: 'cni', name: file, version: '', ready: false, message: reason });
+  return rows;
+}

@@ -1,0 +1,1 @@
+export { openNotifier, type NotifyOptions, type ServiceNotifier } from './sd-notify.js';

@@ -1,0 +1,118 @@
+import type { PersistentVolume, PersistentVolumeClaim, Pod, PodUid, Volume } from '../../api/index.js';
+import { podUidOf } from '../../api/index.js';
+import type { ReadableKind, ReadableObjects } from '../../controlplane/control-plane.js';
+import { errorText } from '../../../base/errors.js';
+import { VolumeProblem } from '../volume-error.js';
+import type { VolumeOrigin } from '../volume-plugin.js';
+import type { WantedVolume } from '../wanted-volumes.js';
+import { matchesNode, type NodeIdentity } from './node-selector.js';
+
+/** Reads an object for a pod, which from then on is told of its changes. */
+export type ReadForPod = <K extends ReadableKind>(
+  uid: PodUid,
+  kind: K,
+  namespace: string,
+  name: string,
+  signal: AbortSignal,
+) => Promise<ReadableObjects[K] | undefined>;
+
+/** Finds the volume of a claim. */
+export interface ClaimBinder {
+  /** The claim's PersistentVolume; throws `VolumeProblem` while there is none. */
+  bound(pod: Pod, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<PersistentVolume>;
+  /** The claim of a generic ephemeral volume, where nobody else makes it. */
+  ephemeralClaim?(pod: Pod, volume: Volume, signal: AbortSignal): Promise<PersistentVolumeClaim>;
+}
+
+export interface ClaimResolverDeps {
+  readonly read: ReadForPod;
+  readonly binder: ClaimBinder;
+  node(): NodeIdentity;
+}
+
+/** What stands behind a volume of a pod: itself, or the PersistentVolume of its claim. */
+export class ClaimResolver {
+  readonly #deps: ClaimResolverDeps;
+
+  constructor(deps: ClaimResolverDeps) {
+    this.#deps = deps;
+  }
+
+  async origin(pod: Pod, { volume, mounted, block }: WantedVolume, signal: AbortSignal): Promise<VolumeOrigin> {
+    if (!volume.persistentVolumeClaim && !volume.ephemeral) return { kind: 'inline', volume };
+    const name = volume.persistentVolumeClaim?.claimName ?? `${pod.metadata?.name ?? ''}-${volume.name}`;
+    const place = `${pod.metadata?.namespace ?? 'default'}/${name}`;
+    try {
+      const claim = await this.#claim(pod, volume, name, signal);
+      if (volume.ephemeral) checkOwner(pod, claim, place);
+      const persistentVolume = await this.#deps.binder.bound(pod, claim, signal);
+      checkMode(volume.name, persistentVolume, mounted, block);
+      this.#checkNode(persistentVolume);
+      return { kind: 'persistent', volume, persistentVolume, claim };
+    } catch (err) {
+      signal.throwIfAborted();
+      const code = err instanceof VolumeProblem ? err.failure.code : 'unavailable';
+      throw new VolumeProblem(code, `error processing PVC ${place}: ${errorText(err)}`, err);
+    }
+  }
+
+  async #claim(pod: Pod, volume: Volume, name: string, signal: AbortSignal): Promise<PersistentVolumeClaim> {
+    const namespace = pod.metadata?.namespace ?? 'default';
+    const claim = await this.#deps.read(podUidOf(pod), 'PersistentVolumeClaim', namespace, name, signal);
+    if (!claim && volume.ephemeral && this.#deps.binder.ephemeralClaim)
+      return await this.#deps.binder.ephemeralClaim(pod, volume, signal);
+    if (!claim) throw new VolumeProblem('not-found', `persistentvolumeclaim "${name}" not found`);
+    const { deletionTimestamp, finalizers = [] } = claim.metadata ?? {};
+    if (deletionTimestamp !== undefined && !finalizers.includes('kubernetes.io/pvc-protection'))
+      throw new VolumeProblem('refused', 'PVC is being deleted');
+    return claim;
+  }
+
+  #checkNode({ spec }: PersistentVolume): void {
+    const selector = spec?.nodeAffinity?.required;
+    if (selector && !matchesNode(selector, this.#deps.node()))
+      throw new VolumeProblem('refused', 'the volume cannot be used on this node: no matching NodeSelectorTerms');
+  }
+}
+
+/** The API server's control plane binds: the agent only believes what both sides say. */
+export function clusterBinder(read: ReadForPod): ClaimBinder {
+  return {
+    async bound(pod, claim, signal) {
+      if (claim.status?.phase !== 'Bound') throw new VolumeProblem('unavailable', 'PVC is not bound');
+      const name = claim.spec?.volumeName ?? '';
+      if (name === '') throw new VolumeProblem('unavailable', 'PVC has empty pvc.Spec.VolumeName');
+      const found = await read(podUidOf(pod), 'PersistentVolume', '', name, signal);
+      if (!found) throw new VolumeProblem('not-found', `persistentvolume "${name}" not found`);
+      const { claimRef } = found.spec ?? {};
+      if (!claimRef)
+        throw new VolumeProblem(
+          'unavailable',
+          `found PV object ${name} but it has a nil pv.Spec.ClaimRef indicating it is not yet bound to the claim`,
+        );
+      if (claimRef.uid !== claim.metadata?.uid)
+        throw new VolumeProblem(
+          'refused',
+          `found PV object ${name} but its pv.Spec.ClaimRef.UID ${claimRef.uid ?? ''} does not point to claim.UID ${claim.metadata?.uid ?? ''}`,
+        );
+      return found;
+    },
+  };
+}
+
+function checkOwner(pod: Pod, claim: PersistentVolumeClaim, place: string): void {
+  const owned = claim.metadata?.ownerReferences?.some(
+    (owner) => owner.controller === true && owner.kind === 'Pod' && owner.uid === pod.metadata?.uid,
+  );
+  if (owned) return;
+  const { namespace = 'default', name = '' } = pod.metadata ?? {};
+  throw new VolumeProblem('refused', `PVC ${place} was not created for pod ${namespace}/${name} (pod is not owner)`);
+}
+
+function checkMode(volume: string, { spec }: PersistentVolume, mounted: boolean, block: boolean): void {
+  const mode = spec?.volumeMode ?? 'Filesystem';
+  if (mounted && mode !== 'Filesystem')
+    throw new VolumeProblem('refused', `volume ${volume} has volumeMode ${mode}, but is specified in volumeMounts`);
+  if (block && mode !== 'Block')
+    throw new VolumeProblem('refused', `volume ${volume} has volumeMode ${mode}, but is specified in volumeDevices`);
+}

@@ -1,0 +1,165 @@
+import { StateFile } from '../../../base/atomic-file.js';
+import { FifoLimit } from '../../../base/fifo-limit.js';
+import type { Logger } from '../../../base/log.js';
+import { podUidOf, type PersistentVolume, type PersistentVolumeClaim, type Pod, type Volume } from '../../api/index.js';
+import type { ControlPlane } from '../../controlplane/control-plane.js';
+import { VolumeProblem } from '../volume-error.js';
+import type { ClaimBinder, ReadForPod } from './claim-resolver.js';
+import { isReservedFor, matchVolume } from './match-volume.js';
+
+/** Who makes volumes on demand. */
+export interface LocalProvisioner {
+  /** Undefined for a claim whose class nobody makes volumes for. The same claim twice gives the same volume. */
+  create(claim: PersistentVolumeClaim, signal: AbortSignal): Promise<PersistentVolume | undefined>;
+  delete(volume: PersistentVolume, signal: AbortSignal): Promise<void>;
+}
+
+interface Binding {
+  /** `namespace/name` of the claim, and its uid when it was bound. */
+  readonly claim: string;
+  readonly claimUid: string;
+  readonly volume: string;
+  /** Set for a volume that was made for the claim: nobody else keeps the object. */
+  readonly made?: PersistentVolume | undefined;
+  /** Set for the claim of a generic ephemeral volume: it ends with this pod. */
+  readonly podUid?: string | undefined;
+}
+
+export interface LocalBinderDeps {
+  readonly objects: Pick<ControlPlane, 'get' | 'list'>;
+  readonly read: ReadForPod;
+  readonly log: Logger;
+  readonly provisioner?: LocalProvisioner | undefined;
+}
+
+/**
+ * Binds claims to volumes on a machine without a cluster, once and for good: what is bound is on disk before it is used, so that a claim
+ * keeps its data over every restart.
+ */
+export class LocalBinder implements ClaimBinder {
+  readonly #deps: LocalBinderDeps;
+  readonly #file: StateFile<readonly Binding[]>;
+  readonly #bindings: Map<string, Binding>;
+  readonly #lock = new FifoLimit(1);
+
+  private constructor(deps: LocalBinderDeps, file: StateFile<readonly Binding[]>, bindings: readonly Binding[]) {
+    this.#deps = deps;
+    this.#file = file;
+    this.#bindings = new Map(bindings.map((binding) => [binding.claim, binding]));
+  }
+
+  static async open(path: string, deps: LocalBinderDeps): Promise<LocalBinder> {
+    const file = new StateFile<readonly Binding[]>(path, 1, parseBindings);
+    const read = await file.read();
+    if (read.kind === 'set-aside')
+      deps.log.error(
+        { reason: read.reason, movedTo: read.movedTo },
+        'volume bindings cannot be read and were set aside',
+      );
+    return new LocalBinder(deps, file, read.kind === 'read' ? read.data : []);
+  }
+
+  async bound(pod: Pod, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<PersistentVolume> {
+    return await this.#lock.run(() => this.#bind(pod, claim, signal), signal);
+  }
+
+  /** Nobody else makes it here, so it exists by being asked for. */
+  ephemeralClaim(pod: Pod, volume: Volume): Promise<PersistentVolumeClaim> {
+    const { name = '', namespace = 'default', uid = '' } = pod.metadata ?? {};
+    const template = volume.ephemeral?.volumeClaimTemplate;
+    return Promise.resolve({
+      metadata: {
+        ...template?.metadata,
+        name: `${name}-${volume.name}`,
+        namespace,
+        uid: `${uid}-${volume.name}`,
+        ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name, uid, controller: true, blockOwnerDeletion: true }],
+      },
+      spec: template?.spec,
+    });
+  }
+
+  /**
+   * Deletes volumes that were made for a claim that is gone, where their class says so, and frees what ephemeral volumes were bound to.
+   * Volumes that somebody else made are never deleted.
+   */
+  async reclaim(
+    podIsGone: (uid: string) => boolean,
+    isUsed: (volume: string) => boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#lock.run(async () => {
+      for (const [key, binding] of this.#bindings) {
+        if (isUsed(binding.volume) || !(await this.#isOver(binding, podIsGone, signal))) continue;
+        if (binding.made && binding.made.spec?.persistentVolumeReclaimPolicy !== 'Delete') continue;
+        if (binding.made) await this.#deps.provisioner?.delete(binding.made, signal);
+        this.#bindings.delete(key);
+        await this.#file.write([...this.#bindings.values()]);
+      }
+    }, signal);
+  }
+
+  async #isOver(binding: Binding, podIsGone: (uid: string) => boolean, signal: AbortSignal): Promise<boolean> {
+    if (binding.podUid !== undefined) return podIsGone(binding.podUid);
+    if (!binding.made) return false;
+    const [namespace = '', name = ''] = binding.claim.split('/');
+    const claim = await this.#deps.objects.get('PersistentVolumeClaim', namespace, name, signal);
+    return claim?.metadata?.uid !== binding.claimUid;
+  }
+
+  async #bind(pod: Pod, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<PersistentVolume> {
+    const key = `${claim.metadata?.namespace ?? 'default'}/${claim.metadata?.name ?? ''}`;
+    const claimUid = claim.metadata?.uid ?? '';
+    const before = this.#bindings.get(key);
+    if (before?.claimUid === claimUid) return withClaim(await this.#bindingVolume(pod, before, signal), claim);
+    const volumes = await this.#deps.objects.list('PersistentVolume', '', signal);
+    const found = matchVolume(claim, volumes, (volume) => this.#isTaken(volume, key, claim));
+    const made = found || claim.spec?.volumeName ? undefined : await this.#deps.provisioner?.create(claim, signal);
+    const volume = found ?? made;
+    if (!volume) throw new VolumeProblem('unavailable', unboundReason(claim));
+    const podUid = claim.metadata?.ownerReferences?.find(({ kind }) => kind === 'Pod')?.uid;
+    this.#bindings.set(key, { claim: key, claimUid, volume: volume.metadata?.name ?? '', made, podUid });
+    await this.#file.write([...this.#bindings.values()]);
+    return withClaim(volume, claim);
+  }
+
+  /** A claim made anew gets its old volume only where the claim or the volume names the other: its data may not be meant for it. */
+  #isTaken(volume: PersistentVolume, key: string, claim: PersistentVolumeClaim): boolean {
+    const name = volume.metadata?.name ?? '';
+    const holder = [...this.#bindings.values()].find((binding) => binding.volume === name);
+    if (!holder) return false;
+    return holder.claim !== key || !(claim.spec?.volumeName === name || isReservedFor(claim, volume));
+  }
+
+  async #bindingVolume(pod: Pod, binding: Binding, signal: AbortSignal): Promise<PersistentVolume> {
+    const volume =
+      binding.made ?? (await this.#deps.read(podUidOf(pod), 'PersistentVolume', '', binding.volume, signal));
+    if (volume) return volume;
+    throw new VolumeProblem(
+      'not-found',
+      `persistentvolume "${binding.volume}", to which the claim is bound, not found`,
+    );
+  }
+}
+
+function withClaim(volume: PersistentVolume, claim: PersistentVolumeClaim): PersistentVolume {
+  const { name, namespace, uid } = claim.metadata ?? {};
+  const claimRef = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', name, namespace, uid };
+  return { ...volume, spec: { ...volume.spec, claimRef } };
+}
+
+function unboundReason({ spec }: PersistentVolumeClaim): string {
+  if (spec?.volumeName)
+    return `persistentvolume "${spec.volumeName}" does not exist, is taken, or does not fit the claim`;
+  return `PVC is not bound: no persistent volume of storage class "${spec?.storageClassName ?? ''}" is free and fits`;
+}
+
+function parseBindings(data: unknown): readonly Binding[] {
+  if (!Array.isArray(data)) throw new Error('not a list');
+  return data.map((entry: unknown) => {
+    const { claim, claimUid, volume, made, podUid } = entry as Partial<Binding>;
+    if (typeof claim !== 'string' || typeof claimUid !== 'string' || typeof volume !== 'string')
+      throw new Error('an entry lacks claim, claimUid or volume');
+    return { claim, claimUid, volume, made, podUid };
+  });
+}

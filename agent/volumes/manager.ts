@@ -1,0 +1,228 @@
+import { KeyedLock } from '../../base/fifo-limit.js';
+import type { Clock } from '../../base/clock.js';
+import type { Logger } from '../../base/log.js';
+import { podUidOf, type Container, type EphemeralContainer, type Pod, type PodUid, type Volume } from '../api/index.js';
+import { planContainerMounts } from './container-mounts.js';
+import type { Mounter } from './mounts/mounter.js';
+import type { NodeStages } from './node-stages.js';
+import type { PluginVolume, PodMounter } from './pod-mounter.js';
+import { tearDownPod } from './pod-teardown.js';
+import { RefreshTimer } from './refresh-timer.js';
+import { bindSubPaths } from './subpaths.js';
+import { VolumeError, VolumeProblem } from './volume-error.js';
+import { readFileInside } from './fs/read-file-inside.js';
+import type { ContainerVolumes, VolumeManager, VolumeUsage } from './volume-manager.js';
+import type { VolumePaths } from './volume-paths.js';
+import type { PodVolume, VolumePlugin } from './volume-plugin.js';
+import type { VolumeUsages } from './usage.js';
+import { downwardKey, wantedVolumes } from './wanted-volumes.js';
+
+export interface ManagerDeps {
+  readonly paths: VolumePaths;
+  readonly mounter: Mounter;
+  readonly podMounter: PodMounter;
+  readonly stages: NodeStages;
+  readonly plugins: readonly VolumePlugin[];
+  readonly usages: VolumeUsages;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Pods of which the disk has something, at the start. */
+  readonly present: Iterable<PodUid>;
+  supportsRecursiveReadOnly(pod: Pod): boolean;
+  /** The pod reads no more objects and needs no more tokens. */
+  forget(uid: PodUid): void;
+  /** All of the pod is unmounted. */
+  afterUnmount(uid: PodUid, signal: AbortSignal): Promise<void>;
+  /** No more changes are heard of. */
+  close(): void;
+}
+
+interface PodRecord {
+  readonly volumes: Map<string, PluginVolume>;
+  /** The spec that was last found to be fulfilled. */
+  pod: Pod | undefined;
+  downward: string;
+  /** Grows with each reason to look again; what was seen before the work began does not hide what came during it. */
+  wanted: number;
+  done: number;
+}
+
+/** Volumes of pods: desired against actual, one pod at a time, woken by what changes. */
+export class PodVolumeManager implements VolumeManager, AsyncDisposable {
+  readonly #deps: ManagerDeps;
+  readonly #records = new Map<PodUid, PodRecord>();
+  readonly #present: Set<PodUid>;
+  readonly #locks = new KeyedLock();
+  readonly #listeners = new Set<(uid: PodUid) => void>();
+  readonly #refresh: RefreshTimer;
+
+  constructor(deps: ManagerDeps) {
+    this.#deps = deps;
+    this.#present = new Set(deps.present);
+    this.#refresh = new RefreshTimer(deps.clock, (uid) => this.lookAgain(uid));
+  }
+
+  async mountPod(pod: Pod, signal: AbortSignal): Promise<void> {
+    const uid = podUidOf(pod);
+    await this.#locks.run(uid, () => this.#mount(uid, pod, signal), signal);
+  }
+
+  isMounted(pod: Pod): boolean {
+    const record = this.#records.get(podUidOf(pod));
+    if (!record || record.done !== record.wanted) return false;
+    if (record.pod === pod) return true;
+    const same =
+      wantedVolumes(pod).every(({ volume }) => record.volumes.has(volume.name)) && downwardKey(pod) === record.downward;
+    if (same) record.pod = pod;
+    return same;
+  }
+
+  isPresent(uid: PodUid): boolean {
+    return this.#present.has(uid);
+  }
+
+  presentPods(): readonly PodUid[] {
+    return [...this.#present];
+  }
+
+  async unmountPod(uid: PodUid, signal: AbortSignal): Promise<void> {
+    await this.#locks.run(uid, () => this.#unmount(uid, signal), signal);
+  }
+
+  async forContainer(
+    pod: Pod,
+    container: Container | EphemeralContainer,
+    env: ReadonlyMap<string, string>,
+    signal: AbortSignal,
+  ): Promise<ContainerVolumes> {
+    const { paths, mounter } = this.#deps;
+    const uid = podUidOf(pod);
+    const plan = planContainerMounts({
+      pod,
+      container,
+      env,
+      volumes: this.#records.get(uid)?.volumes ?? new Map(),
+      recursiveReadOnly: this.#deps.supportsRecursiveReadOnly(pod),
+      subPathTarget: (volume, name, index) => paths.subpath(uid, volume.specName, name, index),
+    });
+    if (plan.subPaths.length > 0) {
+      this.#present.add(uid);
+      await this.#locks
+        .run(uid, () => bindSubPaths(plan.subPaths, mounter, signal), signal)
+        .catch((err: unknown) => {
+          signal.throwIfAborted();
+          throw new VolumeProblem(
+            err instanceof VolumeProblem ? err.failure.code : 'failed',
+            `failed to prepare subPath for a volumeMount of container "${container.name}"`,
+            err,
+          );
+        });
+    }
+    return { mounts: plan.mounts, devices: plan.devices };
+  }
+
+  supplementalGroups(pod: Pod): readonly number[] {
+    const { fsGroup } = pod.spec?.securityContext ?? {};
+    const groups = [...(this.#records.get(podUidOf(pod))?.volumes.values() ?? [])].map(({ volume }) => groupOf(volume));
+    return [...new Set([fsGroup, ...groups])].filter((group) => group !== undefined);
+  }
+
+  onChange(listener: (uid: PodUid) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  async usage(uid: PodUid, signal: AbortSignal): Promise<readonly VolumeUsage[]> {
+    return await this.#deps.usages.of(uid, [...(this.#records.get(uid)?.volumes.values() ?? [])], signal);
+  }
+
+  async readVolumeFile(pod: Pod, volume: string, path: string, signal: AbortSignal): Promise<string | undefined> {
+    const root = this.#records.get(podUidOf(pod))?.volumes.get(volume)?.published.hostPath;
+    return root === undefined ? undefined : await readFileInside(root, path, signal);
+  }
+
+  /** Something the pod's volumes depend on may have changed. */
+  lookAgain(uid: PodUid): void {
+    const record = this.#records.get(uid);
+    if (!record) return;
+    record.wanted++;
+    for (const listener of this.#listeners) listener(uid);
+  }
+
+  /** A driver came or changed: pods that wait for something are looked at, pods of earlier runs included. */
+  wakeWaiting(): void {
+    const waiting = [...this.#present].filter((uid) => {
+      const record = this.#records.get(uid);
+      return !record || record.done !== record.wanted;
+    });
+    for (const uid of waiting) for (const listener of this.#listeners) listener(uid);
+  }
+
+  get volumesInUse(): readonly string[] {
+    return this.#deps.stages.volumesInUse;
+  }
+
+  async removeUnusedStages(signal: AbortSignal): Promise<void> {
+    await this.#deps.stages.releaseUnused(signal);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#deps.close();
+    this.#refresh[Symbol.dispose]();
+    this.#listeners.clear();
+    return Promise.resolve();
+  }
+
+  async #mount(uid: PodUid, pod: Pod, signal: AbortSignal): Promise<void> {
+    const record = this.#records.get(uid) ?? { volumes: new Map(), pod: undefined, downward: '', wanted: 1, done: 0 };
+    this.#records.set(uid, record);
+    if (wantedVolumes(pod).some(({ volume }) => leavesTraces(volume))) this.#present.add(uid);
+    const { wanted } = record;
+    record.done = wanted - 1;
+    const downward = downwardKey(pod);
+    const errors = await this.#deps.podMounter.mountAll(pod, record.volumes, signal);
+    signal.throwIfAborted();
+    this.#refresh.set(uid, nextRefresh(record.volumes.values()));
+    const error = VolumeError.join(errors);
+    if (error) throw error;
+    record.pod = pod;
+    record.downward = downward;
+    record.done = wanted;
+  }
+
+  async #unmount(uid: PodUid, signal: AbortSignal): Promise<void> {
+    const record = this.#records.get(uid);
+    if (record) record.done = record.wanted - 1;
+    this.#refresh.set(uid, undefined);
+    this.#deps.forget(uid);
+    if (this.#present.has(uid)) {
+      const { paths, mounter, plugins, stages } = this.#deps;
+      const pluginOfFolder = (name: string): VolumePlugin | undefined =>
+        plugins.find((plugin) => plugin.name === name || plugin.ownsFolder?.(name));
+      await tearDownPod(uid, { paths, mounter, pluginOfFolder }, signal);
+      await stages.releasePod(uid, signal);
+    }
+    this.#present.delete(uid);
+    this.#records.delete(uid);
+    this.#deps.usages.forget(uid);
+    await this.#deps.afterUnmount(uid, signal);
+  }
+}
+
+/** Only a path of the host and an image leave nothing below the pod's folder. */
+const leavesTraces = (volume: Volume): boolean => volume.hostPath === undefined && volume.image === undefined;
+
+/** The group a PersistentVolume's annotation grants. */
+function groupOf({ origin }: PodVolume): number | undefined {
+  if (origin.kind !== 'persistent') return undefined;
+  const text = origin.persistentVolume.metadata?.annotations?.['pv.beta.kubernetes.io/gid'];
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
+}
+
+function nextRefresh(volumes: Iterable<PluginVolume>): number | undefined {
+  let next: number | undefined;
+  for (const { published } of volumes) {
+    if (published.refreshAt !== undefined) next = Math.min(next ?? published.refreshAt, published.refreshAt);
+  }
+  return next;
+}

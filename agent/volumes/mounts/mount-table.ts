@@ -1,0 +1,60 @@
+import { readFile } from 'node:fs/promises';
+
+export interface MountEntry {
+  readonly id: number;
+  /** `major:minor` of the file system. */
+  readonly device: string;
+  /** Path inside the file system that is mounted. */
+  readonly root: string;
+  readonly mountPoint: string;
+  readonly fsType: string;
+  readonly source: string;
+  readonly superOptions: string;
+}
+
+/** One line of `/proc/<pid>/mountinfo` (proc(5)). */
+export function parseMountLine(line: string): MountEntry | undefined {
+  const [left = '', right] = line.split(' - ');
+  const [id, , device = '', root = '', mountPoint = ''] = left.split(' ');
+  if (right === undefined || mountPoint === '') return undefined;
+  const [fsType = '', source = '', superOptions = ''] = right.split(' ');
+  return {
+    id: Number(id),
+    device,
+    root: unescape(root),
+    mountPoint: unescape(mountPoint),
+    fsType,
+    source: unescape(source),
+    superOptions,
+  };
+}
+
+/** Mounts at `dir` or below it, those that must go first first. A point mounted over twice is there twice. */
+export function mountsBelow(mountInfo: string, dir: string): MountEntry[] {
+  // Most lines are other pods' mounts: they are not worth taking apart.
+  const needle = escapePath(dir);
+  return mountInfo
+    .split('\n')
+    .filter((line) => line.includes(needle))
+    .map(parseMountLine)
+    .filter((entry) => entry !== undefined)
+    .filter(({ mountPoint }) => mountPoint === dir || mountPoint.startsWith(`${dir}/`))
+    .map((entry, index) => ({ entry, index, depth: entry.mountPoint.split('/').length }))
+    .sort((a, b) => b.depth - a.depth || b.index - a.index)
+    .map(({ entry }) => entry);
+}
+
+export async function readMountInfo(): Promise<string> {
+  return await readFile('/proc/self/mountinfo', 'utf8');
+}
+
+/** Octal escapes of the kernel and of fstab: space, tab, newline, backslash, `#`. */
+export function escapePath(path: string): string {
+  return path.replaceAll(/[ \t\n\\#]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`);
+}
+
+function unescape(text: string): string {
+  return text.includes('\\')
+    ? text.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+    : text;
+}

@@ -1,0 +1,127 @@
+import { KeyedLock } from '../../base/fifo-limit.js';
+import type { PodUid } from '../api/index.js';
+import { VolumeError } from './volume-error.js';
+import type { FoundStage, NodeStage, PodVolume, VolumePlugin } from './volume-plugin.js';
+
+interface Entry {
+  readonly plugin: VolumePlugin;
+  readonly key: string;
+  stage: NodeStage;
+  /** Attach and stage succeeded since the agent started. Until then an entry only says that something may be there. */
+  confirmed: boolean;
+  readonly users: Set<PodUid>;
+}
+
+/** Says on the Node object which volumes this node uses, before they are: until then a controller may detach them. */
+export type ReportVolumesInUse = (names: readonly string[], signal: AbortSignal) => Promise<void>;
+
+/** What is attached and staged once for the node: made for the first pod that needs it, undone after the last. */
+export class NodeStages {
+  readonly #entries = new Map<string, Entry>();
+  readonly #locks = new KeyedLock();
+  readonly #report: ReportVolumesInUse | undefined;
+
+  constructor(report?: ReportVolumesInUse) {
+    this.#report = report;
+  }
+
+  /** What the disk says is there. */
+  adopt(plugin: VolumePlugin, { key, stage }: FoundStage): void {
+    this.#entries.set(idOf(plugin, key), { plugin, key, stage, confirmed: false, users: new Set() });
+  }
+
+  addUser(plugin: VolumePlugin, key: string, uid: PodUid): void {
+    this.#entries.get(idOf(plugin, key))?.users.add(uid);
+  }
+
+  get isEmpty(): boolean {
+    return this.#entries.size === 0;
+  }
+
+  async acquire(plugin: VolumePlugin, volume: PodVolume, signal: AbortSignal): Promise<NodeStage> {
+    const key = await plugin.stageKey?.(volume, signal);
+    if (key === undefined) return {};
+    return await this.#locks.run(
+      idOf(plugin, key),
+      async () => {
+        // Before the deed: a call that fails half way may have left something that the pod's end must undo.
+        const entry = this.#enter(plugin, key);
+        entry.users.add(volume.uid);
+        if (plugin.uniqueName) await this.#report?.(this.volumesInUse, signal);
+        if (!entry.confirmed) entry.stage = await make(plugin, volume, signal);
+        entry.confirmed = true;
+        return entry.stage;
+      },
+      signal,
+    );
+  }
+
+  /** Undoes what no other pod uses. Everything of the pod must be unpublished. */
+  async releasePod(uid: PodUid, signal: AbortSignal): Promise<void> {
+    await this.#releaseWhere((entry) => entry.users.has(uid), uid, signal);
+  }
+
+  /** Undoes what an earlier run left without a pod. */
+  async releaseUnused(signal: AbortSignal): Promise<void> {
+    await this.#releaseWhere((entry) => entry.users.size === 0, undefined, signal);
+  }
+
+  /** The Node's `volumesInUse`. */
+  get volumesInUse(): readonly string[] {
+    const names = [...this.#entries.values()].map(({ plugin, key }) => plugin.uniqueName?.(key));
+    return names.filter((name) => name !== undefined).sort();
+  }
+
+  async #releaseWhere(which: (entry: Entry) => boolean, uid: PodUid | undefined, signal: AbortSignal): Promise<void> {
+    const errors: VolumeError[] = [];
+    for (const [id, entry] of this.#entries) {
+      if (!which(entry)) continue;
+      try {
+        await this.#locks.run(id, () => this.#release(id, entry, uid, signal), signal);
+      } catch (err) {
+        signal.throwIfAborted();
+        errors.push(VolumeError.of({ volume: entry.key, plugin: entry.plugin.name, call: 'UnmountDevice' }, err));
+      }
+    }
+    const error = VolumeError.join(errors);
+    if (error) throw error;
+  }
+
+  async #release(id: string, entry: Entry, uid: PodUid | undefined, signal: AbortSignal): Promise<void> {
+    const others = [...entry.users].filter((user) => user !== uid);
+    if (others.length === 0) {
+      entry.confirmed = false;
+      await entry.plugin.unstage?.(entry, signal);
+      await entry.plugin.detach?.(entry, signal);
+      this.#entries.delete(id);
+    }
+    // Only now: a pod whose undoing failed comes again for it.
+    if (uid !== undefined) entry.users.delete(uid);
+  }
+
+  #enter(plugin: VolumePlugin, key: string): Entry {
+    const id = idOf(plugin, key);
+    const entry = this.#entries.get(id) ?? { plugin, key, stage: {}, confirmed: false, users: new Set<PodUid>() };
+    this.#entries.set(id, entry);
+    return entry;
+  }
+}
+
+async function make(plugin: VolumePlugin, volume: PodVolume, signal: AbortSignal): Promise<NodeStage> {
+  const told = { volume: volume.specName, plugin: plugin.name };
+  let stage: NodeStage = {};
+  try {
+    if (plugin.attach) stage = await plugin.attach(volume, signal);
+  } catch (err) {
+    signal.throwIfAborted();
+    throw VolumeError.of({ ...told, call: 'AttachVolume.Attach' }, err);
+  }
+  try {
+    return plugin.stage ? await plugin.stage(volume, stage, signal) : stage;
+  } catch (err) {
+    signal.throwIfAborted();
+    throw VolumeError.of({ ...told, call: 'MountVolume.MountDevice' }, err);
+  }
+}
+
+const idOf = (plugin: VolumePlugin, key: string): string => `${plugin.name} ${key}`;

@@ -1,0 +1,213 @@
+import { mkdir } from 'node:fs/promises';
+import { release } from 'node:os';
+import { join } from 'node:path';
+import type { CallRecorder } from '../../base/call-recorder.js';
+import type { Clock } from '../../base/clock.js';
+import type { Logger } from '../../base/log.js';
+import type { RunProgram } from '../../base/run-program.js';
+import { podUidOf, type PersistentVolumeClaim, type Pod, type PodUid, type Quantity } from '../api/index.js';
+import { ClaimResolver, clusterBinder, type ReadForPod } from './claims/claim-resolver.js';
+import { LocalBinder } from './claims/local-binder.js';
+import type { NodeIdentity } from './claims/node-selector.js';
+import type { ControlPlane } from '../controlplane/control-plane.js';
+import type { NodeFields } from '../downward/field-ref.js';
+import type { EventRecorder, EventType } from '../events/event-recorder.js';
+import { podReference } from '../events/references.js';
+import { findPodVolumes, findPresentPods } from './found-volumes.js';
+import { PodVolumeManager } from './manager.js';
+import { Mounter } from './mounts/mounter.js';
+import { NodeStages, type ReportVolumesInUse } from './node-stages.js';
+import { ObjectWatches } from './object-watches.js';
+import type { ContentSources } from './payload/content-sources.js';
+import { TokenCache } from './payload/token-cache.js';
+import { ConfigMapPlugin } from './plugins/config-map.js';
+import { CsiPlugin, type CsiDriverSource } from './plugins/csi/csi-volume.js';
+import { csiProvisioner } from './plugins/csi/provision.js';
+import { DownwardApiPlugin } from './plugins/downward-api.js';
+import { EmptyDirPlugin } from './plugins/empty-dir.js';
+import { FlexVolumePlugin, type FlexVolumeDrivers } from './plugins/flex-volume.js';
+import { HostPathPlugin } from './plugins/host-path.js';
+import { ImagePlugin, type PullVolumeImage } from './plugins/image.js';
+import { LocalVolumePlugin } from './plugins/local-volume.js';
+import { NfsPlugin } from './plugins/nfs.js';
+import { ProjectedPlugin } from './plugins/projected.js';
+import { SecretPlugin } from './plugins/secret.js';
+import type { PluginContext } from './plugin-context.js';
+import { PodMounter } from './pod-mounter.js';
+import { VolumeUsages } from './usage.js';
+import type { VolumeManager } from './volume-manager.js';
+import { VolumePaths } from './volume-paths.js';
+import type { VolumePlugin } from './volume-plugin.js';
+
+export interface VolumeManagerOptions {
+  /** The kubelet's root folder, `/var/lib/kubelet`. */
+  readonly rootDir: string;
+  readonly nodeName: string;
+  /** No cluster: claims are bound, volumes attached and provisioned by the agent itself. False when absent. */
+  readonly standalone?: boolean | undefined;
+}
+
+export interface VolumeManagerDeps {
+  readonly run: RunProgram;
+  readonly recorder: CallRecorder;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly objects: Pick<ControlPlane, 'get' | 'list' | 'watch' | 'createToken'>;
+  readonly events: EventRecorder;
+  /** For downward API files. */
+  nodeFields(): NodeFields;
+  /** For the node affinity of volumes. */
+  nodeLabels?(): Readonly<Record<string, string>>;
+  /** What the node gives to pods: limits of memory volumes, defaults of `resourceFieldRef`. */
+  allocatable(): Readonly<Record<string, Quantity>>;
+  /** The pod's runtime handler can mount recursively read-only. */
+  supportsRecursiveReadOnly(pod: Pod): boolean;
+  readonly csi?: (CsiDriverSource & { onChange(listener: () => void): () => void }) | undefined;
+  readonly flexVolumes?: (FlexVolumeDrivers & { onChange(listener: () => void): () => void }) | undefined;
+  /** For image volumes. */
+  readonly pullImage?: PullVolumeImage | undefined;
+  readonly reportVolumesInUse?: ReportVolumesInUse | undefined;
+  claimGrew?(claim: PersistentVolumeClaim, bytes: number, signal: AbortSignal): Promise<void>;
+  /** Plugins besides the built-in ones; they are asked first. */
+  readonly plugins?: ((context: PluginContext) => readonly VolumePlugin[]) | undefined;
+}
+
+export type OpenVolumeManager = VolumeManager & AsyncDisposable;
+
+/** Opens the manager on what earlier runs left below `rootDir`; `signal` is its lifetime. Removes nothing yet. */
+export async function openVolumeManager(
+  options: VolumeManagerOptions,
+  deps: VolumeManagerDeps,
+  signal: AbortSignal,
+): Promise<OpenVolumeManager> {
+  const { log, clock, run, objects } = deps;
+  const paths = new VolumePaths(options.rootDir);
+  await mkdir(paths.pods, { recursive: true, mode: 0o750 });
+  const mounter = await Mounter.open({ workDir: join(options.rootDir, 'plugins', '.mounts') }, run, signal);
+  const tokens = new TokenCache({ objects, clock, random: Math.random });
+  // The manager is told of changes, and its plugins read through what tells it.
+  const link: { manager?: PodVolumeManager } = {};
+  const watches = new ObjectWatches(objects, (uid) => link.manager?.lookAgain(uid));
+  const read: ReadForPod = (uid, kind, namespace, name, signal) => watches.read(uid, kind, namespace, name, signal);
+  const event = (pod: Pod, type: EventType, reason: string, message: string): void =>
+    deps.events.record(podReference(pod), type, reason, message);
+  const warn = (pod: Pod, reason: string, message: string): void => event(pod, 'Warning', reason, message);
+  const { nodeName, standalone = false } = options;
+  const context: PluginContext = { paths, nodeName, standalone, mounter, run, clock, log, objects, read, tokens, warn };
+  const plugins = [
+    ...(deps.plugins?.(context) ?? []),
+    ...builtInPlugins(context, contentSources(read, tokens, deps), deps),
+  ];
+  const present = await findPresentPods(paths);
+  const stages = new NodeStages(deps.reportVolumesInUse);
+  await recoverStages(stages, plugins, present, paths, log, signal);
+  const binder = standalone ? await openLocalBinder(options.rootDir, read, deps) : undefined;
+  const node = (): NodeIdentity => ({ name: nodeName, labels: deps.nodeLabels?.() ?? {} });
+  const claims = new ClaimResolver({ read, node, binder: binder ?? clusterBinder(read) });
+  const podMounter = new PodMounter({
+    paths,
+    mounter,
+    stages,
+    plugins,
+    event,
+    claimGrew: (claim, bytes, signal) => deps.claimGrew?.(claim, bytes, signal) ?? Promise.resolve(),
+    presentPods: () => link.manager?.presentPods() ?? [],
+    origin: (pod, wanted, signal) => claims.origin(pod, wanted, signal),
+  });
+  const unlisten = [deps.csi, deps.flexVolumes].map((drivers) => drivers?.onChange(() => link.manager?.wakeWaiting()));
+  const manager = new PodVolumeManager({
+    paths,
+    mounter,
+    stages,
+    plugins,
+    podMounter,
+    usages: new VolumeUsages(clock, signal),
+    clock,
+    log,
+    present,
+    supportsRecursiveReadOnly: (pod) => deps.supportsRecursiveReadOnly(pod),
+    forget: (uid: PodUid) => {
+      watches.release(uid);
+      tokens.drop(uid);
+    },
+    afterUnmount: async (uid, signal) =>
+      await binder?.reclaim(
+        (owner) => owner === uid,
+        () => false,
+        signal,
+      ),
+    close: () => {
+      for (const stop of unlisten) stop?.();
+      watches[Symbol.dispose]();
+    },
+  });
+  link.manager = manager;
+  return manager;
+}
+
+async function openLocalBinder(rootDir: string, read: ReadForPod, deps: VolumeManagerDeps): Promise<LocalBinder> {
+  const { objects, log, csi } = deps;
+  const provisioner = csi && csiProvisioner(csi, objects);
+  return await LocalBinder.open(join(rootDir, 'volume_bindings'), { objects, read, log, provisioner });
+}
+
+/** What is attached and staged, and for whom, by what the plugins find on disk. */
+async function recoverStages(
+  stages: NodeStages,
+  plugins: readonly VolumePlugin[],
+  present: readonly PodUid[],
+  paths: VolumePaths,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const plugin of plugins) {
+    if (!plugin.findStages) continue;
+    try {
+      for (const found of await plugin.findStages(signal)) stages.adopt(plugin, found);
+    } catch (err) {
+      signal.throwIfAborted();
+      log.error({ err, plugin: plugin.name }, 'staged volumes of a plugin cannot be found; they stay');
+    }
+  }
+  if (stages.isEmpty) return;
+  for (const found of (await Promise.all(present.map((uid) => findPodVolumes(paths, uid)))).flat()) {
+    const plugin = plugins.find((one) => one.name === found.plugin || one.ownsFolder?.(found.plugin));
+    const key = await plugin?.stageKeyOf?.(found).catch(() => undefined);
+    if (plugin && key !== undefined) stages.addUser(plugin, key, found.uid);
+  }
+}
+
+function contentSources(read: ReadForPod, tokens: TokenCache, deps: VolumeManagerDeps): ContentSources {
+  const namespaceOf = (pod: Pod): string => pod.metadata?.namespace ?? 'default';
+  return {
+    configMap: (pod, name, signal) => read(podUidOf(pod), 'ConfigMap', namespaceOf(pod), name, signal),
+    secret: (pod, name, signal) => read(podUidOf(pod), 'Secret', namespaceOf(pod), name, signal),
+    token: (pod, projection, signal) => tokens.forProjection(pod, projection, signal),
+    nodeFields: () => deps.nodeFields(),
+    allocatable: () => deps.allocatable(),
+  };
+}
+
+function builtInPlugins(context: PluginContext, sources: ContentSources, deps: VolumeManagerDeps): VolumePlugin[] {
+  const memory = { allocatable: () => deps.allocatable(), noSwap: kernelKeepsTmpfsOutOfSwap(release()) };
+  const content = { sources, memory, clock: context.clock, log: context.log };
+  return [
+    new EmptyDirPlugin({ ...context, memory }),
+    new ConfigMapPlugin(content),
+    new SecretPlugin(content),
+    new ProjectedPlugin(content),
+    new DownwardApiPlugin(content),
+    new HostPathPlugin(),
+    new ImagePlugin(deps.pullImage),
+    new LocalVolumePlugin(context),
+    new NfsPlugin(context),
+    ...(deps.csi ? [new CsiPlugin(context, deps.csi)] : []),
+    ...(deps.flexVolumes ? [new FlexVolumePlugin(context, deps.flexVolumes)] : []),
+  ];
+}
+
+/** tmpfs knows `noswap` since Linux 6.4. */
+export function kernelKeepsTmpfsOutOfSwap(kernel: string): boolean {
+  const [major = 0, minor = 0] = kernel.split('.').map((part) => Number.parseInt(part, 10));
+  return major > 6 || (major === 6 && minor >= 4);
+}

@@ -1,0 +1,49 @@
+import type { Clock } from '../../base/clock.js';
+import type { Logger } from '../../base/log.js';
+import type { RunProgram } from '../../base/run-program.js';
+import type { PodUid } from '../api/index.js';
+import type { ControlPlane } from '../controlplane/control-plane.js';
+import type { ReadForPod } from './claims/claim-resolver.js';
+import type { Mounter } from './mounts/mounter.js';
+import type { OwnershipDeps } from './ownership.js';
+import type { TokenCache } from './payload/token-cache.js';
+import { VolumeProblem } from './volume-error.js';
+import type { VolumePaths } from './volume-paths.js';
+
+/** What plugins that work with devices and drivers are made of. */
+export interface PluginContext extends OwnershipDeps {
+  readonly paths: VolumePaths;
+  readonly nodeName: string;
+  /** No cluster: claims, attaching and provisioning are the agent's own work. */
+  readonly standalone: boolean;
+  readonly mounter: Mounter;
+  readonly run: RunProgram;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly objects: Pick<ControlPlane, 'get' | 'list'>;
+  readonly read: ReadForPod;
+  readonly tokens: TokenCache;
+}
+
+export interface SecretRef {
+  readonly name?: string | undefined;
+  readonly namespace?: string | undefined;
+}
+
+/** Values of a Secret, decoded, and its type; nothing when there is no reference. */
+export async function readSecret(
+  read: ReadForPod,
+  uid: PodUid,
+  ref: SecretRef | undefined,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<{ readonly type: string | undefined; readonly values: Record<string, string> }> {
+  if (!ref?.name) return { type: undefined, values: {} };
+  const secret = await read(uid, 'Secret', ref.namespace ?? namespace, ref.name, signal);
+  if (!secret) throw new VolumeProblem('not-found', `secret "${ref.name}" not found`);
+  const values = Object.entries(secret.data ?? {}).map(([key, value]) => [
+    key,
+    Buffer.from(value, 'base64').toString(),
+  ]);
+  return { type: secret.type, values: { ...Object.fromEntries(values), ...secret.stringData } };
+}

@@ -1,0 +1,367 @@
+import { mkdir, rm, rmdir, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  attachmentId,
+  csiBlockPaths,
+  csiDataFolder,
+  csiStagingPath,
+  publishVolumeContext,
+  removeVolumeFolder,
+  writeVolumeData,
+  type CsiDriver,
+  type CsiTokens,
+  type FolderRemoval,
+} from '../../../../csi/index.js';
+import { errnoOf } from '../../../../base/errors.js';
+import type { CSIDriver as CsiDriverObject } from '../../../api/index.js';
+import { isMountPoint } from '../../fs/is-mount-point.js';
+import { applyGroup } from '../../ownership.js';
+import { readSecret, type PluginContext } from '../../plugin-context.js';
+import { VolumeProblem } from '../../volume-error.js';
+import type { VolumeUsage } from '../../volume-manager.js';
+import type {
+  FoundStage,
+  FoundVolume,
+  NodeStage,
+  PodVolume,
+  PublishedVolume,
+  PublishRequest,
+  VolumePlugin,
+} from '../../volume-plugin.js';
+import { subjectOf } from '../flex-volume.js';
+import { linkDevice } from '../local-volume.js';
+import { attachCsi, needsAttach } from './csi-attach.js';
+import { findCsiStages, partsOfKey, recordOf, stageKey } from './csi-records.js';
+import { capabilityOf, csiSource, groupDecision, isCsi, type CsiSource } from './csi-source.js';
+
+export interface CsiDriverSource {
+  /** Throws with what is known about a driver that cannot be called. */
+  get(name: string): CsiDriver;
+}
+
+/** How often a driver that asks for it (`requiresRepublish`) is told of fresh tokens. */
+const republishMs = 60_000;
+
+/** Volumes of CSI drivers: the node side of the specification with the kubelet's paths and records (facts 5.7). */
+export class CsiPlugin implements VolumePlugin {
+  readonly name = 'kubernetes.io/csi';
+  readonly hasFolder = true;
+  readonly deletesContent = false;
+  readonly #context: PluginContext;
+  readonly #drivers: CsiDriverSource;
+
+  constructor(context: PluginContext, drivers: CsiDriverSource) {
+    this.#context = context;
+    this.#drivers = drivers;
+  }
+
+  supports(origin: PodVolume['origin']): boolean {
+    return isCsi(origin);
+  }
+
+  async stageKey(volume: PodVolume, signal: AbortSignal): Promise<string | undefined> {
+    const source = csiSource(volume);
+    if (source.inline) return undefined;
+    const { driver, object } = await this.#driver(volume, source, signal);
+    const attach = needsAttach(source, driver, object, this.#context.standalone);
+    if (!attach && !stages(driver)) return undefined;
+    return stageKey(source.driver, source.handle, volume.block ? volume.specName : '');
+  }
+
+  async attach(volume: PodVolume, signal: AbortSignal): Promise<NodeStage> {
+    const source = csiSource(volume);
+    const { driver, object } = await this.#driver(volume, source, signal);
+    if (!needsAttach(source, driver, object, this.#context.standalone)) return {};
+    // Before the driver is asked: what says after a crash that there is something to detach.
+    await this.#recordStage(volume, source);
+    return { context: await attachCsi(volume, source, driver, this.#context, signal) };
+  }
+
+  async stage(volume: PodVolume, attached: NodeStage, signal: AbortSignal): Promise<NodeStage> {
+    const source = csiSource(volume);
+    const { driver, object } = await this.#driver(volume, source, signal);
+    if (!stages(driver)) return attached;
+    await this.#recordStage(volume, source);
+    const stagingPath = this.#stagingPath(volume, source);
+    await mkdir(stagingPath, { recursive: true, mode: 0o750 });
+    await driver.node.stage(
+      {
+        volumeId: source.handle,
+        stagingPath,
+        capability: capabilityOf(volume, source, driver, groupDecision(volume, source, driver, object)),
+        publishContext: attached.context ?? {},
+        volumeContext: source.attributes,
+        secrets: (await this.#secret(volume, source.stageSecret, signal)).values,
+      },
+      subjectOf(volume),
+      signal,
+    );
+    return { ...attached, stagePath: stagingPath };
+  }
+
+  async publish(request: PublishRequest, signal: AbortSignal): Promise<PublishedVolume> {
+    const { volume, path, devicePath, before } = request;
+    // Only a driver that asks to be called again is; a volume that is mounted does not need its driver.
+    if (before && before.refreshAt === undefined) return before;
+    const source = csiSource(volume);
+    const { driver, object } = await this.#driver(volume, source, signal);
+    if (source.inline) checkInline(source, object);
+    const readOnly = volume.readOnly || source.readOnly;
+    const block = csiBlockPaths(this.#context.paths.rootDir, volume.uid, volume.specName);
+    const target = volume.block ? block.publish : join(path, 'mount');
+    if (volume.block) await mkdir(block.publishFolder, { recursive: true, mode: 0o750 });
+    await writeVolumeData(volume.block ? block.data : path, {
+      driverName: source.driver,
+      volumeHandle: source.handle,
+      specVolID: volume.specName,
+      nodeName: this.#context.nodeName,
+      attachmentID: attachmentId(source.handle, source.driver, this.#context.nodeName),
+      volumeLifecycleMode: source.inline ? 'Ephemeral' : 'Persistent',
+    });
+    await this.#publishAt(target, request, source, driver, object, signal);
+    const refreshAt = object?.spec.requiresRepublish === true ? this.#context.clock.now() + republishMs : undefined;
+    if (volume.block) return { ...(await linkDevice(target, devicePath, readOnly)), refreshAt };
+    return { hostPath: target, readOnly, refreshAt };
+  }
+
+  async unpublish(found: FoundVolume, signal: AbortSignal): Promise<void> {
+    const { rootDir } = this.#context.paths;
+    const block = csiBlockPaths(rootDir, found.uid, found.specName);
+    const target = found.block ? block.publish : join(found.path, 'mount');
+    const record = await recordOf(found, this.#context, signal);
+    if (!record) {
+      if (found.block || (await isMountPoint(target)))
+        throw new VolumeProblem(
+          'failed',
+          `vol_data.json is lost and nothing tells which volume is at ${target}; it is left alone`,
+        );
+      return await rejectLeft(removeVolumeFolder(target));
+    }
+    const driver = this.#drivers.get(record.driverName);
+    if (found.block) await unlinkIfThere(found.path);
+    await driver.node.unpublish(record.volumeHandle, target, { podUid: found.uid, object: found.specName }, signal);
+    // A driver may leave its file; the specification wants it gone.
+    if (found.block) {
+      await rm(target, { force: true });
+      if (!stages(driver)) await this.#removeBlockFolders(found.specName);
+    } else await rejectLeft(removeVolumeFolder(target));
+  }
+
+  async unstage({ key }: FoundStage, signal: AbortSignal): Promise<void> {
+    const { driver: name, blockSpecName, handle } = partsOfKey(key);
+    const driver = this.#drivers.get(name);
+    if (!stages(driver)) return;
+    const path = this.#stagingPathOf(name, handle, blockSpecName);
+    await driver.node.unstage(handle, path, { object: handle }, signal);
+  }
+
+  /** The records go last: until then they say that there is something to undo. */
+  async detach({ key }: FoundStage, signal: AbortSignal): Promise<void> {
+    const { driver: name, blockSpecName, handle } = partsOfKey(key);
+    const driver = this.#drivers.get(name);
+    if (this.#context.standalone && driver.capabilities.controller.has('PUBLISH_UNPUBLISH_VOLUME'))
+      await driver.controller.unpublish(handle, driver.nodeInfo.nodeId, {}, { object: handle }, signal);
+    const path = this.#stagingPathOf(name, handle, blockSpecName);
+    if (blockSpecName === '') return await rejectLeft(removeVolumeFolder(path));
+    await this.#removeBlockFolders(blockSpecName);
+  }
+
+  uniqueName(key: string): string {
+    const { driver, handle } = partsOfKey(key);
+    return `${this.name}/${driver}^${handle}`;
+  }
+
+  async findStages(): Promise<readonly FoundStage[]> {
+    return await findCsiStages(this.#context.paths.rootDir);
+  }
+
+  async stageKeyOf(found: FoundVolume): Promise<string | undefined> {
+    const record = await recordOf(found, this.#context, new AbortController().signal);
+    if (!record || record.volumeLifecycleMode === 'Ephemeral') return undefined;
+    return stageKey(record.driverName, record.volumeHandle, found.block ? found.specName : '');
+  }
+
+  async stats(
+    volume: PodVolume,
+    { hostPath }: PublishedVolume,
+    signal: AbortSignal,
+  ): Promise<Omit<VolumeUsage, 'volume'> | undefined> {
+    const source = csiSource(volume);
+    const driver = this.#drivers.get(source.driver);
+    if (hostPath === undefined || !driver.capabilities.node.has('GET_VOLUME_STATS')) return undefined;
+    const stagingPath = stages(driver) ? this.#stagingPath(volume, source) : undefined;
+    const { bytes, inodes } = await driver.node.stats(
+      { volumeId: source.handle, volumePath: hostPath, stagingPath },
+      subjectOf(volume),
+      signal,
+    );
+    if (!bytes) return undefined;
+    return {
+      capacityBytes: bytes.total,
+      usedBytes: bytes.used,
+      availableBytes: bytes.available,
+      inodes: inodes?.total ?? 0,
+      inodesUsed: inodes?.used ?? 0,
+    };
+  }
+
+  async expand({ volume, path, staged }: PublishRequest, bytes: number, signal: AbortSignal): Promise<number> {
+    const source = csiSource(volume);
+    const { driver, object } = await this.#driver(volume, source, signal);
+    if (!driver.capabilities.node.has('EXPAND_VOLUME')) return bytes;
+    const block = csiBlockPaths(this.#context.paths.rootDir, volume.uid, volume.specName);
+    const grown = await driver.node.expand(
+      {
+        volumeId: source.handle,
+        volumePath: volume.block ? block.publish : join(path, 'mount'),
+        stagingPath: staged.stagePath,
+        requiredBytes: bytes,
+        capability: capabilityOf(volume, source, driver, groupDecision(volume, source, driver, object)),
+        secrets: (await this.#secret(volume, source.expandSecret, signal)).values,
+      },
+      subjectOf(volume),
+      signal,
+    );
+    return grown ?? bytes;
+  }
+
+  /** The folders that pods share, once the last has gone. */
+  async #removeBlockFolders(specName: string): Promise<void> {
+    const block = csiBlockPaths(this.#context.paths.rootDir, '', specName);
+    if (!(await rmdirIfEmpty(block.publishFolder))) return;
+    for (const folder of [block.staging, block.globalMap]) await rmdirIfEmpty(folder);
+    await rejectLeft(removeVolumeFolder(join(block.data, 'none')));
+    await rmdirIfEmpty(block.volumeFolder);
+  }
+
+  async #publishAt(
+    target: string,
+    { volume, staged }: PublishRequest,
+    source: CsiSource,
+    driver: CsiDriver,
+    object: CsiDriverObject | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const group = groupDecision(volume, source, driver, object);
+    const { values } = await this.#secret(volume, source.publishSecret, signal);
+    const { name = '', namespace = 'default', uid = '' } = volume.pod.metadata ?? {};
+    const serviceAccountName = volume.pod.spec?.serviceAccountName ?? '';
+    const { volumeContext, secrets } = publishVolumeContext({
+      attributes: source.attributes,
+      secrets: values,
+      pod: object?.spec.podInfoOnMount === true ? { name, namespace, uid, serviceAccountName } : undefined,
+      inline: source.inline,
+      tokens: await this.#tokens(volume, object, signal),
+      tokensInSecrets: object?.spec.serviceAccountTokenInSecrets ?? false,
+    });
+    await driver.node.publish(
+      {
+        volumeId: source.handle,
+        stagingPath: staged.stagePath ?? (volume.block ? this.#stagingPath(volume, source) : undefined),
+        targetPath: target,
+        capability: capabilityOf(volume, source, driver, group),
+        readOnly: volume.readOnly || source.readOnly,
+        publishContext: staged.context ?? {},
+        volumeContext,
+        secrets,
+      },
+      subjectOf(volume),
+      signal,
+    );
+    if (group.by !== 'agent' || volume.block) return;
+    const policy = volume.pod.spec?.securityContext?.fsGroupChangePolicy ?? 'Always';
+    await applyGroup({ volume, path: target, readOnly: false, policy }, this.#context, signal);
+  }
+
+  async #tokens(
+    { pod }: PodVolume,
+    object: CsiDriverObject | undefined,
+    signal: AbortSignal,
+  ): Promise<CsiTokens | undefined> {
+    const requests = object?.spec.tokenRequests ?? [];
+    if (requests.length === 0) return undefined;
+    const tokens: Record<string, CsiTokens[string]> = {};
+    for (const { audience, expirationSeconds } of requests) {
+      const { token, expiresAt } = await this.#context.tokens.get(
+        pod,
+        audience === '' ? [] : [audience],
+        expirationSeconds,
+        signal,
+      );
+      tokens[audience] = { token, expirationTimestamp: `${new Date(expiresAt).toISOString().slice(0, 19)}Z` };
+    }
+    return tokens;
+  }
+
+  async #driver(
+    volume: PodVolume,
+    source: CsiSource,
+    signal: AbortSignal,
+  ): Promise<{ driver: CsiDriver; object: CsiDriverObject | undefined }> {
+    const object = await this.#context.read(volume.uid, 'CSIDriver', '', source.driver, signal);
+    return { driver: this.#drivers.get(source.driver), object };
+  }
+
+  #secret(volume: PodVolume, ref: CsiSource['stageSecret'], signal: AbortSignal): ReturnType<typeof readSecret> {
+    return readSecret(this.#context.read, volume.uid, ref, volume.pod.metadata?.namespace ?? 'default', signal);
+  }
+
+  async #recordStage(volume: PodVolume, source: CsiSource): Promise<void> {
+    const { rootDir } = this.#context.paths;
+    const folder = volume.block
+      ? csiBlockPaths(rootDir, volume.uid, volume.specName).data
+      : csiDataFolder(csiStagingPath(rootDir, source.driver, source.handle));
+    await writeVolumeData(folder, { driverName: source.driver, volumeHandle: source.handle });
+  }
+
+  #stagingPath(volume: PodVolume, source: CsiSource): string {
+    return this.#stagingPathOf(source.driver, source.handle, volume.block ? volume.specName : '');
+  }
+
+  #stagingPathOf(driver: string, handle: string, blockSpecName: string): string {
+    const { rootDir } = this.#context.paths;
+    if (blockSpecName !== '') return csiBlockPaths(rootDir, '', blockSpecName).staging;
+    return csiStagingPath(rootDir, driver, handle);
+  }
+}
+
+const stages = (driver: CsiDriver): boolean => driver.capabilities.node.has('STAGE_UNSTAGE_VOLUME');
+
+/** A driver must say that it makes volumes for single pods; where there is no CSIDriver object nobody could. */
+function checkInline({ driver }: CsiSource, object: CsiDriverObject | undefined): void {
+  const modes = object?.spec.volumeLifecycleModes ?? ['Persistent'];
+  if (object && !modes.includes('Ephemeral'))
+    throw new VolumeProblem(
+      'refused',
+      `volume mode "Ephemeral" not supported by driver ${driver} (only supports ${JSON.stringify(modes)})`,
+    );
+}
+
+/** What lies in a folder of a volume and is not ours is never removed. */
+async function rejectLeft(removing: Promise<FolderRemoval>): Promise<void> {
+  const removal = await removing;
+  if (removal.kind === 'still-mounted') throw new VolumeProblem('busy', `the driver left ${removal.path} mounted`);
+  if (removal.kind === 'not-empty')
+    throw new VolumeProblem(
+      'failed',
+      `the driver left something in ${removal.path}, which is not the agent's to remove`,
+    );
+}
+
+async function unlinkIfThere(path: string): Promise<void> {
+  await unlink(path).catch((err: unknown) => {
+    if (errnoOf(err) !== 'ENOENT') throw err;
+  });
+}
+
+/** False when something is in it. */
+async function rmdirIfEmpty(path: string): Promise<boolean> {
+  try {
+    await rmdir(path);
+    return true;
+  } catch (err) {
+    if (errnoOf(err) === 'ENOENT') return true;
+    if (errnoOf(err) === 'ENOTEMPTY') return false;
+    throw err;
+  }
+}

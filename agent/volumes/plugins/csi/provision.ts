@@ -1,0 +1,71 @@
+import { volumeCapability } from '../../../../csi/index.js';
+import type { PersistentVolume } from '../../../api/index.js';
+import { quantityValue } from '../../../api/index.js';
+import type { ControlPlane } from '../../../controlplane/control-plane.js';
+import type { LocalProvisioner } from '../../claims/local-binder.js';
+import { VolumeProblem } from '../../volume-error.js';
+import type { CsiDriverSource } from './csi-volume.js';
+
+/** Makes and deletes volumes of storage classes through the drivers' controller service, where no sidecar does. */
+export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPlane, 'get'>): LocalProvisioner {
+  return {
+    async create(claim, signal) {
+      const className = claim.spec?.storageClassName ?? '';
+      const storageClass = className === '' ? undefined : await objects.get('StorageClass', '', className, signal);
+      if (!storageClass || storageClass.provisioner === 'kubernetes.io/no-provisioner') return undefined;
+      const driver = drivers.get(storageClass.provisioner);
+      if (!driver.capabilities.controller.has('CREATE_DELETE_VOLUME'))
+        throw new VolumeProblem('unsupported', `CSI driver ${driver.name} cannot create volumes here`);
+      const fsType = storageClass.parameters?.['csi.storage.k8s.io/fstype'];
+      const name = `pvc-${claim.metadata?.uid ?? ''}`;
+      const requiredBytes = quantityValue(claim.spec?.resources?.requests?.['storage'] ?? '0');
+      const accessModes = claim.spec?.accessModes ?? ['ReadWriteOnce'];
+      const volumeMode = claim.spec?.volumeMode ?? 'Filesystem';
+      const parameters = Object.fromEntries(
+        Object.entries(storageClass.parameters ?? {}).filter(([key]) => !key.startsWith('csi.storage.k8s.io/')),
+      );
+      const made = await driver.controller.create(
+        {
+          name,
+          requiredBytes,
+          capabilities: accessModes.map((accessMode) =>
+            volumeCapability(
+              { accessMode, volumeMode, fsType, mountOptions: storageClass.mountOptions },
+              driver.capabilities.node,
+            ),
+          ),
+          parameters,
+          secrets: {},
+          topology: Object.keys(driver.nodeInfo.topology).length > 0 ? driver.nodeInfo.topology : undefined,
+        },
+        { object: name },
+        signal,
+      );
+      return {
+        apiVersion: 'v1',
+        kind: 'PersistentVolume',
+        metadata: { name, annotations: { 'pv.kubernetes.io/provisioned-by': driver.name } },
+        spec: {
+          accessModes,
+          volumeMode,
+          storageClassName: className,
+          capacity: { storage: String(made.capacityBytes ?? requiredBytes) },
+          mountOptions: storageClass.mountOptions,
+          persistentVolumeReclaimPolicy: storageClass.reclaimPolicy === 'Retain' ? 'Retain' : 'Delete',
+          csi: {
+            driver: driver.name,
+            volumeHandle: made.volumeId,
+            volumeAttributes: made.volumeContext,
+            fsType: volumeMode === 'Block' ? undefined : (fsType ?? 'ext4'),
+          },
+        },
+      } satisfies PersistentVolume;
+    },
+    async delete({ metadata, spec }, signal) {
+      if (!spec?.csi) return;
+      await drivers
+        .get(spec.csi.driver)
+        .controller.delete(spec.csi.volumeHandle, {}, { object: metadata?.name }, signal);
+    },
+  };
+}

@@ -1,0 +1,224 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  flexVolumeDeviceMountPath,
+  FlexVolumeError,
+  isFlexVolumeSecret,
+  type FlexVolumeDriver,
+  type FlexVolumeMountOptions,
+  type FlexVolumeOptions,
+} from '../../../csi/index.js';
+import type { CallSubject } from '../../../base/call-recorder.js';
+import type { FlexPersistentVolumeSource, FlexVolumeSource } from '../../api/index.js';
+import { isMountPoint } from '../fs/is-mount-point.js';
+import { formatAndMount } from '../mounts/format-and-mount.js';
+import { applyGroup } from '../ownership.js';
+import { readSecret, type PluginContext } from '../plugin-context.js';
+import { VolumeProblem } from '../volume-error.js';
+import type {
+  FoundStage,
+  FoundVolume,
+  NodeStage,
+  PodVolume,
+  PublishedVolume,
+  PublishRequest,
+  VolumePlugin,
+} from '../volume-plugin.js';
+import { bindInto, removeStagingFolder, stagedNames, unmountAllAt } from './staging-folders.js';
+
+export interface FlexVolumeDrivers {
+  driver(name: string): FlexVolumeDriver;
+}
+
+/** Volumes of FlexVolume drivers: what a driver does not support is done here, as the kubelet does it (facts 5.6). */
+export class FlexVolumePlugin implements VolumePlugin {
+  readonly name = 'flexvolume';
+  readonly hasFolder = true;
+  readonly deletesContent = false;
+  readonly #context: PluginContext;
+  readonly #drivers: FlexVolumeDrivers;
+
+  constructor(context: PluginContext, drivers: FlexVolumeDrivers) {
+    this.#context = context;
+    this.#drivers = drivers;
+  }
+
+  supports(origin: PodVolume['origin']): boolean {
+    return flexSource(origin) !== undefined;
+  }
+
+  folderName({ origin }: PodVolume): string {
+    return required(origin).driver;
+  }
+
+  ownsFolder(plugin: string): boolean {
+    return !plugin.startsWith('kubernetes.io/');
+  }
+
+  async stageKey(volume: PodVolume, signal: AbortSignal): Promise<string | undefined> {
+    const { driver } = required(volume.origin);
+    const { attach } = await this.#drivers.driver(driver).capabilities(signal);
+    return attach ? keyOf(driver, volume.specName) : undefined;
+  }
+
+  async attach(volume: PodVolume, signal: AbortSignal): Promise<NodeStage> {
+    const source = required(volume.origin);
+    const driver = this.#drivers.driver(source.driver);
+    const subject = subjectOf(volume);
+    const options = optionsOf(volume, source);
+    const stagePath = this.#stagePath(source.driver, volume.specName);
+    // Before the driver is asked: what says after a crash that something may be attached.
+    await mkdir(stagePath, { recursive: true, mode: 0o750 });
+    const { device } = await driver.attach(options, this.#context.nodeName, subject, signal);
+    const waited = await driver.waitForAttach(device, options, subject, signal);
+    return { devicePath: waited.device, stagePath };
+  }
+
+  async stage(volume: PodVolume, attached: NodeStage, signal: AbortSignal): Promise<NodeStage> {
+    const source = required(volume.origin);
+    const { devicePath = '', stagePath = '' } = attached;
+    if (await isMountPoint(stagePath)) return attached;
+    const options = optionsOf(volume, source);
+    const told = await this.#drivers
+      .driver(source.driver)
+      .mountDevice(stagePath, devicePath, options, subjectOf(volume), signal);
+    if (told === 'not-supported' && devicePath !== '') {
+      const mount = { device: devicePath, target: stagePath, fsType: source.fsType ?? '', readOnly: options.readOnly };
+      await formatAndMount({ ...mount, mountOptions: mountOptionsOf(volume) }, this.#context, signal);
+    }
+    return attached;
+  }
+
+  async publish(request: PublishRequest, signal: AbortSignal): Promise<PublishedVolume> {
+    const { volume, path, staged, before } = request;
+    const source = required(volume.origin);
+    const { readOnly } = optionsOf(volume, source);
+    if (!before && !(await isMountPoint(path))) {
+      const driver = this.#drivers.driver(source.driver);
+      const options = await this.#mountOptions(volume, source, signal);
+      const told = await driver.mount(path, options, subjectOf(volume), signal);
+      if (told === 'not-supported') {
+        if (staged.stagePath === undefined)
+          throw new VolumeProblem('refused', 'the driver supports neither attach nor mount');
+        await bindInto(staged.stagePath, path, this.#context.mounter, signal);
+      }
+      const { fsGroup } = await driver.capabilities(signal);
+      if (fsGroup && !readOnly)
+        await applyGroup({ volume, path, readOnly, policy: changePolicy(volume) }, this.#context, signal);
+    }
+    return { hostPath: path, readOnly };
+  }
+
+  async unpublish(found: FoundVolume, signal: AbortSignal): Promise<void> {
+    const subject = { podUid: found.uid, object: found.specName };
+    try {
+      await this.#drivers.driver(found.plugin).unmount(found.path, subject, signal);
+    } catch (err) {
+      // With its driver gone there is nothing to undo where nothing was done.
+      const gone = err instanceof FlexVolumeError && err.failure.code === 'not-installed';
+      if (!gone || !(await isUntouched(found.path))) throw err;
+    }
+    await unmountAllAt(found.path, this.#context.mounter, signal);
+  }
+
+  async unstage({ key }: FoundStage, signal: AbortSignal): Promise<void> {
+    const { driver, specName } = partsOf(key);
+    const path = this.#stagePath(driver, specName);
+    if (await isMountPoint(path)) await this.#drivers.driver(driver).unmountDevice(path, { object: specName }, signal);
+    await unmountAllAt(path, this.#context.mounter, signal);
+  }
+
+  /** Its folder goes last: until then it says that there is something to detach. */
+  async detach({ key }: FoundStage, signal: AbortSignal): Promise<void> {
+    const { driver, specName } = partsOf(key);
+    await this.#drivers.driver(driver).detach(specName, this.#context.nodeName, { object: specName }, signal);
+    await removeStagingFolder(this.#stagePath(driver, specName), this.#context.mounter, signal);
+  }
+
+  uniqueName(key: string): string {
+    const { driver, specName } = partsOf(key);
+    return `${driver}/${specName}`;
+  }
+
+  async findStages(): Promise<readonly FoundStage[]> {
+    const root = this.#context.paths.plugin('kubernetes.io/flexvolume');
+    const found: FoundStage[] = [];
+    for (const driver of await driversBelow(root)) {
+      for (const specName of await stagedNames(join(root, driver, 'mounts')))
+        found.push({ key: keyOf(driver, specName), stage: { stagePath: this.#stagePath(driver, specName) } });
+    }
+    return found;
+  }
+
+  stageKeyOf({ plugin, specName }: FoundVolume): Promise<string | undefined> {
+    return Promise.resolve(keyOf(plugin, specName));
+  }
+
+  #stagePath(driver: string, specName: string): string {
+    return flexVolumeDeviceMountPath(this.#context.paths.rootDir, driver, specName);
+  }
+
+  async #mountOptions(volume: PodVolume, source: FlexSource, signal: AbortSignal): Promise<FlexVolumeMountOptions> {
+    const { name = '', namespace = 'default', uid = '' } = volume.pod.metadata ?? {};
+    const secret = await readSecret(this.#context.read, volume.uid, source.secretRef, namespace, signal);
+    if (source.secretRef?.name && !isFlexVolumeSecret(secret.type, source.driver))
+      throw new VolumeProblem('refused', `secret "${source.secretRef.name}" is not of type ${source.driver}`);
+    return {
+      ...optionsOf(volume, source),
+      pod: { name, namespace, uid, serviceAccountName: volume.pod.spec?.serviceAccountName ?? '' },
+      fsGroup: volume.fsGroup,
+      secrets: secret.values,
+    };
+  }
+}
+
+type FlexSource = FlexVolumeSource & { readonly secretRef?: FlexPersistentVolumeSource['secretRef'] };
+
+function flexSource(origin: PodVolume['origin']): FlexSource | undefined {
+  return origin.kind === 'inline' ? origin.volume.flexVolume : origin.persistentVolume.spec?.flexVolume;
+}
+
+function required(origin: PodVolume['origin']): FlexSource {
+  const source = flexSource(origin);
+  if (!source) throw new VolumeProblem('unsupported', 'not a FlexVolume');
+  return source;
+}
+
+function optionsOf(volume: PodVolume, { fsType, readOnly = false, options }: FlexSource): FlexVolumeOptions {
+  return { volumeName: volume.specName, fsType, readOnly: readOnly || volume.readOnly, options };
+}
+
+const mountOptionsOf = ({ origin }: PodVolume): readonly string[] =>
+  origin.kind === 'persistent' ? (origin.persistentVolume.spec?.mountOptions ?? []) : [];
+
+const changePolicy = ({ pod }: PodVolume): 'Always' | 'OnRootMismatch' =>
+  pod.spec?.securityContext?.fsGroupChangePolicy ?? 'Always';
+
+export function subjectOf({ pod, specName }: PodVolume): CallSubject {
+  const { name, namespace, uid } = pod.metadata ?? {};
+  return { podName: name, podNamespace: namespace, podUid: uid, object: specName };
+}
+
+/** Neither part can hold a space. */
+const keyOf = (driver: string, specName: string): string => `${driver} ${specName}`;
+
+function partsOf(key: string): { driver: string; specName: string } {
+  const [driver = '', specName = ''] = key.split(' ');
+  return { driver, specName };
+}
+
+/** `vendor/driver` takes two levels, `driver` one. */
+async function driversBelow(root: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const first of await stagedNames(root)) {
+    const inside = await stagedNames(join(root, first));
+    if (inside.includes('mounts')) found.push(first);
+    found.push(...inside.filter((name) => name !== 'mounts').map((name) => `${first}/${name}`));
+  }
+  return found;
+}
+
+async function isUntouched(path: string): Promise<boolean> {
+  if (await isMountPoint(path)) return false;
+  return (await readdir(path).catch(() => [])).length === 0;
+}

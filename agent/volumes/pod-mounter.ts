@@ -1,0 +1,189 @@
+import { lstat, mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Pod, PodUid } from '../api/index.js';
+import type { MountedVolume } from './container-mounts.js';
+import type { MountRequest, Mounter } from './mounts/mounter.js';
+import type { NodeStages } from './node-stages.js';
+import { VolumeError, VolumeProblem, type VolumeFailure } from './volume-error.js';
+import type { VolumePaths } from './volume-paths.js';
+import { growVolume, type GrowDeps } from './grow-volume.js';
+import type { NodeStage, PodVolume, VolumeOrigin, VolumePlugin } from './volume-plugin.js';
+import { podVolume, wantedVolumes, type WantedVolume } from './wanted-volumes.js';
+
+export interface PodMounterDeps extends GrowDeps {
+  readonly paths: VolumePaths;
+  readonly mounter: Mounter;
+  readonly stages: NodeStages;
+  readonly plugins: readonly VolumePlugin[];
+  presentPods(): readonly PodUid[];
+  /** Finds what stands behind a claim. */
+  origin(pod: Pod, wanted: WantedVolume, signal: AbortSignal): Promise<VolumeOrigin>;
+}
+
+export interface PluginVolume extends MountedVolume {
+  readonly plugin: VolumePlugin;
+  readonly staged: NodeStage;
+  /** Bytes that its file system was last grown to by this agent. */
+  readonly grownTo: number;
+}
+
+interface Resolved {
+  readonly volume: PodVolume;
+  readonly plugin: VolumePlugin;
+  readonly path: string;
+  readonly devicePath: string;
+}
+
+interface Foldered extends Resolved {
+  readonly memory: MountRequest | undefined;
+}
+
+/** Makes the volumes of a pod. They do not wait for each other, and what fails does not keep the others. */
+export class PodMounter {
+  readonly #deps: PodMounterDeps;
+  /** Who has a ReadWriteOncePod volume. */
+  readonly #holders = new Map<string, PodUid>();
+
+  constructor(deps: PodMounterDeps) {
+    this.#deps = deps;
+  }
+
+  /** Puts what succeeded into `mounted`, by the pod's word for it, and returns what failed. */
+  async mountAll(pod: Pod, mounted: Map<string, PluginVolume>, signal: AbortSignal): Promise<VolumeError[]> {
+    const errors: VolumeError[] = [];
+    const resolved = await eachOf(
+      wantedVolumes(pod),
+      errors,
+      ({ volume }) => unmatched(volume.name),
+      (wanted) => this.#resolve(pod, wanted, mounted.get(wanted.volume.name), signal),
+    );
+    const foldered = await eachOf(resolved, errors, setUp, (one) =>
+      this.#makeFolder(one, mounted.has(one.volume.name)),
+    );
+    const ready = await this.#mountMemory(foldered, errors, signal);
+    const made = await eachOf(ready, errors, setUp, (one) => this.#publish(one, mounted, signal));
+    for (const one of made) mounted.set(one.volume.name, one);
+    return errors;
+  }
+
+  async #resolve(
+    pod: Pod,
+    wanted: WantedVolume,
+    mounted: PluginVolume | undefined,
+    signal: AbortSignal,
+  ): Promise<Resolved> {
+    const origin = await this.#deps.origin(pod, wanted, signal).catch((err: unknown) => {
+      signal.throwIfAborted();
+      // A claim that went away does not stop a pod that has its volume.
+      if (mounted) return mounted.volume.origin;
+      throw err;
+    });
+    const plugin = this.#deps.plugins.find((candidate) => candidate.supports(origin));
+    if (!plugin) throw new VolumeProblem('unsupported', 'no volume plugin matched');
+    const volume = podVolume(pod, wanted, origin);
+    const folder = plugin.folderName?.(volume) ?? plugin.name;
+    return {
+      volume,
+      plugin,
+      path: this.#deps.paths.volume(volume.uid, folder, volume.specName),
+      devicePath: this.#deps.paths.device(volume.uid, folder, volume.specName),
+    };
+  }
+
+  async #makeFolder(resolved: Resolved, isMounted: boolean): Promise<Foldered> {
+    const { plugin, volume, path, devicePath } = resolved;
+    // What is mounted is not looked at again: its server may be away, and who looks would hang.
+    if (!plugin.hasFolder || (isMounted && !plugin.deletesContent)) return { ...resolved, memory: undefined };
+    if (isExclusive(volume)) await this.#checkExclusive(resolved);
+    await mkdir(volume.block ? dirname(devicePath) : path, { recursive: true, mode: 0o750 });
+    const memory = plugin.memory?.(volume);
+    if (!memory || (await isOwnFileSystem(path))) return { ...resolved, memory: undefined };
+    return { ...resolved, memory: { source: memory.fsType, target: path, ...memory } };
+  }
+
+  /** All of the pod in one child. Returns those that have what they need. */
+  async #mountMemory(volumes: readonly Foldered[], errors: VolumeError[], signal: AbortSignal): Promise<Foldered[]> {
+    try {
+      await this.#deps.mounter.mount(
+        volumes.flatMap(({ memory }) => memory ?? []),
+        signal,
+      );
+      return [...volumes];
+    } catch (err) {
+      signal.throwIfAborted();
+      const there = await Promise.all(
+        volumes.map(async ({ memory, path }) => !memory || (await isOwnFileSystem(path))),
+      );
+      for (const [index, one] of volumes.entries()) if (!there[index]) errors.push(VolumeError.of(setUp(one), err));
+      return volumes.filter((_, index) => there[index]);
+    }
+  }
+
+  async #publish(
+    one: Foldered,
+    mounted: ReadonlyMap<string, PluginVolume>,
+    signal: AbortSignal,
+  ): Promise<PluginVolume> {
+    const { plugin, volume, path, devicePath } = one;
+    const last = mounted.get(volume.name);
+    const staged = last?.staged ?? (await this.#deps.stages.acquire(plugin, volume, signal));
+    const request = { volume, path, devicePath, staged, before: last?.published };
+    const published = await plugin.publish(request, signal);
+    const grownTo = await growVolume(request, plugin, last?.grownTo ?? 0, this.#deps, signal);
+    return { volume, plugin, staged, published, grownTo };
+  }
+
+  /** A ReadWriteOncePod volume belongs to the pod that came first, by the disk too: one that ran before a restart counts. */
+  async #checkExclusive({ volume, path, devicePath }: Resolved): Promise<void> {
+    const { uid, specName } = volume;
+    const others = this.#deps.presentPods().filter((other) => other !== uid);
+    const holder = this.#holders.get(specName);
+    if (holder !== undefined && others.includes(holder)) throw inUse();
+    this.#holders.set(specName, uid);
+    const { paths } = this.#deps;
+    for (const other of others) {
+      for (const mine of [path, devicePath]) {
+        if (!(await lstat(mine.replace(paths.pod(uid), paths.pod(other))).catch(() => undefined))) continue;
+        this.#holders.set(specName, other);
+        throw inUse();
+      }
+    }
+  }
+}
+
+const inUse = (): VolumeProblem =>
+  new VolumeProblem('unavailable', 'volume uses the ReadWriteOncePod access mode and is already in use by another pod');
+
+const isExclusive = ({ origin }: PodVolume): boolean =>
+  origin.kind === 'persistent' && (origin.claim.spec?.accessModes?.includes('ReadWriteOncePod') ?? false);
+
+type Told = Omit<VolumeFailure, 'code'>;
+
+const setUp = ({ volume, plugin }: Resolved): Told => ({
+  volume: volume.name,
+  plugin: plugin.name,
+  call: volume.block ? 'MapVolume.SetUpDevice' : 'MountVolume.SetUp',
+});
+
+const unmatched = (volume: string): Told => ({ volume, plugin: 'agent', call: 'MountVolume.FindPluginBySpec' });
+
+/** Results of those that succeed; the others say what they were about in `errors`. */
+async function eachOf<T, R>(
+  items: readonly T[],
+  errors: VolumeError[],
+  told: (item: T) => Told,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results = await Promise.allSettled(items.map(work));
+  return results.flatMap((result, index) => {
+    if (result.status === 'fulfilled') return [result.value];
+    errors.push(VolumeError.of(told(items[index] as T), result.reason));
+    return [];
+  });
+}
+
+/** True for the root of a tmpfs or hugetlbfs, which never share a device with the folder above. */
+async function isOwnFileSystem(path: string): Promise<boolean> {
+  const [own, above] = await Promise.all([lstat(path), lstat(dirname(path))]);
+  return own.dev !== above.dev;
+}

@@ -1,0 +1,56 @@
+import { BerthError, errorText } from '../../base/errors.js';
+
+export type VolumeProblemCode =
+  /** A ConfigMap, Secret, claim, PersistentVolume or driver that is needed is not there. */
+  | 'not-found'
+  /** The object is there and says no: a key it lacks, a claim that is not bound, a path of the wrong type. */
+  | 'refused'
+  /** It cannot be known or done now: the control plane or a driver does not answer. */
+  | 'unavailable'
+  /** Something still uses what is to be unmounted. */
+  | 'busy'
+  /** No plugin of this agent handles such a volume. */
+  | 'unsupported'
+  /** The kernel or the file system refused. */
+  | 'failed';
+
+/** What went wrong, in the words of whoever refused; thrown inside plugins, which do not know whom they work for. */
+export class VolumeProblem extends BerthError<{ readonly code: VolumeProblemCode }> {
+  constructor(code: VolumeProblemCode, message: string, cause?: unknown) {
+    super(message, { code }, cause === undefined ? undefined : { cause });
+  }
+}
+
+export interface VolumeFailure {
+  readonly code: VolumeProblemCode;
+  /** The pod's word for the volume. */
+  readonly volume: string;
+  /** `kubernetes.io/secret`, a CSI driver's name. */
+  readonly plugin: string;
+  /** The kubelet's word for the operation, `MountVolume.SetUp`. */
+  readonly call: string;
+}
+
+/**
+ * A volume of a pod could not be made or removed. The message starts with the kubelet's words, which people search for, and goes on
+ * with the plugin and what it said.
+ */
+export class VolumeError extends BerthError<VolumeFailure> {
+  static of(failure: Omit<VolumeFailure, 'code'>, cause: unknown): VolumeError {
+    if (cause instanceof VolumeError) return cause;
+    const code = cause instanceof VolumeProblem ? cause.failure.code : 'failed';
+    const { call, volume, plugin } = failure;
+    return new VolumeError(
+      `${call} failed for volume "${volume}" : ${plugin}: ${errorText(cause)}`,
+      { ...failure, code },
+      { cause },
+    );
+  }
+
+  /** One error for several volumes: the first decides the code, all have their say. */
+  static join(errors: readonly VolumeError[]): VolumeError | undefined {
+    const [first, ...rest] = errors;
+    if (!first || rest.length === 0) return first;
+    return new VolumeError(errors.map((error) => error.message).join('; '), first.failure, { cause: first });
+  }
+}

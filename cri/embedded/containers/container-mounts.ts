@@ -1,0 +1,196 @@
+import { mkdirSync, rmdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdir, stat } from 'node:fs/promises';
+import { errnoOf } from '../../../base/errors.js';
+import type * as v1 from '../../../proto/generated/cri-v1.js';
+import { criError } from '../../contract/cri-error.js';
+import type { RuntimeContext } from '../context.js';
+import { mustRun } from '../host/oci-program.js';
+import { pathInRoot } from '../host/path-in-root.js';
+import type { StoredImage } from '../images/image-store.js';
+import type { ResolvedMount } from '../oci-spec/mounts.js';
+import type { ContainerEntry } from '../state/container-entry.js';
+import type { SandboxEntry } from '../state/sandbox-entry.js';
+
+export interface MountPlan {
+  readonly lines: readonly MountLine[];
+  /** By index of the request: where an image volume's content is. */
+  readonly imageRoots: ReadonlyMap<number, string>;
+}
+
+export interface MountLine {
+  readonly source: string;
+  readonly target: string;
+  readonly type: string;
+  readonly options: string;
+}
+
+/** What must be mounted before the OCI runtime is called: the root, image volumes, and once per sandbox its /dev/shm. */
+export function planMounts(
+  context: RuntimeContext,
+  entry: ContainerEntry,
+  sandbox: SandboxEntry,
+  image: StoredImage,
+): MountPlan {
+  const { layout, host } = context;
+  const folder = layout.container(entry.id);
+  const flags = host.overlayVolatile ? ',volatile' : '';
+  const lines: MountLine[] = [
+    {
+      source: 'overlay',
+      target: layout.rootfs(entry.id),
+      type: 'overlay',
+      options: `lowerdir=${lowerDirs(context, image)},upperdir=${folder}/upper,workdir=${folder}/work${flags}`,
+    },
+  ];
+  const imageRoots = new Map<number, string>();
+  for (const [index, mount] of entry.record.mounts.entries()) {
+    if (mount.image == null) continue;
+    const volume = context.deps.images.find(mount.image.image ?? '');
+    if (volume === undefined) {
+      throw criError('not-found', `create container: image ${mount.image.image ?? ''} of a volume is not here`);
+    }
+    const only = volume.lowerDirs.length === 1 ? volume.lowerDirs[0] : undefined;
+    if (only !== undefined) {
+      imageRoots.set(index, only);
+      continue;
+    }
+    const target = `${layout.bundle(entry.id)}/image-volume-${index}`;
+    imageRoots.set(index, target);
+    lines.push({ source: 'overlay', target, type: 'overlay', options: `ro,lowerdir=${lowerDirs(context, volume)}` });
+  }
+  if (sandbox.record.ipc === 'POD' && !sandbox.shmMounted) {
+    lines.push({
+      source: 'shm',
+      target: layout.shm(sandbox.id),
+      type: 'tmpfs',
+      options: `nosuid,noexec,nodev,mode=1777,size=${context.options.shmSizeBytes}`,
+    });
+  }
+  return { lines, imageRoots };
+}
+
+function lowerDirs(context: RuntimeContext, image: StoredImage): string {
+  // An image without layers: overlayfs wants a lower folder all the same.
+  return image.lowerDirs.length > 0 ? image.lowerDirs.join(':') : context.layout.emptyFolder;
+}
+
+/** Makes all of them with one program. */
+export async function mountAll(
+  context: RuntimeContext,
+  id: string,
+  plan: MountPlan,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const line of plan.lines) mkdirSync(line.target, { recursive: true, mode: 0o755 });
+  const [only] = plan.lines;
+  if (only !== undefined && plan.lines.length === 1) {
+    await mustRun(
+      ['mount', '-t', only.type, '-o', only.options, only.source, only.target],
+      'mount container root',
+      context.deps,
+      signal,
+    );
+    return;
+  }
+  const table = `${context.layout.bundle(id)}/fstab`;
+  writeFileSync(table, plan.lines.map(fstabLine).join(''));
+  await mustRun(['mount', '-a', '-T', table], 'mount container root', context.deps, signal);
+  rmSync(table, { force: true });
+}
+
+function fstabLine(line: MountLine): string {
+  return `${[line.source, line.target, line.type, line.options].map(fstabField).join(' ')} 0 0\n`;
+}
+
+/** fstab(5): white space and backslash in octal. */
+function fstabField(text: string): string {
+  return text.replaceAll(/[\s\\#]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`);
+}
+
+/**
+ * Unmounts every path that is a mount point, with one program; paths that are none, or are not there, are fine. Mounts that were
+ * lost (a reboot) leave plain folders.
+ */
+export async function unmountAll(
+  context: RuntimeContext,
+  paths: readonly string[],
+  what: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const mounted = paths.filter((path) => isMountPoint(path));
+  if (mounted.length === 0) return;
+  await mustRun(['umount', '--', ...mounted], what, context.deps, signal);
+}
+
+/**
+ * The kernel refuses to remove a mount point with EBUSY, before it looks at anything else: asking it is cheaper than reading the mount
+ * table, and removes what was only a place to mount on.
+ */
+function isMountPoint(path: string): boolean {
+  try {
+    rmdirSync(path);
+    return false;
+  } catch (err) {
+    const errno = errnoOf(err);
+    if (errno === 'ENOTDIR') return isMountedFile(path);
+    if (errno === 'EBUSY') return true;
+    if (errno === 'ENOENT' || errno === 'ENOTEMPTY') return false;
+    throw err;
+  }
+}
+
+function isMountedFile(path: string): boolean {
+  try {
+    unlinkSync(path);
+    return false;
+  } catch (err) {
+    const errno = errnoOf(err);
+    if (errno === 'ENOENT') return false;
+    if (errno === 'EBUSY') return true;
+    throw err;
+  }
+}
+
+/** Turns the requested mounts into plain binds; a host folder that is missing is made, as other runtimes do. */
+export async function resolveMounts(
+  mounts: readonly v1.Mount[],
+  imageRoots: ReadonlyMap<number, string>,
+): Promise<ResolvedMount[]> {
+  return await Promise.all(
+    mounts.map(async (mount, index) => {
+      const imageRoot = imageRoots.get(index);
+      const hostPath =
+        imageRoot === undefined ? (mount.hostPath ?? '') : await imagePath(imageRoot, mount.imageSubPath ?? '');
+      if (imageRoot === undefined) await makeIfMissing(hostPath);
+      return {
+        containerPath: mount.containerPath ?? '',
+        hostPath,
+        readonly: imageRoot !== undefined || (mount.readonly ?? false),
+        recursiveReadOnly: mount.recursiveReadOnly ?? false,
+        propagation: mount.propagation ?? 'PROPAGATION_PRIVATE',
+      };
+    }),
+  );
+}
+
+async function imagePath(root: string, subPath: string): Promise<string> {
+  const path = await pathInRoot(root, subPath);
+  try {
+    await stat(path);
+  } catch (err) {
+    if (errnoOf(err) === 'ENOENT') {
+      throw criError('invalid-argument', `create container: image volume has no path ${JSON.stringify(subPath)}`);
+    }
+    throw err;
+  }
+  return path;
+}
+
+async function makeIfMissing(path: string): Promise<void> {
+  try {
+    await stat(path);
+  } catch (err) {
+    if (errnoOf(err) !== 'ENOENT') throw criError('failed-precondition', `create container: mount source ${path}`, err);
+    await mkdir(path, { recursive: true, mode: 0o755 });
+  }
+}

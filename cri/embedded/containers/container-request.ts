@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type * as v1 from '../../../proto/generated/cri-v1.js';
+import { criError } from '../../contract/cri-error.js';
+import type { RuntimeContext } from '../context.js';
+import type { StoredImage } from '../images/image-store.js';
+import { unknownCapabilities } from '../oci-spec/capabilities.js';
+import { containerCgroup } from '../oci-spec/cgroup-path.js';
+import { signalNumber } from '../oci-spec/signals.js';
+import type { ContainerRecord } from '../state/records.js';
+import type { SandboxEntry } from '../state/sandbox-entry.js';
+
+const sigTerm = 15;
+
+export const newId = (): string => randomBytes(32).toString('hex');
+
+/** Checks what can be checked without touching anything and writes down what will be made. */
+export function containerRecord(
+  context: RuntimeContext,
+  sandbox: SandboxEntry,
+  config: v1.ContainerConfig,
+  image: StoredImage,
+): ContainerRecord {
+  const id = newId();
+  const name = config.metadata?.name ?? '';
+  if (name === '') throw criError('invalid-argument', 'create container: metadata.name is empty');
+  checkSecurity(name, config.linux?.securityContext);
+  checkMounts(name, config.mounts ?? []);
+  const pidMode = config.linux?.securityContext?.namespaceOptions?.pid ?? 'POD';
+  return {
+    id,
+    sandboxId: sandbox.id,
+    metadata: { name, attempt: config.metadata?.attempt ?? 0 },
+    createdAtMs: context.deps.clock.now(),
+    bootId: context.deps.bootId,
+    ociRuntime: context.ociRuntime(sandbox.record.runtimeHandler),
+    image: config.image ?? {},
+    imageRef: image.repoDigests[0] ?? image.id,
+    imageId: image.id,
+    labels: config.labels ?? {},
+    annotations: config.annotations ?? {},
+    mounts: config.mounts ?? [],
+    logPath: logPath(sandbox.record.logDirectory, config.logPath ?? ''),
+    stopSignal: stopSignal(name, config, image),
+    tty: config.tty ?? false,
+    stdin: config.stdin ?? false,
+    stdinOnce: config.stdinOnce ?? false,
+    resources: config.linux?.resources ?? {},
+    cgroup: containerCgroup(context.options.cgroupDriver, sandbox.record.cgroupParent, id).path,
+    privatePid: pidMode === 'CONTAINER' || (pidMode === 'POD' && sandbox.record.pid === 'CONTAINER'),
+    mountPoints: [context.layout.rootfs(id)],
+  };
+}
+
+function logPath(directory: string, file: string): string {
+  if (file === '' || directory === '') return '';
+  return join(directory, file);
+}
+
+/** The request's signal wins over the image's; both default to SIGTERM. */
+function stopSignal(name: string, config: v1.ContainerConfig, image: StoredImage): number {
+  const asked = config.stopSignal ?? 'RUNTIME_DEFAULT';
+  const word = asked === 'RUNTIME_DEFAULT' ? image.config.stopSignal : asked;
+  if (word === '') return sigTerm;
+  const number = signalNumber(word);
+  if (number === undefined) throw criError('invalid-argument', `create container ${name}: unknown stop signal ${word}`);
+  return number;
+}
+
+function checkSecurity(name: string, security: v1.LinuxContainerSecurityContext | null | undefined): void {
+  if (security == null) return;
+  const unknown = unknownCapabilities(security.capabilities ?? {});
+  if (unknown.length > 0) {
+    throw criError('invalid-argument', `create container ${name}: unknown capability ${unknown.join(', ')}`);
+  }
+  if (security.runAsGroup != null && security.runAsUser == null && (security.runAsUsername ?? '') === '') {
+    throw criError('invalid-argument', `create container ${name}: run_as_group without run_as_user`);
+  }
+  if (security.namespaceOptions?.usernsOptions?.mode === 'POD') {
+    throw criError('unimplemented', `create container ${name}: user namespaces are not supported`);
+  }
+}
+
+function checkMounts(name: string, mounts: readonly v1.Mount[]): void {
+  for (const mount of mounts) {
+    const path = mount.containerPath ?? '';
+    if (path === '') throw criError('invalid-argument', `create container ${name}: a mount without container_path`);
+    if ((mount.hostPath ?? '') === '' && mount.image == null) {
+      throw criError('invalid-argument', `create container ${name}: mount ${path} has neither host_path nor image`);
+    }
+    if (mount.recursiveReadOnly === true && mount.readonly !== true) {
+      throw criError(
+        'invalid-argument',
+        `create container ${name}: mount ${path} is recursive_read_only, not readonly`,
+      );
+    }
+    const propagation = mount.propagation ?? 'PROPAGATION_PRIVATE';
+    if (mount.recursiveReadOnly === true && propagation !== 'PROPAGATION_PRIVATE') {
+      throw criError(
+        'invalid-argument',
+        `create container ${name}: mount ${path} is recursive_read_only and propagated`,
+      );
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { errnoOf } from '../../../base/errors.js';
+import { linkSignal } from '../../../base/signals.js';
+import { criError } from '../../contract/cri-error.js';
+import type { RuntimeContext } from '../context.js';
+import type { ContainerEntry } from '../state/container-entry.js';
+
+const reopenDeadlineMs = 5000;
+const lookEveryMs = 5;
+
+/** Tells conmon to go on in a new file at the log's path and waits until it is there. */
+export async function reopenLog(context: RuntimeContext, entry: ContainerEntry, signal: AbortSignal): Promise<void> {
+  const { logPath, metadata } = entry.record;
+  if (entry.phase.kind !== 'running' || logPath === '') {
+    throw criError('failed-precondition', `reopen log of container ${metadata.name}: it is not running with a log`);
+  }
+  sendControl(context.layout.bundle(entry.id), '2 0 0', `reopen log of container ${metadata.name}`);
+  using deadline = linkSignal(signal, {
+    timeoutMs: reopenDeadlineMs,
+    what: `the log of ${metadata.name} to be reopened`,
+  });
+  while (!(await isThere(logPath))) await context.deps.clock.sleep(lookEveryMs, deadline.signal);
+}
+
+/** One line into conmon's control FIFO; never waits: without a reader conmon is gone. */
+export function sendControl(folder: string, line: string, what: string): void {
+  let fifo: number;
+  try {
+    fifo = openSync(`${folder}/ctl`, constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch (err) {
+    const errno = errnoOf(err);
+    if (errno === 'ENXIO' || errno === 'ENOENT') throw criError('unavailable', `${what}: conmon does not listen`, err);
+    throw err;
+  }
+  try {
+    writeSync(fifo, `${line}\n`);
+  } finally {
+    closeSync(fifo);
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (err) {
+    if (errnoOf(err) === 'ENOENT') return false;
+    throw err;
+  }
+}

@@ -1,0 +1,70 @@
+import { readFileSync, statSync } from 'node:fs';
+import { errnoOf } from '../../../base/errors.js';
+import type { RuntimeContext } from '../context.js';
+import { emitContainer } from '../emit-event.js';
+import { mayBeAlive, isSameAlive } from '../host/process-identity.js';
+import type { ContainerEntry } from '../state/container-entry.js';
+import type { ContainerExit } from '../state/records.js';
+
+/** Marks a container as ended, once: wakes who waits, tells the readers of events, and keeps the fact on disk. */
+export function settleExit(context: RuntimeContext, entry: ContainerEntry, exit: ContainerExit): void {
+  if (!entry.setExited(exit)) return;
+  context.records.writeContainer(entry, true).catch((err: unknown) => {
+    // The folder may be gone already: a removal does not wait for this. The exit file keeps the fact otherwise.
+    if (errnoOf(err) !== 'ENOENT') {
+      context.deps.log.warn({ err, containerId: entry.id }, 'container exit not recorded, known from its exit file');
+    }
+  });
+  emitContainer(context, entry, 'CONTAINER_STOPPED_EVENT');
+}
+
+/** Looks for the exit file conmon writes; true when the container has ended by it. */
+export function settleFromExitFile(context: RuntimeContext, entry: ContainerEntry): boolean {
+  const path = context.layout.exitFile(entry.id);
+  let code: number;
+  let finishedAtMs: number;
+  try {
+    code = Number(readFileSync(path, 'utf8').trim());
+    finishedAtMs = statSync(path).mtimeMs;
+  } catch (err) {
+    if (errnoOf(err) === 'ENOENT') return false;
+    throw err;
+  }
+  const oom = code !== 0 && wasOomKilled(context, entry);
+  settleExit(context, entry, {
+    code: Number.isInteger(code) ? code : 255,
+    finishedAtMs,
+    reason: oom ? 'OOMKilled' : code === 0 ? 'Completed' : 'Error',
+    message: '',
+  });
+  return true;
+}
+
+/** The kernel's own count in the container's cgroup; the cgroup stays until the container is removed. */
+function wasOomKilled(context: RuntimeContext, entry: ContainerEntry): boolean {
+  const { host } = context;
+  const file = host.cgroupVersion === 2 ? 'memory.events' : 'memory.oom_control';
+  try {
+    const text = readFileSync(`${host.cgroupMount('memory')}${entry.record.cgroup}/${file}`, 'utf8');
+    return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0) > 0;
+  } catch (err) {
+    if (errnoOf(err) === 'ENOENT') return false;
+    throw err;
+  }
+}
+
+export type Liveness = 'alive' | 'ended' | 'unwatched';
+
+/**
+ * What is true of a container that was alive when last looked at. `unwatched`: conmon is gone without an exit file, so nobody will say
+ * when and how its process ends. The thorough look tells a process from a later one with the same number.
+ */
+export function lookAgain(context: RuntimeContext, entry: ContainerEntry, thorough: boolean): Liveness {
+  const { phase } = entry;
+  if (phase.kind === 'exited') return 'ended';
+  if (phase.kind === 'creating') return 'alive';
+  const alive = thorough ? isSameAlive(phase.conmon) : mayBeAlive(phase.conmon.pid);
+  if (alive) return 'alive';
+  // conmon writes the exit file before it ends: when it is gone, what the file says is final.
+  return settleFromExitFile(context, entry) ? 'ended' : 'unwatched';
+}

@@ -1,0 +1,67 @@
+import { describeEnd, programSucceeded } from '../../../base/run-program.js';
+import { criError } from '../../contract/cri-error.js';
+import { containerSubject, type RuntimeContext } from '../context.js';
+import { emitContainer } from '../emit-event.js';
+import { runOci } from '../host/oci-program.js';
+import type { ContainerEntry } from '../state/container-entry.js';
+import { endUnwatched } from './end-unwatched.js';
+import { killContainer } from './kill-container.js';
+import { lookAgain, settleExit } from './settle-exit.js';
+
+export async function startContainer(
+  context: RuntimeContext,
+  entry: ContainerEntry,
+  signal: AbortSignal,
+): Promise<void> {
+  await context.locks.run(entry.id, async () => await start(context, entry, signal), signal);
+}
+
+async function start(context: RuntimeContext, entry: ContainerEntry, signal: AbortSignal): Promise<void> {
+  const { record, phase } = entry;
+  if (phase.kind !== 'created') {
+    throw criError('failed-precondition', `start container ${record.metadata.name}: it is ${phase.kind}, not created`);
+  }
+  const result = await runOci(
+    {
+      program: record.ociRuntime,
+      root: context.ociRoot(record.ociRuntime),
+      systemdCgroup: context.systemdCgroup,
+      verb: 'start',
+      args: [entry.id],
+      subject: containerSubject(entry),
+      timeoutMs: context.options.ociTimeoutMs,
+    },
+    context.deps,
+    signal,
+  );
+  if (!programSucceeded(result)) {
+    failStart(context, entry, describeEnd(result));
+    throw criError(
+      result.end.kind === 'timed-out' ? 'deadline-exceeded' : 'internal',
+      `start container ${record.metadata.name}: ${describeEnd(result)}`,
+    );
+  }
+  entry.record = { ...entry.record, startedAtMs: context.deps.clock.now() };
+  // The exit of a short program may have been seen while `start` was still on its way back.
+  if (entry.phase.kind === 'created') entry.phase = { ...phase, kind: 'running' };
+  await context.at('container-started', entry.id);
+  // Not waited for: whether it was started is known from the OCI runtime; only the time would be lost by a crash.
+  context.records.writeContainer(entry).catch((err: unknown) => {
+    context.deps.log.warn({ err, containerId: entry.id }, 'start time of container not recorded');
+  });
+  emitContainer(context, entry, 'CONTAINER_STARTED_EVENT');
+}
+
+/** A container that could not be started cannot be started again: it has ended, as in other runtimes with code 128. */
+function failStart(context: RuntimeContext, entry: ContainerEntry, reason: string): void {
+  const liveness = lookAgain(context, entry, true);
+  if (liveness === 'ended') return;
+  if (liveness === 'unwatched') endUnwatched(context, entry);
+  else killContainer(context, entry);
+  settleExit(context, entry, {
+    code: 128,
+    finishedAtMs: context.deps.clock.now(),
+    reason: 'StartError',
+    message: reason,
+  });
+}

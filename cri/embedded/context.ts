@@ -1,0 +1,112 @@
+import type { CallSubject } from '../../base/call-recorder.js';
+import { KeyedLock } from '../../base/fifo-limit.js';
+import { criLabels } from '../contract/labels.js';
+import { criError } from '../contract/cri-error.js';
+import type { HostFacts } from './host/host-facts.js';
+import { SeccompProfiles } from './host/seccomp-profiles.js';
+import type { EmbeddedRuntimeDeps, EmbeddedRuntimeOptions } from './options.js';
+import type { ImageAccounts } from './oci-spec/users.js';
+import type { ContainerEntry } from './state/container-entry.js';
+import { EventHub } from './state/event-hub.js';
+import { Layout } from './state/layout.js';
+import { RecordStore } from './state/record-store.js';
+import type { SandboxEntry } from './state/sandbox-entry.js';
+import { Trash } from './state/trash.js';
+
+/** What the verbs of one open runtime share. Verbs are functions of it; it has no behaviour of its own beyond look-ups. */
+export class RuntimeContext {
+  readonly options: EmbeddedRuntimeOptions;
+  readonly deps: EmbeddedRuntimeDeps;
+  readonly host: HostFacts;
+  readonly layout: Layout;
+  readonly records: RecordStore;
+  readonly trash: Trash;
+  readonly seccomp: SeccompProfiles;
+  readonly events = new EventHub();
+  /** One verb that makes or unmakes at a time per sandbox or container id. */
+  readonly locks = new KeyedLock();
+  readonly sandboxes = new Map<string, SandboxEntry>();
+  readonly containers = new Map<string, ContainerEntry>();
+  /** First processes of shared PID namespaces, by sandbox id. */
+  readonly inits = new Map<string, ContainerEntry>();
+  /** Taken names: a second object with the same metadata and attempt is refused. */
+  readonly names = new Map<string, string>();
+  /** Accounts of images seen, by image id. */
+  readonly accounts = new Map<string, ImageAccounts>();
+  /** Aborts when the runtime is closed. */
+  readonly lifetime: AbortSignal;
+  /** Things said once, by their key. */
+  readonly said = new Set<string>();
+
+  constructor(options: EmbeddedRuntimeOptions, deps: EmbeddedRuntimeDeps, host: HostFacts, lifetime: AbortSignal) {
+    this.options = options;
+    this.deps = deps;
+    this.host = host;
+    this.layout = new Layout(options);
+    this.records = new RecordStore(this.layout);
+    this.trash = new Trash(this.layout.trash, deps, lifetime);
+    this.seccomp = new SeccompProfiles(options.seccompProfilePath, host);
+    this.lifetime = lifetime;
+  }
+
+  sandbox(id: string): SandboxEntry {
+    const entry = this.sandboxes.get(id);
+    if (entry === undefined || entry.phase === 'creating') throw criError('not-found', `find sandbox ${id}: not here`);
+    return entry;
+  }
+
+  container(id: string): ContainerEntry {
+    const entry = this.containers.get(id);
+    if (entry === undefined || entry.phase.kind === 'creating') {
+      throw criError('not-found', `find container ${id}: not here`);
+    }
+    return entry;
+  }
+
+  /** Program of a RuntimeClass handler; empty is the default one. */
+  ociRuntime(handler: string): string {
+    const name = handler === '' ? this.options.defaultHandler : handler;
+    const program = Object.hasOwn(this.options.ociRuntimes, name) ? this.options.ociRuntimes[name] : undefined;
+    if (program === undefined) {
+      const known = Object.keys(this.options.ociRuntimes).join(', ');
+      throw criError('not-found', `find runtime handler ${JSON.stringify(name)}: not configured (there are ${known})`);
+    }
+    return program;
+  }
+
+  /** crun and runc keep different things in their state folder. */
+  ociRoot(program: string): string {
+    return `${this.layout.ociRoot}/${program.slice(program.lastIndexOf('/') + 1)}`;
+  }
+
+  get systemdCgroup(): boolean {
+    return this.options.cgroupDriver === 'systemd';
+  }
+
+  async at(step: Parameters<NonNullable<EmbeddedRuntimeDeps['at']>>[0], id: string): Promise<void> {
+    if (this.deps.at !== undefined) await this.deps.at(step, id);
+  }
+
+  /** Warns the first time only: for a lack of the machine that every container meets. */
+  sayOnce(key: string, fields: object, message: string): void {
+    if (this.said.has(key)) return;
+    this.said.add(key);
+    this.deps.log.warn(fields, message);
+  }
+}
+
+export function sandboxSubject(entry: SandboxEntry): CallSubject {
+  const { metadata, id } = entry.record;
+  return { podUid: metadata.uid, podNamespace: metadata.namespace, podName: metadata.name, object: id };
+}
+
+export function containerSubject(entry: ContainerEntry): CallSubject {
+  const { labels, metadata, id } = entry.record;
+  return {
+    podUid: labels[criLabels.podUid],
+    podNamespace: labels[criLabels.podNamespace],
+    podName: labels[criLabels.podName],
+    container: metadata.name,
+    object: id,
+  };
+}

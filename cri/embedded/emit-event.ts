@@ -1,0 +1,13 @@
+import type * as v1 from '../../proto/generated/cri-v1.js';
+import type { RuntimeContext } from './context.js';
+import type { ContainerEntry } from './state/container-entry.js';
+import type { SandboxEntry } from './state/sandbox-entry.js';
+
+export function emitContainer(context: RuntimeContext, entry: ContainerEntry, type: v1.ContainerEventType): void {
+  const atMs = context.deps.clock.now();
+  context.events.emit({ id: entry.id, sandboxId: entry.record.sandboxId, type, atMs });
+}
+
+export function emitSandbox(context: RuntimeContext, sandbox: SandboxEntry, type: v1.ContainerEventType): void {
+  context.events.emit({ id: sandbox.id, sandboxId: sandbox.id, type, atMs: context.deps.clock.now() });
+}

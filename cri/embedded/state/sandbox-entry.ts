@@ -1,0 +1,32 @@
+import type { ContainerEntry } from './container-entry.js';
+import type { SandboxRecord } from './records.js';
+
+export type SandboxPhase = 'creating' | 'ready' | 'not-ready';
+
+/** A pinned namespace: the file must still be the same inode of nsfs. */
+export interface Pin {
+  readonly path: string;
+  readonly dev: number;
+  readonly ino: number;
+}
+
+/** One sandbox in memory. */
+export class SandboxEntry {
+  record: SandboxRecord;
+  phase: SandboxPhase = 'creating';
+  readonly containers = new Set<ContainerEntry>();
+  pins: readonly Pin[] = [];
+  /** Reaper of a shared PID namespace; its end makes the sandbox not ready. */
+  initProcess: ContainerEntry | undefined;
+  shmMounted = false;
+  /** Network, pins and mounts are gone. */
+  released = false;
+
+  constructor(record: SandboxRecord) {
+    this.record = record;
+  }
+
+  get id(): string {
+    return this.record.id;
+  }
+}

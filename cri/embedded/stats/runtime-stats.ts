@@ -1,0 +1,192 @@
+import type * as v1 from '../../../proto/generated/cri-v1.js';
+import { matches } from '../containers/container-status.js';
+import type { RuntimeContext } from '../context.js';
+import { readProc } from '../host/process-identity.js';
+import { podCgroup } from '../oci-spec/cgroup-path.js';
+import type { ContainerEntry } from '../state/container-entry.js';
+import type { SandboxEntry } from '../state/sandbox-entry.js';
+import { readCgroupStats, type CgroupStats } from './cgroup-stats.js';
+import { metricDescriptors, podMetrics, type MetricSource } from './metrics.js';
+import { networkUsage, parseNetDev } from './network-stats.js';
+import { WritableLayers } from './writable-layers.js';
+
+interface CpuSample {
+  readonly atMs: number;
+  readonly nanos: number;
+  readonly nanoCores: number;
+}
+
+/** Two samples closer than this give a rate that says nothing. */
+const leastIntervalMs = 100;
+
+/** Answers from cgroup files at the moment of asking; a rate is over the time since the question before. */
+export class RuntimeStats {
+  readonly #context: RuntimeContext;
+  readonly #layers: WritableLayers;
+  readonly #cpu = new WeakMap<object, CpuSample>();
+
+  constructor(context: RuntimeContext) {
+    this.#context = context;
+    this.#layers = new WritableLayers(context);
+  }
+
+  container(entry: ContainerEntry): v1.ContainerStats {
+    const { record } = entry;
+    const stats = entry.init === undefined ? undefined : readCgroupStats(this.#context.host, record.cgroup);
+    const attributes = {
+      id: record.id,
+      metadata: record.metadata,
+      labels: record.labels,
+      annotations: record.annotations,
+    };
+    const writableLayer = this.#writableLayer(entry);
+    if (stats === undefined) return { attributes, writableLayer };
+    const timestamp = this.#timestamp();
+    return {
+      attributes,
+      cpu: this.#cpuUsage(entry, stats, timestamp),
+      memory: memoryUsage(stats, timestamp),
+      writableLayer,
+      swap: { timestamp, swapUsageBytes: { value: stats.swapUsage } },
+      io: stats.psi === undefined ? undefined : { timestamp, psi: stats.psi.io },
+    };
+  }
+
+  listContainers(filter: v1.ContainerStatsFilter | null | undefined): v1.ContainerStats[] {
+    return [...this.#context.containers.values()]
+      .filter((entry) => entry.phase.kind !== 'creating' && matches(entry.record, filter))
+      .map((entry) => this.container(entry));
+  }
+
+  sandbox(sandbox: SandboxEntry): v1.PodSandboxStats {
+    const { record } = sandbox;
+    const timestamp = this.#timestamp();
+    const containers = [...sandbox.containers].filter((entry) => entry.init !== undefined);
+    const stats = this.#podCgroupStats(sandbox, containers);
+    const interfaces = this.#interfaces(sandbox);
+    return {
+      attributes: {
+        id: record.id,
+        metadata: record.metadata,
+        labels: record.labels,
+        annotations: record.annotations,
+      },
+      linux: {
+        cpu: stats === undefined ? undefined : this.#cpuUsage(sandbox, stats, timestamp),
+        memory: stats === undefined ? undefined : memoryUsage(stats, timestamp),
+        network: interfaces.length === 0 ? undefined : networkUsage(interfaces, timestamp),
+        process: stats === undefined ? undefined : { timestamp, processCount: { value: stats.processes } },
+        containers: containers.map((entry) => this.container(entry)),
+        io: stats?.psi === undefined ? undefined : { timestamp, psi: stats.psi.io },
+      },
+    };
+  }
+
+  listSandboxes(filter: v1.PodSandboxStatsFilter | null | undefined): v1.PodSandboxStats[] {
+    return [...this.#context.sandboxes.values()]
+      .filter((sandbox) => sandbox.phase === 'ready' && matches(sandbox.record, filter))
+      .map((sandbox) => this.sandbox(sandbox));
+  }
+
+  metricDescriptors(): readonly v1.MetricDescriptor[] {
+    return metricDescriptors();
+  }
+
+  sandboxMetrics(): v1.PodSandboxMetrics[] {
+    const timestamp = this.#timestamp();
+    return [...this.#context.sandboxes.values()]
+      .filter((sandbox) => sandbox.phase === 'ready')
+      .map((sandbox) => {
+        const running = [...sandbox.containers].filter((entry) => entry.init !== undefined);
+        const sources = running.flatMap((entry): MetricSource[] => {
+          const cgroup = readCgroupStats(this.#context.host, entry.record.cgroup);
+          const layer = this.#layers.usage(entry.id);
+          return cgroup === undefined ? [] : [{ record: entry.record, cgroup, layer }];
+        });
+        return podMetrics(
+          sandbox.record,
+          this.#podCgroupStats(sandbox, running),
+          this.#interfaces(sandbox),
+          sources,
+          timestamp,
+        );
+      });
+  }
+
+  #timestamp(): number {
+    return this.#context.deps.clock.now() * 1e6;
+  }
+
+  /** Of the pod's own cgroup; where it has none, the sum of its containers. */
+  #podCgroupStats(sandbox: SandboxEntry, containers: readonly ContainerEntry[]): CgroupStats | undefined {
+    const path = podCgroup(this.#context.options.cgroupDriver, sandbox.record.cgroupParent);
+    if (path !== '') {
+      const own = readCgroupStats(this.#context.host, path);
+      // pids.current of v1 counts the subtree as v2 does; a parent that is the root has none.
+      if (own !== undefined) return own;
+    }
+    const parts = containers.flatMap((entry) => {
+      const stats = readCgroupStats(this.#context.host, entry.record.cgroup);
+      return stats === undefined ? [] : [stats];
+    });
+    return parts.length === 0 ? undefined : parts.reduce(sum);
+  }
+
+  #interfaces(sandbox: SandboxEntry): v1.NetworkInterfaceUsage[] {
+    if (sandbox.record.network === 'NODE') return [];
+    const init = [...sandbox.containers].map((entry) => entry.init).find((candidate) => candidate !== undefined);
+    const text = init === undefined ? undefined : readProc(`/proc/${init.pid}/net/dev`);
+    return text === undefined ? [] : parseNetDev(text);
+  }
+
+  #writableLayer(entry: ContainerEntry): v1.FilesystemUsage | undefined {
+    const usage = this.#layers.usage(entry.id);
+    if (usage === undefined) return undefined;
+    return {
+      timestamp: usage.atMs * 1e6,
+      fsId: { mountpoint: this.#context.layout.containerRecords },
+      usedBytes: { value: usage.bytes },
+      inodesUsed: { value: usage.inodes },
+    };
+  }
+
+  #cpuUsage(key: object, stats: CgroupStats, timestamp: number): v1.CpuUsage {
+    const now = timestamp / 1e6;
+    const before = this.#cpu.get(key);
+    let nanoCores = before?.nanoCores ?? 0;
+    if (before === undefined || now - before.atMs >= leastIntervalMs) {
+      if (before !== undefined) {
+        nanoCores = Math.max(0, Math.round(((stats.cpuNanos - before.nanos) * 1000) / (now - before.atMs)));
+      }
+      this.#cpu.set(key, { atMs: now, nanos: stats.cpuNanos, nanoCores });
+    }
+    return {
+      timestamp,
+      usageCoreNanoSeconds: { value: stats.cpuNanos },
+      usageNanoCores: before === undefined ? undefined : { value: nanoCores },
+      psi: stats.psi?.cpu,
+    };
+  }
+}
+
+function memoryUsage(stats: CgroupStats, timestamp: number): v1.MemoryUsage {
+  const { memoryLimit: limit } = stats;
+  return {
+    timestamp,
+    workingSetBytes: { value: stats.memoryWorkingSet },
+    availableBytes: limit === 0 ? undefined : { value: Math.max(0, limit - stats.memoryWorkingSet) },
+    usageBytes: { value: stats.memoryUsage },
+    rssBytes: { value: stats.memoryRss },
+    pageFaults: { value: stats.pageFaults },
+    majorPageFaults: { value: stats.majorPageFaults },
+    psi: stats.psi?.memory,
+  };
+}
+
+function sum(a: CgroupStats, b: CgroupStats): CgroupStats {
+  const total: Record<string, unknown> = { psi: undefined };
+  for (const key of Object.keys(a) as (keyof CgroupStats)[]) {
+    if (key !== 'psi') total[key] = a[key] + b[key];
+  }
+  return total as unknown as CgroupStats;
+}

@@ -1,0 +1,241 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { Readable, Writable } from 'node:stream';
+import { errnoOf } from '../../../base/errors.js';
+import { criError } from '../../contract/cri-error.js';
+import { containerSubject, type RuntimeContext } from '../context.js';
+import { ociArgv, programEnv, programName } from '../host/oci-program.js';
+import { identify, readPidFile, signalProcess } from '../host/process-identity.js';
+import type { OciProcess } from '../oci-spec/oci-types.js';
+import type { ContainerEntry } from '../state/container-entry.js';
+
+export interface ExecStreams {
+  readonly stdin?: Readable | undefined;
+  readonly stdout?: Writable | undefined;
+  readonly stderr?: Writable | undefined;
+}
+
+const sigKill = 9;
+/** A background process of the command may hold its output open for ever: read on only while something comes. */
+const idleAfterExitMs = 250;
+/** The process id is written a moment after the start; a cancel that comes before waits for it that long. */
+const pidFileMs = 5000;
+
+/**
+ * Runs a command in a container on plain pipes until it ended and its output was handed over; returns its exit code. An abort kills
+ * the command (not only the OCI runtime in front of it) and rejects with the signal's reason.
+ */
+export async function runExec(
+  context: RuntimeContext,
+  entry: ContainerEntry,
+  process: OciProcess,
+  io: ExecStreams,
+  signal: AbortSignal,
+): Promise<number> {
+  signal.throwIfAborted();
+  const folder = execFolder(context);
+  const { record } = entry;
+  writeFileSync(`${folder}/process.json`, JSON.stringify(process), { mode: 0o600 });
+  const argv = ociArgv({
+    program: record.ociRuntime,
+    root: context.ociRoot(record.ociRuntime),
+    systemdCgroup: context.systemdCgroup,
+    verb: 'exec',
+    args: ['--process', `${folder}/process.json`, '--pid-file', `${folder}/pid`, entry.id],
+  });
+  argv.splice(1, 0, '--log', `${folder}/log`);
+  const done = context.deps.recorder.begin({
+    interface: 'oci',
+    plugin: programName(record.ociRuntime),
+    verb: 'exec',
+    subject: containerSubject(entry),
+    request: { args: process.args },
+  });
+  try {
+    const code = await pump(argv, folder, io, signal);
+    const refused = code === 0 ? '' : runtimeWords(`${folder}/log`);
+    if (refused !== '') {
+      throw criError('unknown', `exec in container ${record.metadata.name}: ${refused}`);
+    }
+    done({ response: { exitCode: code } });
+    return code;
+  } catch (err) {
+    done({ error: { code: 'failed', message: err instanceof Error ? err.message : String(err) } });
+    throw err;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export function execFolder(context: RuntimeContext): string {
+  const folder = `${context.layout.execs}/${randomBytes(8).toString('hex')}`;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return folder;
+}
+
+/** What the OCI runtime logs about itself: the command could not be started. Empty when it was. */
+function runtimeWords(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (err) {
+    if (errnoOf(err) === 'ENOENT') return '';
+    throw err;
+  }
+}
+
+function pump(
+  argv: readonly [string, ...string[]],
+  folder: string,
+  io: ExecStreams,
+  signal: AbortSignal,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const [program, ...args] = argv;
+    const child = spawn(program, args, {
+      env: programEnv,
+      stdio: [
+        io.stdin === undefined ? 'ignore' : 'pipe',
+        io.stdout === undefined ? 'ignore' : 'pipe',
+        io.stderr === undefined ? 'ignore' : 'pipe',
+      ],
+      detached: true,
+    });
+    const outputs = [new Output(child.stdout, io.stdout), new Output(child.stderr, io.stderr)];
+    const unpipe = pipeInput(io.stdin, child.stdin);
+    let abortTimer: NodeJS.Timeout | undefined;
+    const onAbort = (): void => {
+      const killUntil = performance.now() + pidFileMs;
+      const kill = (): void => {
+        if (killCommand(folder) || performance.now() > killUntil) {
+          abortTimer = setTimeout(() => killGroup(child), idleAfterExitMs);
+        } else {
+          abortTimer = setTimeout(kill, 10);
+        }
+      };
+      kill();
+    };
+    const settle = (act: () => void): void => {
+      clearTimeout(abortTimer);
+      signal.removeEventListener('abort', onAbort);
+      unpipe();
+      if (signal.aborted) reject(signal.reason as Error);
+      else act();
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    child.on('error', (err) => {
+      settle(() =>
+        reject(criError('unavailable', `exec: ${program} could not be started (${errnoOf(err) ?? 'unknown'})`)),
+      );
+    });
+    child.on('exit', (code) => {
+      // Gone with its namespace or killed: as a shell reports SIGKILL.
+      void Promise.all(outputs.map(async (output) => await output.finish(signal))).then(() =>
+        settle(() => resolve(code ?? 128 + sigKill)),
+      );
+    });
+  });
+}
+
+function killCommand(folder: string): boolean {
+  const pid = readPidFile(`${folder}/pid`);
+  const command = pid === undefined ? undefined : identify(pid);
+  return command !== undefined && signalProcess(command, sigKill);
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch (err) {
+    if (errnoOf(err) !== 'ESRCH') throw err;
+  }
+}
+
+/** The end of the client's input closes the command's; a command that does not read is no error. */
+function pipeInput(source: Readable | undefined, target: Writable | null): () => void {
+  if (source === undefined || target === null) return () => {};
+  target.on('error', () => {});
+  const onError = (): void => {
+    target.end();
+  };
+  source.on('error', onError);
+  source.pipe(target);
+  return () => {
+    source.unpipe(target);
+    source.removeListener('error', onError);
+    target.destroy();
+  };
+}
+
+/** One output stream: handed over with back pressure, and known when nothing more comes. */
+class Output {
+  readonly #source: Readable | null;
+  readonly #sink: Writable | undefined;
+  #ended: boolean;
+  #blocked = false;
+  #lastAt = performance.now();
+  #wake: () => void = () => {};
+
+  constructor(source: Readable | null, sink: Writable | undefined) {
+    this.#source = source;
+    this.#sink = sink;
+    this.#ended = source === null || sink === undefined;
+    if (source === null || sink === undefined) return;
+    const onClosed = (): void => this.#giveUp();
+    sink.once('close', onClosed);
+    sink.once('error', onClosed);
+    source.on('error', () => {});
+    source.on('data', (chunk: Buffer) => {
+      this.#lastAt = performance.now();
+      if (sink.destroyed || sink.write(chunk)) return;
+      this.#blocked = true;
+      source.pause();
+      sink.once('drain', () => {
+        this.#blocked = false;
+        this.#lastAt = performance.now();
+        source.resume();
+      });
+    });
+    source.on('close', () => {
+      this.#ended = true;
+      this.#wake();
+    });
+  }
+
+  /** A client that went away: the rest is read and dropped, so that the command is not held up. */
+  #giveUp(): void {
+    this.#blocked = false;
+    this.#source?.resume();
+  }
+
+  async finish(signal: AbortSignal): Promise<void> {
+    while (!this.#ended && !signal.aborted) {
+      const idle = performance.now() - this.#lastAt;
+      if (!this.#blocked && idle >= idleAfterExitMs) break;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, Math.max(1, idleAfterExitMs - (this.#blocked ? 0 : idle)));
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    this.#source?.destroy();
+    await flushed(this.#sink, signal);
+  }
+}
+
+/** Resolves when what was written has left the sink's own buffer. */
+async function flushed(sink: Writable | undefined, signal: AbortSignal): Promise<void> {
+  if (sink === undefined) return;
+  while (!sink.destroyed && sink.writableNeedDrain && !signal.aborted) {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, idleAfterExitMs);
+      sink.once('drain', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}

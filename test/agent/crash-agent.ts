@@ -1,0 +1,68 @@
+// An agent that ends itself by SIGKILL where it is told to: `node crash-agent.js CONFIG.json`, started by tests from the compiled tree.
+// Tells on its standard output which points it passes and what its pods look like.
+import { readFileSync, writeSync } from 'node:fs';
+import { pino } from 'pino';
+import type { AgentConfig } from '../../agent/config/agent-config.js';
+import type { AgentPod } from '../../agent/agent.js';
+import { openAgent } from '../../agent/open-agent.js';
+import { serveCommands } from './agent-commands.js';
+import type { AgentLine } from './agent-lines.js';
+
+interface CrashConfig {
+  readonly agent: AgentConfig;
+  /** Where to die; absent for never. */
+  readonly dieAt?: string | undefined;
+  /** Measured: says nothing of the points it passes. */
+  readonly quiet?: boolean | undefined;
+}
+
+const { agent: config, dieAt, quiet = false } = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as CrashConfig;
+const log = pino({ level: quiet ? 'warn' : 'debug', base: null }, pino.destination({ dest: 2, sync: true }));
+const stop = new AbortController();
+process.once('SIGTERM', () => stop.abort(new DOMException('stop', 'AbortError')));
+
+/** Written before anything else happens, even when the next thing is the end. */
+const tell = (line: AgentLine): void => void writeSync(1, `${JSON.stringify(line)}\n`);
+
+function podLine({ uid, pod, status, waits }: AgentPod): AgentLine {
+  const containers = status?.containerStatuses ?? [];
+  return {
+    kind: 'pod',
+    uid,
+    name: pod?.metadata?.name ?? '',
+    phase: status?.phase ?? '',
+    ready: status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false,
+    restarts: containers.reduce((sum, container) => sum + (container.restartCount ?? 0), 0),
+    ip: status?.podIP ?? '',
+    status: status ?? {},
+    waits: waits.map(({ step, object, lastError }) => `${step} ${object}: ${lastError?.message ?? ''}`),
+  };
+}
+
+const agent = await openAgent(
+  config,
+  {
+    log,
+    at: quiet
+      ? undefined
+      : (name) => {
+          tell({ kind: 'at', point: name });
+          if (name === dieAt) process.kill(process.pid, 'SIGKILL');
+        },
+  },
+  stop.signal,
+);
+const subscription = agent.onPodChange((changed) => {
+  const known = agent.pod(changed.uid);
+  tell(known ? podLine(known) : { kind: 'gone', uid: changed.uid });
+});
+const eventSubscription = agent.onEvent((event) => tell({ kind: 'event', event }));
+serveCommands(agent, tell, stop.signal);
+for (const pod of agent.pods()) tell(podLine(pod));
+tell({ kind: 'started' });
+void agent.tidy.then(() => tell({ kind: 'tidy' }));
+await new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve(), { once: true }));
+subscription[Symbol.dispose]();
+eventSubscription[Symbol.dispose]();
+process.stdin.destroy();
+await agent[Symbol.asyncDispose]();

@@ -1,0 +1,90 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect } from 'vitest';
+import type { AgentConfig } from '../../agent/config/agent-config.js';
+import type { PodSpec, Volume } from '../../agent/api/index.js';
+import { AgentWorld, type AgentRun } from './agent-world.js';
+
+/** One agent for all tests of a file; each test uses pods of its own names. At the end all pods go and nothing may be left. */
+export class SharedAgent {
+  #world: AgentWorld | undefined;
+  #run: AgentRun | undefined;
+
+  static use(change?: (config: AgentConfig) => AgentConfig): SharedAgent {
+    const shared = new SharedAgent();
+    beforeAll(async () => {
+      shared.#world = await AgentWorld.open(change);
+      shared.#run = await shared.#world.start();
+      await shared.#run.untilStarted();
+    });
+    afterAll(() => shared.#end());
+    return shared;
+  }
+
+  get world(): AgentWorld {
+    if (!this.#world) throw new Error('the agent has not been started');
+    return this.#world;
+  }
+
+  get run(): AgentRun {
+    if (!this.#run) throw new Error('the agent has not been started');
+    return this.#run;
+  }
+
+  /** `kill -9` and a new start. */
+  async restart(): Promise<AgentRun> {
+    await this.run.kill();
+    this.#run = await this.world.start();
+    await this.#run.untilStarted();
+    return this.#run;
+  }
+
+  /** A folder of the machine that containers of one test see, to leave word in. */
+  async notes(name: string): Promise<Notes> {
+    const path = join(this.world.dir, 'notes', name);
+    await mkdir(path, { recursive: true });
+    return new Notes(path);
+  }
+
+  async #end(): Promise<void> {
+    if (!this.#world) return;
+    await using world = this.#world;
+    if (!this.#run) return;
+    for (const { name } of this.#run.pods.values()) await this.#run.delete(name, 1);
+    await this.#run.untilGone();
+    expect(await world.leftovers()).toEqual([]);
+  }
+}
+
+/** What containers write to `/notes/log`, a line each. */
+export class Notes {
+  readonly path: string;
+  readonly mount = { name: 'notes', mountPath: '/notes' } as const;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  get volumes(): Volume[] {
+    return [{ name: 'notes', hostPath: { path: this.path } }];
+  }
+
+  async lines(file = 'log'): Promise<string[]> {
+    const text = await readFile(join(this.path, file), 'utf8').catch(() => '');
+    return text.split('\n').filter(Boolean);
+  }
+
+  /** Gives every container of a spec the folder. */
+  in(spec: Partial<PodSpec>): Partial<PodSpec> {
+    const mounted = <T extends { volumeMounts?: PodSpec['containers'][number]['volumeMounts'] }>(each: T): T => ({
+      ...each,
+      volumeMounts: [...(each.volumeMounts ?? []), this.mount],
+    });
+    return {
+      ...spec,
+      ...(spec.initContainers && { initContainers: spec.initContainers.map(mounted) }),
+      containers: (spec.containers ?? []).map(mounted),
+      volumes: [...(spec.volumes ?? []), ...this.volumes],
+    };
+  }
+}

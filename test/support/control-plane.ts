@@ -1,0 +1,350 @@
+import { createPrivateKey } from 'node:crypto';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createWriteStream, existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { once } from 'node:events';
+import { makeCertificate, makeKey } from '../../agent/controlplane/certificates/index.js';
+
+export const assetsDir = process.env['KUBEBUILDER_ASSETS'] ?? '/usr/local/kubebuilder/bin';
+
+/** True where a real control plane can be started; says loudly why not. */
+export function hasControlPlane(): boolean {
+  const missing = ['etcd', 'kube-apiserver'].filter((name) => !existsSync(join(assetsDir, name)));
+  if (missing.length === 0) return true;
+  const text = `SKIPPED: no ${missing.join(', ')} in ${assetsDir} (KUBEBUILDER_ASSETS)`;
+  if (process.env['CI'] === 'true') throw new Error(text);
+  process.stderr.write(`${text}\n`);
+  return false;
+}
+
+export interface ControlPlaneOptions {
+  /** Also started: the scheduler, the controller manager. */
+  readonly scheduler?: boolean;
+  readonly controllerManager?: boolean;
+  readonly apiServerFlags?: readonly string[];
+  readonly controllerManagerFlags?: readonly string[];
+}
+
+interface Identity {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface ApiAnswer {
+  readonly status: number;
+  // What tests look into is theirs to know.
+  readonly body: Record<string, unknown>;
+}
+
+const dayMs = 24 * 3600 * 1000;
+
+/** A real control plane on loopback with its own authority, in a folder of its own; gone without a trace when disposed. */
+export class TestControlPlane implements AsyncDisposable {
+  readonly dir: string;
+  readonly server: string;
+  readonly caCert: string;
+  readonly #caKey: string;
+  readonly #options: ControlPlaneOptions;
+  readonly #ports: { api: number; etcd: number; peer: number };
+  readonly #children = new Map<string, ChildProcess>();
+  #admin: Identity = { cert: '', key: '' };
+
+  private constructor(
+    dir: string,
+    ca: Identity,
+    ports: { api: number; etcd: number; peer: number },
+    options: ControlPlaneOptions,
+  ) {
+    this.dir = dir;
+    this.caCert = ca.cert;
+    this.#caKey = ca.key;
+    this.#ports = ports;
+    this.#options = options;
+    this.server = `https://127.0.0.1:${ports.api}`;
+  }
+
+  static async start(options: ControlPlaneOptions = {}): Promise<TestControlPlane> {
+    const dir = await mkdtemp(join(tmpdir(), 'berth-cluster-'));
+    const [api = 0, etcd = 0, peer = 0] = await freePorts(3);
+    const key = await makeKey();
+    const cert = makeCertificate({ ...lifetime(), subject: authority, keyPem: key, use: 'authority' });
+    const cluster = new TestControlPlane(dir, { cert, key }, { api, etcd, peer }, options);
+    try {
+      await cluster.#begin();
+      return cluster;
+    } catch (err) {
+      await cluster[Symbol.asyncDispose]();
+      throw err;
+    }
+  }
+
+  /** A client certificate that the cluster's authority signed. */
+  async identity(commonName: string, organizations: readonly string[] = [], validForMs = dayMs): Promise<Identity> {
+    const key = await makeKey();
+    const cert = this.#issue({ commonName, organizations }, key, 'client', validForMs);
+    return { cert, key };
+  }
+
+  nodeIdentity(name: string, validForMs?: number): Promise<Identity> {
+    return this.identity(`system:node:${name}`, ['system:nodes'], validForMs);
+  }
+
+  /** Writes a kubeconfig and returns its path. */
+  async kubeconfig(name: string, user: object, server = this.server, ca = this.caCert): Promise<string> {
+    const path = join(this.dir, `${name}.kubeconfig`);
+    await writeFile(path, JSON.stringify(kubeconfigOf(server, ca, user)), { mode: 0o600 });
+    return path;
+  }
+
+  async nodeKubeconfig(nodeName: string, server?: string): Promise<string> {
+    return await this.kubeconfig(`node-${nodeName}`, inlineUser(await this.nodeIdentity(nodeName)), server);
+  }
+
+  /** A request as cluster administrator. Rejects on an answer of 400 and above unless `allowed` names it. */
+  async api(method: string, path: string, body?: unknown, allowed: readonly number[] = []): Promise<ApiAnswer> {
+    const answer = await this.#request(method, path, body);
+    if (answer.status >= 400 && !allowed.includes(answer.status))
+      throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+    return answer;
+  }
+
+  /** Polls until `holds` returns something; what it saw last is in the error. */
+  async until<T>(what: string, look: () => Promise<T | undefined>, withinMs = 30_000): Promise<T> {
+    const deadline = Date.now() + withinMs;
+    while (true) {
+      const found = await look();
+      if (found !== undefined) return found;
+      if (Date.now() > deadline) throw new Error(`${what}: not within ${withinMs} ms`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async stopApiServer(): Promise<void> {
+    await this.#stop('kube-apiserver');
+  }
+
+  async startApiServer(): Promise<void> {
+    await this.#startApi();
+  }
+
+  /** The end of a component's log. */
+  async log(component: string): Promise<string> {
+    const text = await readFile(join(this.dir, `${component}.log`), 'utf8').catch(() => '');
+    return text.slice(-4000);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const name of ['kube-scheduler', 'kube-controller-manager', 'kube-apiserver', 'etcd']) await this.#stop(name);
+    await rm(this.dir, { recursive: true, force: true });
+  }
+
+  async #begin(): Promise<void> {
+    const { dir } = this;
+    const serving = await makeKey();
+    const names = { dnsNames: ['localhost', 'kubernetes.default.svc'], addresses: ['127.0.0.1', '10.0.0.1'] };
+    const servingCert = makeCertificate({
+      ...lifetime(),
+      subject: { commonName: 'kube-apiserver' },
+      keyPem: serving,
+      issuer: { subject: authority, keyPem: this.#caKey },
+      use: 'server',
+      names,
+    });
+    this.#admin = await this.identity('test-admin', ['system:masters']);
+    await Promise.all([
+      writeFile(join(dir, 'ca.crt'), this.caCert),
+      writeFile(join(dir, 'ca.key'), this.#caKey),
+      writeFile(join(dir, 'api.crt'), servingCert),
+      writeFile(join(dir, 'api.key'), serving),
+      writeFile(join(dir, 'sa.key'), createPrivateKey(await makeKey()).export({ type: 'sec1', format: 'pem' })),
+    ]);
+    const { etcd, peer } = this.#ports;
+    this.#spawn('etcd', [
+      `--data-dir=${join(dir, 'etcd')}`,
+      `--listen-client-urls=http://127.0.0.1:${etcd}`,
+      `--advertise-client-urls=http://127.0.0.1:${etcd}`,
+      `--listen-peer-urls=http://127.0.0.1:${peer}`,
+      `--initial-advertise-peer-urls=http://127.0.0.1:${peer}`,
+      `--initial-cluster=default=http://127.0.0.1:${peer}`,
+      '--unsafe-no-fsync=true',
+      '--log-level=error',
+    ]);
+    await this.#startApi();
+    if (this.#options.controllerManager === true) await this.#startControllerManager();
+    if (this.#options.scheduler === true) await this.#startScheduler();
+    await this.until('the default namespace', async () => {
+      const { status } = await this.#request('GET', '/api/v1/namespaces/default');
+      return status === 200 ? true : undefined;
+    });
+  }
+
+  async #startApi(): Promise<void> {
+    const { dir } = this;
+    const { api, etcd } = this.#ports;
+    const at = (name: string): string => join(dir, name);
+    this.#spawn('kube-apiserver', [
+      `--etcd-servers=http://127.0.0.1:${etcd}`,
+      '--bind-address=127.0.0.1',
+      '--advertise-address=127.0.0.1',
+      `--secure-port=${api}`,
+      `--cert-dir=${dir}`,
+      `--tls-cert-file=${at('api.crt')}`,
+      `--tls-private-key-file=${at('api.key')}`,
+      `--client-ca-file=${at('ca.crt')}`,
+      '--service-cluster-ip-range=10.0.0.0/24',
+      '--authorization-mode=Node,RBAC',
+      '--enable-admission-plugins=NodeRestriction',
+      // The controller manager that makes default accounts is not always there.
+      ...(this.#options.controllerManager === true ? [] : ['--disable-admission-plugins=ServiceAccount']),
+      '--service-account-issuer=https://kubernetes.default.svc',
+      `--service-account-key-file=${at('sa.key')}`,
+      `--service-account-signing-key-file=${at('sa.key')}`,
+      '--enable-bootstrap-token-auth=true',
+      '--enable-priority-and-fairness=true',
+      '--allow-privileged=true',
+      ...(this.#options.apiServerFlags ?? []),
+    ]);
+    await this.until(
+      'the API server is ready',
+      async () => {
+        if (this.#children.get('kube-apiserver')?.exitCode !== null)
+          throw new Error(`kube-apiserver ended: ${await this.log('kube-apiserver')}`);
+        const { status } = await this.#request('GET', '/readyz').catch(() => ({ status: 0 }));
+        return status === 200 ? true : undefined;
+      },
+      90_000,
+    );
+  }
+
+  async #startControllerManager(): Promise<void> {
+    const { dir } = this;
+    const user = inlineUser(await this.identity('system:kube-controller-manager', ['system:masters']));
+    const config = await this.kubeconfig('controller-manager', user);
+    this.#spawn('kube-controller-manager', [
+      `--kubeconfig=${config}`,
+      '--bind-address=127.0.0.1',
+      '--secure-port=0',
+      '--leader-elect=false',
+      '--use-service-account-credentials=false',
+      `--service-account-private-key-file=${join(dir, 'sa.key')}`,
+      `--root-ca-file=${join(dir, 'ca.crt')}`,
+      `--cluster-signing-cert-file=${join(dir, 'ca.crt')}`,
+      `--cluster-signing-key-file=${join(dir, 'ca.key')}`,
+      ...(this.#options.controllerManagerFlags ?? []),
+    ]);
+    await this.until('the default service account', async () => {
+      const { status } = await this.#request('GET', '/api/v1/namespaces/default/serviceaccounts/default');
+      return status === 200 ? true : undefined;
+    });
+  }
+
+  async #startScheduler(): Promise<void> {
+    const user = inlineUser(await this.identity('system:kube-scheduler', ['system:masters']));
+    const config = await this.kubeconfig('scheduler', user);
+    this.#spawn('kube-scheduler', [
+      `--kubeconfig=${config}`,
+      '--bind-address=127.0.0.1',
+      '--secure-port=0',
+      '--leader-elect=false',
+    ]);
+  }
+
+  #spawn(name: string, flags: readonly string[]): void {
+    const log = createWriteStream(join(this.dir, `${name}.log`), { flags: 'a' });
+    const env = { PATH: '/usr/bin:/bin', HOME: this.dir };
+    const child = spawn(join(assetsDir, name), flags, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.pipe(log, { end: false });
+    child.stderr.pipe(log, { end: false });
+    child.once('close', () => log.end());
+    this.#children.set(name, child);
+  }
+
+  async #stop(name: string): Promise<void> {
+    const child = this.#children.get(name);
+    if (!child) return;
+    this.#children.delete(name);
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const closed = once(child, 'close');
+    child.kill(name === 'etcd' ? 'SIGTERM' : 'SIGKILL');
+    const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
+    await closed;
+    clearTimeout(timer);
+  }
+
+  #issue(
+    subject: { commonName: string; organizations: readonly string[] },
+    keyPem: string,
+    use: 'client',
+    validForMs: number,
+  ): string {
+    const issuer = { subject: authority, keyPem: this.#caKey };
+    const notBefore = Math.min(Date.now() - 60_000, Date.now() + validForMs - 60_000);
+    return makeCertificate({ subject, keyPem, issuer, notBefore, notAfter: Date.now() + validForMs, use });
+  }
+
+  #request(method: string, path: string, body?: unknown): Promise<ApiAnswer> {
+    const patch = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
+    return new Promise((resolve, reject) => {
+      const asked = request(
+        `${this.server}${path}`,
+        {
+          method,
+          ca: this.caCert,
+          cert: this.#admin.cert,
+          key: this.#admin.key,
+          agent: false,
+          headers: { accept: 'application/json', ...(body === undefined ? {} : { 'content-type': patch }) },
+        },
+        (response) => {
+          const chunks: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          response.once('error', reject);
+          response.once('end', () => {
+            const text = Buffer.concat(chunks).toString();
+            const isJson = response.headers['content-type']?.includes('json') === true;
+            const parsed: unknown = isJson ? JSON.parse(text) : { text };
+            resolve({ status: response.statusCode ?? 0, body: parsed as Record<string, unknown> });
+          });
+        },
+      );
+      asked.once('error', reject);
+      asked.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  }
+}
+
+const authority = { commonName: 'berth-test-authority' };
+const lifetime = (): { notBefore: number; notAfter: number } => ({
+  notBefore: Date.now() - 60_000,
+  notAfter: Date.now() + 30 * dayMs,
+});
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+export const inlineUser = ({ cert, key }: Identity): object => ({
+  'client-certificate-data': base64(cert),
+  'client-key-data': base64(key),
+});
+
+export function kubeconfigOf(server: string, ca: string, user: object): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'test', cluster: { server, 'certificate-authority-data': base64(ca) } }],
+    users: [{ name: 'me', user }],
+    contexts: [{ name: 'test', context: { cluster: 'test', user: 'me' } }],
+    'current-context': 'test',
+  };
+}
+
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}

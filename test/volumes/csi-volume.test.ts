@@ -1,0 +1,250 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import type { CSIDriver, PersistentVolumeClaim, Pod, Volume } from '../../agent/api/index.js';
+import { csiStagingPath } from '../../csi/index.js';
+import { BuiltExample } from '../csi/build-example.js';
+import { CsiWorld } from '../csi/csi-world.js';
+import { ExampleDriver } from '../csi/example-driver.js';
+import { failureOf, firstContainer, podOf, uidOf, VolumeWorld } from './volume-world.js';
+
+let example: BuiltExample;
+beforeAll(async () => {
+  example = await BuiltExample.build();
+});
+afterAll(async () => await example[Symbol.asyncDispose]());
+
+const name = 'folder.csi.example.com';
+
+/** The example driver as a process, registered, and a volume manager of a machine without a cluster. */
+class CsiVolumeWorld implements AsyncDisposable {
+  readonly csi: CsiWorld;
+  readonly driver: ExampleDriver;
+  readonly volumes: VolumeWorld;
+  readonly #folder: string;
+
+  private constructor(csi: CsiWorld, driver: ExampleDriver, volumes: VolumeWorld, folder: string) {
+    this.csi = csi;
+    this.driver = driver;
+    this.volumes = volumes;
+    this.#folder = folder;
+  }
+
+  static async open(flags: readonly string[] = [], spec: Partial<CSIDriver['spec']> = {}): Promise<CsiVolumeWorld> {
+    const folder = await mkdtemp(join(tmpdir(), 'berth-driver-'));
+    const csi = await CsiWorld.open({ callTimeoutMs: 5000 });
+    const driver = new ExampleDriver({
+      main: example.main,
+      name,
+      nodeId: 'here',
+      folder,
+      registry: csi.registry,
+      flags,
+    });
+    await driver.start();
+    await csi.drivers.whenReady(name, AbortSignal.timeout(10_000));
+    const volumes = await VolumeWorld.open({ drivers: { csi: csi.drivers } });
+    volumes.objects.put('CSIDriver', {
+      metadata: { name },
+      spec: { volumeLifecycleModes: ['Persistent', 'Ephemeral'], podInfoOnMount: true, ...spec },
+    });
+    volumes.objects.put('StorageClass', { metadata: { name: 'folder' }, provisioner: name });
+    return new CsiVolumeWorld(csi, driver, volumes, folder);
+  }
+
+  claim(claimName: string, spec: PersistentVolumeClaim['spec'] = {}): void {
+    this.volumes.objects.put('PersistentVolumeClaim', {
+      metadata: { name: claimName, namespace: 'default', uid: `uid-of-${claimName}` },
+      spec: {
+        storageClassName: 'folder',
+        accessModes: ['ReadWriteOnce'],
+        resources: { requests: { storage: '16Mi' } },
+        ...spec,
+      },
+    });
+  }
+
+  async restartDriver(): Promise<void> {
+    await this.driver.start();
+    await this.csi.drivers.whenReady(name, AbortSignal.timeout(10_000));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.volumes[Symbol.asyncDispose]();
+    await this.driver[Symbol.asyncDispose]();
+    await this.csi[Symbol.asyncDispose]();
+    await rm(this.#folder, { recursive: true });
+  }
+}
+
+const claimed = (claimName: string): Volume[] => [{ name: 'data', persistentVolumeClaim: { claimName } }];
+const podUsing = (claimName: string, fsGroup?: number): Pod =>
+  podOf({ volumes: claimed(claimName), pod: fsGroup === undefined ? {} : { securityContext: { fsGroup } } });
+
+test('a claim of a storage class is made, attached, staged, published, kept over restarts, and undone in order', async () => {
+  await using world = await CsiVolumeWorld.open(['--attach']);
+  const { volumes } = world;
+  world.claim('mine');
+  const pods = [podUsing('mine', 3000), podUsing('mine', 3000)];
+  for (const pod of pods) await volumes.mount(pod);
+  const path = await volumes.hostPath(pods[0]!);
+  expect(path).toBe(volumes.folder(pods[0]!, 'volumes/kubernetes.io~csi/pvc-uid-of-mine/mount'));
+  expect(await stat(path)).toMatchObject({ gid: 3000 });
+  await writeFile(join(path, 'f'), 'shared');
+  expect(await readFile(join(await volumes.hostPath(pods[1]!), 'f'), 'utf8')).toBe('shared');
+  const verbs = world.csi.verbs().filter((verb) => /Create|ControllerPublish|NodeStage|NodePublish/.test(verb));
+  expect(verbs).toEqual([
+    'CreateVolume',
+    'ControllerPublishVolume',
+    'NodeStageVolume',
+    'NodePublishVolume',
+    'NodePublishVolume',
+  ]);
+  const record = JSON.parse(await readFile(join(path, '../vol_data.json'), 'utf8')) as Record<string, string>;
+  expect(record).toMatchObject({ driverName: name, specVolID: 'pvc-uid-of-mine', volumeLifecycleMode: 'Persistent' });
+  expect(volumes.manager.volumesInUse).toEqual([`kubernetes.io/csi/${name}^${record['volumeHandle'] ?? ''}`]);
+
+  await volumes.restart();
+  await volumes.mount(pods[0]!);
+  expect(volumes.manager.volumesInUse).toHaveLength(1);
+  world.csi.calls.length = 0;
+  await volumes.unmount(pods[0]!);
+  expect(world.csi.verbs()).toEqual(['NodeUnpublishVolume']);
+  await volumes.unmount(pods[1]!);
+  expect(world.csi.verbs().slice(1)).toEqual(['NodeUnpublishVolume', 'NodeUnstageVolume', 'ControllerUnpublishVolume']);
+  expect(await volumes.mounts()).toEqual([]);
+  const staging = csiStagingPath(volumes.root, name, record['volumeHandle'] ?? '');
+  await expect(stat(join(staging, '..'))).rejects.toThrow('ENOENT');
+
+  const again = podUsing('mine');
+  await volumes.mount(again);
+  expect(await readFile(join(await volumes.hostPath(again), 'f'), 'utf8')).toBe('shared');
+  volumes.objects.remove('PersistentVolumeClaim', 'default', 'mine');
+  await volumes.unmount(again);
+  expect(world.csi.verbs()).toContain('DeleteVolume');
+});
+
+test('an inline volume lives with its pod; stats come from the driver', async () => {
+  await using world = await CsiVolumeWorld.open();
+  const { volumes } = world;
+  const pod = podOf({ volumes: [{ name: 'scratch', csi: { driver: name } }] });
+  await volumes.mount(pod);
+  const path = await volumes.hostPath(pod);
+  const publish = world.csi.calls.find(({ call }) => call.verb === 'NodePublishVolume')?.call.request;
+  expect(publish).toMatchObject({ volumeContext: { 'csi.storage.k8s.io/ephemeral': 'true' } });
+  expect(await readdir(join(path, '..'))).toEqual(expect.arrayContaining(['mount', 'vol_data.json']));
+  const [usage] = await volumes.manager.usage(uidOf(pod), volumes.signal);
+  expect(usage?.capacityBytes).toBeGreaterThan(0);
+  await volumes.restart();
+  await volumes.unmount(pod);
+  expect(await readdir(volumes.folder(pod))).toEqual([]);
+});
+
+test('a block volume is handed out as a link to its device', async () => {
+  await using world = await CsiVolumeWorld.open();
+  const { volumes } = world;
+  world.claim('raw', { volumeMode: 'Block' });
+  const pod = podOf({
+    volumes: claimed('raw'),
+    container: { volumeMounts: [], volumeDevices: [{ name: 'data', devicePath: '/dev/xvda' }] },
+  });
+  await volumes.mount(pod);
+  const { devices } = await volumes.manager.forContainer(pod, firstContainer(pod), new Map(), volumes.signal);
+  const link = volumes.folder(pod, 'volumeDevices/kubernetes.io~csi/pvc-uid-of-raw');
+  expect(devices).toEqual([{ hostPath: link, containerPath: '/dev/xvda', permissions: 'mrw' }]);
+  expect((await stat(link)).isBlockDevice()).toBe(true);
+  await volumes.restart();
+  await volumes.mount(pod);
+  await volumes.unmount(pod);
+  expect(await readdir(volumes.folder(pod))).toEqual([]);
+  expect(await readdir(join(volumes.root, 'plugins/kubernetes.io/csi/volumeDevices'))).toEqual(['publish', 'staging']);
+});
+
+test('an answer that was lost, a driver that dies in the call, a driver that is away', async () => {
+  await using world = await CsiVolumeWorld.open();
+  const { volumes } = world;
+  world.claim('mine');
+  const pod = podUsing('mine');
+  await world.driver.break({
+    NodePublishVolume: { action: 'fail', when: 'after', code: 14, message: 'lost', times: 1 },
+  });
+  expect((await failureOf(volumes.mount(pod))).message).toMatch(
+    /^MountVolume.SetUp failed for volume "data" : kubernetes.io\/csi: .*NodePublishVolume.*lost/,
+  );
+  await volumes.mount(pod);
+  await volumes.unmount(pod);
+
+  // It was mounted all the same: a pod that ends now still gets it unmounted.
+  await world.driver.break({
+    NodePublishVolume: { action: 'fail', when: 'after', code: 14, message: 'lost', times: 1 },
+  });
+  const ending = podUsing('mine');
+  await failureOf(volumes.mount(ending));
+  await volumes.unmount(ending);
+  expect(await volumes.mounts()).toEqual([]);
+
+  await world.driver.break({ NodeStageVolume: { action: 'exit', when: 'after', times: 1 } });
+  const struck = podUsing('mine');
+  await failureOf(volumes.mount(struck));
+  await world.driver.ended();
+  const woken: string[] = [];
+  using _ = volumes.manager.onChange((uid) => woken.push(uid));
+  await world.restartDriver();
+  await vi.waitUntil(
+    () =>
+      volumes
+        .mount(struck)
+        .then(() => true)
+        .catch(() => false),
+    { timeout: 15_000 },
+  );
+  expect(woken).toContain(uidOf(struck));
+  await volumes.unmount(struck);
+});
+
+test('a corrupt vol_data.json is worked out anew', async () => {
+  await using world = await CsiVolumeWorld.open();
+  const { volumes } = world;
+  world.claim('mine');
+  const pod = podUsing('mine');
+  await volumes.mount(pod);
+  const path = await volumes.hostPath(pod);
+  await writeFile(join(path, '../vol_data.json'), '{"driverName":');
+  await volumes.restart();
+  await volumes.unmount(pod);
+  expect(await volumes.mounts()).toEqual([]);
+});
+
+test('in a cluster a volume waits for its VolumeAttachment and says so', async () => {
+  await using world = await CsiVolumeWorld.open(['--attach']);
+  await using cluster = await VolumeWorld.open({ standalone: false, drivers: { csi: world.csi.drivers } });
+  const { objects } = cluster;
+  objects.put('PersistentVolumeClaim', {
+    metadata: { name: 'mine', namespace: 'default', uid: 'c' },
+    spec: { volumeName: 'pv' },
+    status: { phase: 'Bound' },
+  });
+  objects.put('PersistentVolume', {
+    metadata: { name: 'pv' },
+    spec: { claimRef: { uid: 'c' }, accessModes: ['ReadWriteOnce'], csi: { driver: name, volumeHandle: 'h' } },
+  });
+  const pod = podUsing('mine');
+  const { message } = await failureOf(cluster.mount(pod));
+  expect(message).toMatch(/^AttachVolume.Attach failed for volume "pv" .*has not begun to attach/);
+  const attachment = /VolumeAttachment (csi-[0-9a-f]{64})/.exec(message)?.[1] ?? '';
+  const woken: string[] = [];
+  using _ = cluster.manager.onChange((uid) => woken.push(uid));
+  const put = (status: { attached: boolean; attachError?: { message: string } }): void =>
+    objects.put('VolumeAttachment', {
+      metadata: { name: attachment },
+      spec: { attacher: name, nodeName: 'here', source: { persistentVolumeName: 'pv' } },
+      status,
+    });
+  put({ attached: false, attachError: { message: 'the rack is dark' } });
+  expect(woken).toEqual([uidOf(pod)]);
+  expect((await failureOf(cluster.mount(pod))).message).toContain('the rack is dark');
+  put({ attached: true });
+  // Now the driver itself is asked, which knows no such volume.
+  expect((await failureOf(cluster.mount(pod))).message).toContain('NodeStageVolume');
+});

@@ -1,0 +1,151 @@
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { noRecorder } from '../../base/call-recorder.js';
+import { systemClock } from '../../base/clock.js';
+import { silentLogger } from '../../base/log.js';
+import { programSucceeded, runProgram } from '../../base/run-program.js';
+import type { FlexVolumeSource } from '../../agent/api/index.js';
+import { FlexVolumeRegistry } from '../../csi/index.js';
+import { loopsUnder, removeWithoutLeaks } from '../csi/csi-world.js';
+import { tryHostProgram } from '../support/host-program.js';
+import { failureOf, podOf, uidOf, VolumeWorld } from './volume-world.js';
+
+const examples = fileURLToPath(new URL('../../csi/flexvolume/examples/', import.meta.url));
+const withoutJq = process.env['CI'] !== 'true' && !programSucceeded(await tryHostProgram(['jq', '--version']));
+if (withoutJq) process.stderr.write('SKIPPED: the example FlexVolume drivers need jq\n');
+
+/** The registry with a folder of drivers, and a volume manager on it. */
+class FlexWorld implements AsyncDisposable {
+  readonly #registry: FlexVolumeRegistry;
+  readonly drivers: string;
+  readonly volumes: VolumeWorld;
+
+  private constructor(registry: FlexVolumeRegistry, drivers: string, volumes: VolumeWorld) {
+    this.#registry = registry;
+    this.drivers = drivers;
+    this.volumes = volumes;
+  }
+
+  static async open(): Promise<FlexWorld> {
+    const folder = await mkdtemp(join(tmpdir(), 'berth-flex-'));
+    for (const [vendor, program] of [
+      ['example.com~scratch', 'scratch'],
+      ['example.com~loopback', 'loopback'],
+    ] as const) {
+      await mkdir(join(folder, 'exec', vendor), { recursive: true });
+      await copyFile(join(examples, vendor, program), join(folder, 'exec', vendor, program));
+      await chmod(join(folder, 'exec', vendor, program), 0o755);
+    }
+    const registry = new FlexVolumeRegistry(
+      {
+        folder: join(folder, 'exec'),
+        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', BERTH_LOOPBACK_STATE: join(folder, 'state') },
+      },
+      { runProgram, recorder: noRecorder, clock: systemClock, log: silentLogger },
+    );
+    await registry.start();
+    return new FlexWorld(registry, folder, await VolumeWorld.open({ drivers: { flexVolumes: registry } }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.volumes[Symbol.asyncDispose]();
+    await this.#registry[Symbol.asyncDispose]();
+    await removeWithoutLeaks(this.drivers);
+  }
+}
+
+const podWith = (flexVolume: FlexVolumeSource, fsGroup?: number) =>
+  podOf({
+    volumes: [{ name: 'flex', flexVolume }],
+    pod: fsGroup === undefined ? {} : { securityContext: { fsGroup } },
+  });
+
+test.skipIf(withoutJq)('a driver without attach mounts and unmounts; the agent sets the group', async () => {
+  await using world = await FlexWorld.open();
+  const { volumes } = world;
+  const pod = podWith({ driver: 'example.com/scratch', options: { size: '1m' } }, 3000);
+  await volumes.mount(pod);
+  const path = await volumes.hostPath(pod);
+  expect(path).toBe(volumes.folder(pod, 'volumes/example.com~scratch/flex'));
+  expect(await stat(path)).toMatchObject({ gid: 3000 });
+  await writeFile(join(path, 'f'), '');
+  await volumes.mount(pod);
+  await volumes.restart();
+  await volumes.mount(pod);
+  expect(await readdir(path)).toEqual(['f']);
+  expect(await volumes.mounts()).toHaveLength(1);
+  await volumes.restart();
+  await volumes.unmount(pod);
+  expect(await readdir(volumes.folder(pod))).toEqual([]);
+});
+
+test.skipIf(withoutJq)('attach and mountdevice happen once for two pods, and are undone after the last', async () => {
+  await using world = await FlexWorld.open();
+  const { volumes } = world;
+  const image = join(world.drivers, 'disk.img');
+  const source = { driver: 'example.com/loopback', options: { image, create: '16m' } };
+  const pods = [podWith(source), podWith(source)];
+  for (const pod of pods) await volumes.mount(pod);
+  expect(volumes.manager.volumesInUse).toEqual(['example.com/loopback/flex']);
+  await writeFile(join(await volumes.hostPath(pods[0]!), 'f'), 'shared');
+  expect(await readFile(join(await volumes.hostPath(pods[1]!), 'f'), 'utf8')).toBe('shared');
+  await volumes.restart();
+  expect(volumes.manager.volumesInUse).toEqual(['example.com/loopback/flex']);
+  await volumes.unmount(pods[0]!);
+  expect(await loopsUnder(world.drivers)).toHaveLength(1);
+  await volumes.unmount(pods[1]!);
+  expect(await loopsUnder(world.drivers)).toEqual([]);
+  expect(volumes.manager.volumesInUse).toEqual([]);
+});
+
+test.skipIf(withoutJq)('what was attached by a run that died before it mounted is detached', async () => {
+  await using world = await FlexWorld.open();
+  const { volumes } = world;
+  const image = join(world.drivers, 'disk.img');
+  const pod = podWith({ driver: 'example.com/loopback', options: { image, create: '16m' } });
+  await volumes.mount(pod);
+  // As if the agent had died between mountdevice and the making of the pod's folder.
+  await tryHostProgram(['umount', volumes.folder(pod, 'volumes/example.com~loopback/flex')]);
+  await rm(volumes.folder(pod, 'volumes'), { recursive: true });
+  await volumes.restart();
+  expect(volumes.manager.volumesInUse).toEqual(['example.com/loopback/flex']);
+  await volumes.manager.removeUnusedStages(volumes.signal);
+  expect(await loopsUnder(world.drivers)).toEqual([]);
+});
+
+test.skipIf(withoutJq)("the driver's words, a driver that is missing, a driver that went", async () => {
+  await using world = await FlexWorld.open();
+  const { volumes } = world;
+  const bad = podWith({ driver: 'example.com/scratch', options: { medium: 'stone' } });
+  expect((await failureOf(volumes.mount(bad))).message).toMatch(
+    /^MountVolume.SetUp failed for volume "flex" : flexvolume: .*unknown medium stone/,
+  );
+  await volumes.unmount(bad);
+  const absent = podWith({ driver: 'example.com/absent' });
+  expect((await failureOf(volumes.mount(absent))).message).toContain('does not exist');
+  await volumes.unmount(absent);
+
+  const pod = podWith({ driver: 'example.com/scratch' });
+  await volumes.mount(pod);
+  const program = join(world.drivers, 'exec/example.com~scratch/scratch');
+  await copyFile(program, join(world.drivers, 'saved'));
+  await rm(program);
+  expect((await failureOf(volumes.unmount(pod))).message).toContain('does not exist');
+  expect(volumes.manager.isPresent(uidOf(pod))).toBe(true);
+  expect(await volumes.mounts()).toHaveLength(1);
+  await copyFile(join(world.drivers, 'saved'), program);
+  await volumes.unmount(pod);
+});
+
+test.skipIf(withoutJq)('a secret of another type is refused', async () => {
+  await using world = await FlexWorld.open();
+  const { volumes } = world;
+  volumes.objects.secret('login', { user: 'me' }, { type: 'Opaque' });
+  const pod = podWith({ driver: 'example.com/scratch', secretRef: { name: 'login' } });
+  expect((await failureOf(volumes.mount(pod))).message).toContain('secret "login" is not of type example.com/scratch');
+  volumes.objects.secret('login', { user: 'me' }, { type: 'example.com/scratch' });
+  await volumes.mount(pod);
+});
