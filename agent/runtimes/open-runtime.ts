@@ -9,6 +9,7 @@ import type { ImageStore } from '../../cri/embedded/images/index.js';
 import type { AgentConfig } from '../config/agent-config.js';
 import type { FaultPoint } from '../fault-point.js';
 import { Lifetimes } from '../lifetimes.js';
+import { mountedLayers } from './mounted-layers.js';
 import { cniSandboxNetwork } from '../network/cni-sandbox-network.js';
 
 export interface OpenRuntimeDeps {
@@ -55,7 +56,7 @@ export async function openRuntime(
         secretsDir: paths.runDir,
         registries: Object.fromEntries(runtime.insecureRegistries.map((registry) => [registry, { insecure: true }])),
       },
-      { run, recorder, log, clock },
+      { run, recorder, log, clock, layersInUse: mountedLayers },
       signal,
     ),
   );

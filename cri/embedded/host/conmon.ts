@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { CallRecorder, CallSubject } from '../../../base/call-recorder.js';
 import { errnoOf } from '../../../base/errors.js';
@@ -62,6 +63,8 @@ function launch(call: ConmonCall, signal: AbortSignal): Promise<StartedConmon> {
     const [program, ...args] = call.argv;
     child = spawn(program, args, {
       env: { ...programEnv, _OCI_SYNCPIPE: '3' },
+      // conmon leaves a file named `oom` in its working folder when the container runs out of memory.
+      cwd: dirname(call.logPath),
       stdio: ['ignore', 'ignore', log, 'pipe'],
       detached: true,
     });

@@ -1,0 +1,52 @@
+import type { NodeWatchResourcesResponse } from '../../proto/generated/dra-health-v1alpha1.js';
+import type { AllocatedDeviceStatus } from '../manager/device-health.js';
+
+export interface DraDeviceHealth {
+  readonly health: AllocatedDeviceStatus['health'];
+  readonly message: string | undefined;
+  readonly at: number;
+  readonly timeoutMs: number;
+}
+
+/** What a driver that names no time of its own gets. */
+const defaultTimeoutMs = 30_000;
+const longestMessage = 1024;
+
+const words = { HEALTHY: 'Healthy', UNHEALTHY: 'Unhealthy', UNKNOWN: 'Unknown' } as const;
+
+const keyOf = (pool: string, device: string): string => `${pool}/${device}`;
+
+/** What drivers last said of their devices. News that grew old is no news: such a device is `Unknown`. */
+export class HealthTable {
+  readonly #drivers = new Map<string, Map<string, DraDeviceHealth>>();
+
+  get(driver: string, pool: string, device: string, now: number): Pick<DraDeviceHealth, 'health' | 'message'> {
+    const known = this.#drivers.get(driver)?.get(keyOf(pool, device));
+    if (known === undefined || now - known.at > known.timeoutMs) return { health: 'Unknown', message: undefined };
+    return known;
+  }
+
+  /** Takes in a report; returns the devices, as `pool/device`, whose health or message is another now. */
+  update(driver: string, report: NodeWatchResourcesResponse, now: number): ReadonlySet<string> {
+    const devices = this.#drivers.get(driver) ?? new Map<string, DraDeviceHealth>();
+    this.#drivers.set(driver, devices);
+    const changed = new Set<string>();
+    for (const { device, health = 'UNKNOWN', message = '', healthCheckTimeoutSeconds = 0 } of report.devices ?? []) {
+      const pool = device?.poolName ?? '';
+      const name = device?.deviceName ?? '';
+      const before = this.get(driver, pool, name, now);
+      const after: DraDeviceHealth = {
+        health: words[health],
+        message: message === '' ? undefined : shortened(message),
+        at: now,
+        timeoutMs: healthCheckTimeoutSeconds > 0 ? healthCheckTimeoutSeconds * 1000 : defaultTimeoutMs,
+      };
+      devices.set(keyOf(pool, name), after);
+      if (before.health !== after.health || before.message !== after.message) changed.add(keyOf(pool, name));
+    }
+    return changed;
+  }
+}
+
+const shortened = (message: string): string =>
+  message.length <= longestMessage ? message : `${message.slice(0, longestMessage - 3)}...`;

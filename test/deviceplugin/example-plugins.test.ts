@@ -1,0 +1,232 @@
+import { link, mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LeakCheck } from '../support/leak-check.js';
+import { BuiltExamples } from './build-examples.js';
+import { DeviceWorld, container, eventually, gpu, pod, ready, signal, statusOf } from './device-world.js';
+import { PluginProcess } from './plugin-process.js';
+
+let examples: BuiltExamples;
+beforeAll(async () => {
+  examples = await BuiltExamples.build();
+});
+afterAll(async () => {
+  await examples[Symbol.asyncDispose]();
+});
+
+function gpuPlugin(world: DeviceWorld, ...flags: string[]): PluginProcess {
+  const args = ['--resource', gpu, '--plugin-folder', world.plugins, '--folder', join(world.root, 'gpus'), ...flags];
+  const plugin = new PluginProcess(examples.gpuPlugin, args);
+  world.own(plugin);
+  plugin.start();
+  return plugin;
+}
+
+const unhealthyFile = (world: DeviceWorld): string => join(world.root, 'gpus', 'unhealthy');
+
+describe('the GPU plugin as a process', () => {
+  test('registers; a pod gets device nodes and env, near each other', async () => {
+    await using world = await DeviceWorld.open();
+    await using _leaks = await LeakCheck.open({ kinds: ['process', 'listener'], tokens: [world.root] });
+    await using manager = await world.manager();
+    await using plugin = gpuPlugin(world, '--simulate', '4', '--numa-nodes', '2');
+    expect(await ready(manager)).toMatchObject({ capacity: 4, allocatable: 4, state: 'ready' });
+
+    const admission = pod('pod-1', container('init', 1, 'init'), container('main', 2));
+    expect(manager.topologyHints(admission, 'main').get(gpu)).toEqual([
+      { numaNodes: [0], preferred: true },
+      { numaNodes: [1], preferred: true },
+      { numaNodes: [0, 1], preferred: false },
+    ]);
+    expect(await manager.allocate(admission, signal)).toEqual({ kind: 'allocated', ignored: [] });
+
+    const nodes = manager.devicesOf('pod-1', 'main').map((device) => device.numaNodes);
+    expect(nodes).toHaveLength(2);
+    expect(nodes[0]).toEqual(nodes[1]);
+    const options = manager.containerOptions('pod-1', 'main');
+    const ids = manager.devicesOf('pod-1', 'main').map((device) => device.id);
+    expect(options?.envs).toEqual({ NVIDIA_VISIBLE_DEVICES: ids.join(',') });
+    for (const device of options?.devices ?? []) {
+      expect((await stat(device.hostPath)).isCharacterDevice()).toBe(true);
+      expect(device).toMatchObject({ permissions: 'rw' });
+    }
+    // The init container's device was taken over.
+    expect(statusOf(manager)?.inUse).toBe(2);
+    expect(world.calls.map((call) => call.verb)).toEqual(
+      expect.arrayContaining(['GetDevicePluginOptions', 'ListAndWatch', 'GetPreferredAllocation', 'Allocate']),
+    );
+    await plugin.stop('SIGTERM');
+  });
+
+  test('a change of health reaches listeners in under 100 ms and the container status at once', async () => {
+    await using world = await DeviceWorld.open();
+    await using manager = await world.manager();
+    gpuPlugin(world, '--simulate', '2');
+    await ready(manager);
+    await manager.allocate(pod('pod-1', container('main', 2)), signal);
+
+    const times: number[] = [];
+    for (const [round, text] of ['gpu-0\n', '', 'gpu-0\n', '', 'gpu-0\n', ''].entries()) {
+      let tell = (_at: number): void => {};
+      const told = new Promise<number>((resolve) => (tell = resolve));
+      using _listening = manager.subscribe((change) => {
+        if (change.podUids.includes('pod-1')) tell(performance.now());
+      });
+      const start = performance.now();
+      await writeFile(unhealthyFile(world), text);
+      times.push((await told) - start);
+      expect(manager.containerHealth('pod-1', 'main')).toEqual([
+        {
+          name: gpu,
+          resources: [
+            { resourceID: 'gpu-0', health: round % 2 === 0 ? 'Unhealthy' : 'Healthy' },
+            { resourceID: 'gpu-1', health: 'Healthy' },
+          ],
+        },
+      ]);
+      expect(statusOf(manager)).toMatchObject({ capacity: 2, allocatable: round % 2 === 0 ? 1 : 2 });
+    }
+    // The median: other work on the machine may delay one of them.
+    expect(times.sort((a, b) => a - b)[Math.floor(times.length / 2)]).toBeLessThan(100);
+  });
+
+  test('a device that goes away while in use is unhealthy', async () => {
+    await using world = await DeviceWorld.open();
+    await using manager = await world.manager();
+    gpuPlugin(world, '--simulate', '1');
+    await ready(manager);
+    await manager.allocate(pod('pod-1', container('main', 1)), signal);
+    await rm(join(world.root, 'gpus', 'gpu0'));
+    await eventually(
+      'the loss to be seen',
+      () => manager.containerHealth('pod-1', 'main')[0]?.resources[0]?.health === 'Unhealthy',
+    );
+    await expect(manager.allocate(pod('pod-2', container('main', 1)), signal)).rejects.toMatchObject({
+      failure: { code: 'insufficient', available: 0 },
+    });
+  });
+
+  test('killed and started again: capacity stays, pods keep their devices, new ones wait meanwhile', async () => {
+    await using world = await DeviceWorld.open();
+    await using manager = await world.manager();
+    const plugin = gpuPlugin(world, '--simulate', '2');
+    await ready(manager);
+    await manager.allocate(pod('pod-1', container('main', 1)), signal);
+    const options = manager.containerOptions('pod-1', 'main');
+
+    await plugin.stop('SIGKILL');
+    await eventually('the stop to be seen', () => statusOf(manager)?.state === 'stopped');
+    expect(manager.capacity()).toEqual([{ resource: gpu, capacity: 2, allocatable: 0 }]);
+    expect(manager.containerHealth('pod-1', 'main')[0]?.resources[0]).toMatchObject({
+      health: 'Unknown',
+      message: expect.stringContaining('stopped') as string,
+    });
+    expect(await manager.allocate(pod('pod-2', container('main', 1)), signal)).toMatchObject({
+      kind: 'wait',
+      resource: gpu,
+      reason: expect.stringContaining('stopped') as string,
+    });
+
+    plugin.start();
+    await ready(manager);
+    expect(manager.containerOptions('pod-1', 'main')).toEqual(options);
+    expect(manager.containerHealth('pod-1', 'main')[0]?.resources[0]?.health).toBe('Healthy');
+    expect(await manager.allocate(pod('pod-2', container('main', 1)), signal)).toMatchObject({ kind: 'allocated' });
+    expect(manager.devicesOf('pod-2', 'main')[0]?.id).not.toBe(manager.devicesOf('pod-1', 'main')[0]?.id);
+  });
+
+  test('a new manager on the same root: the plugin is back, grants hold, nothing is handed out twice', async () => {
+    await using world = await DeviceWorld.open();
+    const first = await world.manager();
+    gpuPlugin(world, '--simulate', '2');
+    await ready(first);
+    await first.allocate(pod('pod-1', container('main', 1)), signal);
+    const options = first.containerOptions('pod-1', 'main');
+
+    const second = await world.manager();
+    expect(second.checkpointMissing).toBe(false);
+    expect(second.notes).toEqual([]);
+    expect(second.containerOptions('pod-1', 'main')).toEqual(options);
+    await ready(second);
+    expect(await second.allocate(pod('pod-1', container('main', 1)), signal)).toMatchObject({ kind: 'allocated' });
+    await second.allocate(pod('pod-2', container('main', 1)), signal);
+    await expect(second.allocate(pod('pod-3', container('main', 1)), signal)).rejects.toMatchObject({
+      failure: { code: 'insufficient' },
+    });
+    await second.retainOnly(new Set(['pod-2']), signal);
+    expect(await second.allocate(pod('pod-3', container('main', 1)), signal)).toMatchObject({ kind: 'allocated' });
+  });
+
+  test('after a reboot the plugin comes later than the pod: it waits, its resource counts 0 and is not forgotten', async () => {
+    await using world = await DeviceWorld.open();
+    const first = await world.manager();
+    const plugin = gpuPlugin(world, '--simulate', '1');
+    await ready(first);
+    await plugin.stop('SIGKILL');
+
+    const second = await world.manager();
+    expect(second.capacity()).toEqual([{ resource: gpu, capacity: 0, allocatable: 0 }]);
+    const wait = await second.allocate(pod('pod-1', container('main', 1)), signal);
+    expect(wait).toMatchObject({ kind: 'wait', reason: expect.stringContaining('was here before') as string });
+    plugin.start();
+    await ready(second);
+    expect(await second.allocate(pod('pod-1', container('main', 1)), signal)).toMatchObject({ kind: 'allocated' });
+  });
+
+  test('finds NVIDIA GPUs by what their driver tells, and by their nodes alone', async () => {
+    await using world = await DeviceWorld.open();
+    await using manager = await world.manager();
+    const host = join(world.root, 'host');
+    const args = ['--simulate', '2', '--folder', join(host, 'nodes'), '--plugin-folder', world.plugins];
+    const makeNodes = new PluginProcess(examples.gpuPlugin, [...args, '--resource', 'a.b/c']);
+    world.own(makeNodes).start();
+    await eventually('nodes to be made', () => makeNodes.lines.some((line) => line.includes('registered')));
+    await makeNodes.stop('SIGKILL');
+    await mkdir(join(host, 'dev'));
+    // Real character devices under the names of the driver.
+    await link(join(host, 'nodes', 'gpu0'), join(host, 'dev', 'nvidia3'));
+    await link(join(host, 'nodes', 'gpu1'), join(host, 'dev', 'nvidiactl'));
+    const roots = ['--dev', join(host, 'dev'), '--proc', join(host, 'proc'), '--sys', join(host, 'sys')];
+
+    const bare = gpuPlugin(world, ...roots);
+    await ready(manager);
+    expect(manager.allocatableDevices().filter((device) => device.resource === gpu)).toEqual([
+      { resource: gpu, id: 'nvidia3', numaNodes: [] },
+    ]);
+    await bare.stop('SIGTERM');
+
+    const address = '0000:3B:00.0';
+    await mkdir(join(host, 'proc', 'driver', 'nvidia', 'gpus', address), { recursive: true });
+    await writeFile(
+      join(host, 'proc', 'driver', 'nvidia', 'gpus', address, 'information'),
+      'Model: \t\t NVIDIA H200\nIRQ:   \t\t 21\nGPU UUID: \t GPU-1234-abcd\nDevice Minor: \t 3\n',
+    );
+    await mkdir(join(host, 'sys', 'bus', 'pci', 'devices', address.toLowerCase()), { recursive: true });
+    await writeFile(join(host, 'sys', 'bus', 'pci', 'devices', address.toLowerCase(), 'numa_node'), '1\n');
+    const told = gpuPlugin(world, ...roots);
+    await eventually('the GPU to be listed', () => manager.allocatableDevices().some((d) => d.id === 'GPU-1234-abcd'));
+    await manager.allocate(pod('pod-1', container('main', 1)), signal);
+    expect(manager.devicesOf('pod-1', 'main')).toEqual([{ resource: gpu, id: 'GPU-1234-abcd', numaNodes: [1] }]);
+    expect(manager.containerOptions('pod-1', 'main')).toMatchObject({
+      envs: { NVIDIA_VISIBLE_DEVICES: 'GPU-1234-abcd' },
+      devices: [{ containerPath: '/dev/nvidia3' }, { containerPath: '/dev/nvidiactl' }],
+    });
+    expect(told.lines[0]).toContain('NVIDIA H200');
+  });
+});
+
+test('the first plugin of the README: two slots, and a device that breaks on SIGUSR1', async () => {
+  await using world = await DeviceWorld.open();
+  await using manager = await world.manager();
+  const fuse = 'example.com/fuse';
+  const plugin = world.own(new PluginProcess(examples.firstPlugin, [world.plugins]));
+  plugin.start();
+  expect(await ready(manager, fuse)).toMatchObject({ capacity: 2, allocatable: 2 });
+  await manager.allocate(pod('pod-1', container('main', 1, 'regular', fuse)), signal);
+  expect(manager.containerOptions('pod-1', 'main')).toMatchObject({
+    devices: [{ hostPath: '/dev/fuse', containerPath: '/dev/fuse', permissions: 'rw' }],
+    envs: { FUSE_SLOTS: 'fuse-0' },
+  });
+  plugin.signal('SIGUSR1');
+  await eventually('the broken device', () => statusOf(manager, fuse)?.allocatable === 1);
+});

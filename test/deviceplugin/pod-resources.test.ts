@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest';
+import { podResourcesSocket, servePodResources, type PodResourcesFacts } from '../../deviceplugin/index.js';
+import { UnixClient } from '../../deviceplugin/wire/unix-client.js';
+import type { PodResourcesListerMethods } from '../../proto/generated/podresources-v1.js';
+import { DeviceWorld, container, gpu, healthy, pod, rawPlugin, ready, signal } from './device-world.js';
+
+async function serve(world: DeviceWorld): Promise<UnixClient<PodResourcesListerMethods>> {
+  const manager = await world.manager();
+  const topology = { nodes: [{ ID: 1 }] };
+  await rawPlugin(world, 'p.sock', {
+    devices: [{ ID: 'a', health: 'Healthy', topology }, ...healthy('b'), { ID: 'c', health: 'Unhealthy' }],
+  });
+  await world.register({ endpoint: 'p.sock', resourceName: gpu });
+  await ready(manager);
+  await manager.allocate(pod('uid-1', container('main', 1)), signal);
+  const facts: PodResourcesFacts = {
+    activePods: () => [
+      { uid: 'uid-1', namespace: 'default', name: 'web', containers: ['side', 'main'] },
+      { uid: 'uid-2', namespace: 'other', name: 'web', containers: ['main'] },
+    ],
+    devicesOf: (uid, name) => manager.devicesOf(uid, name),
+    allocatableDevices: () => manager.allocatableDevices(),
+    cpusOf: (uid, name) => (uid === 'uid-1' && name === 'main' ? [2, 3] : []),
+    allocatableCpus: () => [0, 1, 2, 3],
+    memoryOf: () => [],
+    allocatableMemory: () => [{ type: 'memory', bytes: 2 ** 34, numaNodes: [0] }],
+    dynamicResourcesOf: (uid) => (uid === 'uid-2' ? [{ claimName: 'c', claimNamespace: 'other' }] : []),
+  };
+  world.own(await servePodResources(world.root, facts));
+  return new UnixClient({
+    socketPath: podResourcesSocket(world.root),
+    proto: 'podresources-v1',
+    service: 'v1.PodResourcesLister',
+  });
+}
+
+test('List, Get and GetAllocatableResources as monitoring agents read them', async () => {
+  await using world = await DeviceWorld.open();
+  using client = await serve(world);
+  const list = await client.call('list', {}, 2000, signal);
+  expect(list.podResources).toMatchObject([
+    {
+      name: 'web',
+      namespace: 'default',
+      containers: [
+        { name: 'side', devices: [], cpuIds: [] },
+        {
+          name: 'main',
+          devices: [{ resourceName: gpu, deviceIds: ['a'], topology: { nodes: [{ ID: 1 }] } }],
+          cpuIds: [2, 3],
+        },
+      ],
+    },
+    { namespace: 'other', containers: [{ name: 'main', dynamicResources: [{ claimName: 'c' }] }] },
+  ]);
+  const got = await client.call('get', { podName: 'web', podNamespace: 'default' }, 2000, signal);
+  expect(got.podResources).toEqual(list.podResources?.[0]);
+  expect(await client.call('getAllocatableResources', {}, 2000, signal)).toMatchObject({
+    devices: [
+      { resourceName: gpu, deviceIds: ['a'], topology: { nodes: [{ ID: 1 }] } },
+      { resourceName: gpu, deviceIds: ['b'], topology: null },
+    ],
+    cpuIds: [0, 1, 2, 3],
+    memory: [{ memoryType: 'memory', size: 2 ** 34, topology: { nodes: [{ ID: 0 }] } }],
+  });
+  await expect(client.call('get', { podName: 'no', podNamespace: 'default' }, 2000, signal)).rejects.toThrow(
+    'pod no in namespace default not found',
+  );
+});
+
+test('more than the allowed calls are refused, and said so', async () => {
+  await using world = await DeviceWorld.open();
+  using client = await serve(world);
+  const calls = Array.from({ length: 60 }, () => client.call('getAllocatableResources', {}, 2000, signal));
+  const refused = (await Promise.allSettled(calls)).filter((result) => result.status === 'rejected');
+  expect(refused.length).toBeGreaterThan(0);
+  expect(refused.length).toBeLessThanOrEqual(50);
+  expect(String(refused[0]?.reason)).toContain('rejected by rate limit');
+});
