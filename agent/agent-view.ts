@@ -4,6 +4,7 @@ import type { ImageStore } from '../cri/embedded/images/index.js';
 import type { Agent, AgentPod } from './agent.js';
 import { podUidOf, type PodUid } from './api/index.js';
 import type { AgentConfig } from './config/agent-config.js';
+import type { ControlPlane } from './controlplane/control-plane.js';
 import type { LocalControlPlane } from './controlplane/local/local-control-plane.js';
 import type { EventLog } from './events/event-log.js';
 import type { HostFacts } from './node/host-facts.js';
@@ -14,7 +15,8 @@ export interface AgentParts {
   readonly config: AgentConfig;
   readonly startedAt: number;
   readonly runtime: CriRuntime;
-  readonly local: LocalControlPlane;
+  readonly controlPlane: ControlPlane;
+  readonly local: LocalControlPlane | undefined;
   readonly calls: CallLog;
   readonly host: HostFacts;
   readonly imageStore: ImageStore | undefined;
@@ -27,7 +29,7 @@ export interface AgentParts {
 
 /** The agent as those who serve it see it. */
 export function agentView(parts: AgentParts): Agent {
-  const { config, startedAt, runtime, local, calls, host, imageStore, cni, events, world, owned } = parts;
+  const { config, startedAt, runtime, controlPlane, local, calls, host, imageStore, cni, events, world, owned } = parts;
   const view = (uid: PodUid): AgentPod => {
     const desired = world.desired.get(uid) ?? world.loops.last(uid)?.desired;
     return {
@@ -44,7 +46,7 @@ export function agentView(parts: AgentParts): Agent {
     config,
     startedAt,
     runtime,
-    controlPlane: local,
+    controlPlane,
     local,
     calls,
     host,

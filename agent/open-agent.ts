@@ -7,9 +7,8 @@ import type { PodUid } from './api/index.js';
 import type { Agent } from './agent.js';
 import { agentView } from './agent-view.js';
 import type { AgentConfig } from './config/agent-config.js';
-import { LocalControlPlane } from './controlplane/local/local-control-plane.js';
-import { ObjectStore } from './controlplane/local/object-store.js';
-import { Sealer } from './controlplane/local/sealed-file.js';
+import { openNodeAgent } from './controlplane/node-agent/index.js';
+import { openControlPlane } from './controlplane/open-control-plane.js';
 import type { FaultPoint } from './fault-point.js';
 import { EventLog } from './events/event-log.js';
 import { readHostFacts } from './node/host-facts.js';
@@ -42,7 +41,9 @@ export async function openAgent(
   for (const folder of [paths.rootDir, paths.stateDir, paths.runDir])
     await mkdir(folder, { recursive: true, mode: 0o750 });
   const startedAt = clock.now();
-  const host = await readHostFacts();
+  const found = await readHostFacts();
+  const nodeIps = config.cluster?.nodeIps ?? [];
+  const host = nodeIps.length > 0 ? { ...found, addresses: nodeIps } : found;
 
   const calls = opening.use(
     new CallLog(
@@ -51,25 +52,58 @@ export async function openAgent(
     ),
   );
   const events = new EventLog({ nodeName: config.nodeName, keep: 2000 }, { clock });
-  const sealer = await Sealer.open(join(paths.stateDir, 'seal.key'));
-  const store = await ObjectStore.open(join(paths.stateDir, 'objects'), sealer, log);
-  const local = new LocalControlPlane(store, clock);
+  const opened = opening.use(await openControlPlane(config, { log, clock, run }, signal));
+  const { controlPlane } = opened;
+  opening.use(events.onEvent((event) => void controlPlane.writeEvent(event, signal)));
 
   const runtime = opening.use(
     await openRuntime(config, { run, recorder: calls, log, clock, bootId: host.bootId, at }, signal),
   );
+  const { imageStore, cni } = runtime;
   const cri = countedRuntime(runtime.cri, metrics);
   const world = opening.use(
     await openPodWorld(
       config,
-      { log, clock, startedAt, host, calls, events, controlPlane: local, store, runtime: cri, metrics, run, at },
+      {
+        log,
+        clock,
+        startedAt,
+        host,
+        calls,
+        events,
+        controlPlane,
+        store: opened.local?.store,
+        runtime: cri,
+        metrics,
+        run,
+        at,
+        onNetworkChange: cni && ((listener) => cni.onChange(listener)),
+      },
       signal,
     ),
   );
   world.start();
-  const { imageStore, cni } = runtime;
+  if (config.cluster) {
+    const { rootDir } = paths;
+    const deps = { controlPlane, host, events, clock, log, runtime: cri, world, rootDir };
+    opening.use(openNodeAgent(config.nodeName, config.cluster, deps));
+  }
   const owned = opening.release();
-  return agentView({ config, startedAt, runtime: cri, local, calls, host, imageStore, cni, events, world, owned });
+  const local = opened.local?.controlPlane;
+  return agentView({
+    config,
+    startedAt,
+    runtime: cri,
+    controlPlane,
+    local,
+    calls,
+    host,
+    imageStore,
+    cni,
+    events,
+    world,
+    owned,
+  });
 }
 
 export type { Agent } from './agent.js';

@@ -26,23 +26,27 @@ import { PodLogFolders } from './logs/pod-log-folders.js';
 import { parseResolvConf } from './network/dns-config.js';
 import { CachedFile } from './node/cached-file.js';
 import type { HostFacts } from './node/host-facts.js';
-import { nodeAllocatable } from './node/node-capacity.js';
+import { nodeAllocatable, nodeCapacity } from './node/node-capacity.js';
 import { RuntimeObserver } from './observe/runtime-observer.js';
 import { nextTryAfter } from './podloop/backoff.js';
 import { planPod } from './podloop/plan-pod.js';
 import { PodLoops } from './podloop/pod-loops.js';
+import type { Step } from './podloop/steps.js';
 import { StartGate } from './podloop/start-gate.js';
 import { DesiredPods } from './pods/desired-pods.js';
 import { gatherFacts } from './pods/gather-facts.js';
 import { PodSources } from './pods/pod-sources.js';
 import { PodStatuses } from './pods/pod-statuses.js';
+import { ReferenceWatch } from './pods/reference-watch.js';
 import { WorldWatch } from './pods/world-watch.js';
 import { grpcHealth } from './probes/grpc-health.js';
 import { httpGet } from './probes/http-get.js';
 import { PodProbes } from './probes/pod-probes.js';
+import { ProbeRecord } from './probes/probe-record.js';
 import { runProbe } from './probes/run-probe.js';
 import { detectHierarchy } from './resources/cgroups/hierarchy.js';
-import { CgroupfsPods } from './resources/cgroups/cgroupfs-pods.js';
+import { kubepodsLimits, noReservations } from './resources/node-allocatable.js';
+import { openKubepods } from './resources/cgroups/open-kubepods.js';
 import type { RuntimeHealth } from './runtimes/runtime-health.js';
 import { manifestSources } from './pods/manifest-sources.js';
 import type { AgentMetrics } from './serving/metrics/index.js';
@@ -63,8 +67,13 @@ export interface PodWorldDeps {
   readonly runtime: CriRuntime;
   readonly run: RunProgram;
   readonly at?: FaultPoint | undefined;
+  /** Calls back when the network's configuration changed. */
+  readonly onNetworkChange?: ((listener: () => void) => () => void) | undefined;
   readonly metrics: AgentMetrics;
 }
+
+/** Steps that read what a pod's containers refer to. */
+const startSteps: ReadonlySet<Step['kind']> = new Set(['ensure-image', 'start-container']);
 
 /** Everything that turns desired pods into running ones, wired. */
 export interface PodWorld extends AsyncDisposable {
@@ -90,8 +99,12 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   const allocatable = nodeAllocatable(host, config.limits.maxPods);
   const node = { nodeName: config.nodeName, hostIps: host.addresses };
 
-  const cgroups = new CgroupfsPods({ ...config.cgroups, cgroupRoot: config.cgroups.root }, hierarchy, log);
-  await cgroups.open();
+  const cgroups = await openKubepods(
+    { ...config.cgroups, limits: kubepodsLimits(nodeCapacity(host, config.limits.maxPods), noReservations, undefined) },
+    hierarchy,
+    { log, clock, run: deps.run },
+    signal,
+  );
   const volumes = opening.use(
     await openVolumeManager(
       { rootDir: paths.rootDir, nodeName: config.nodeName },
@@ -155,12 +168,14 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
       progress: (pod, container, text) => statuses.progress(podUidOf(pod), container, text),
     },
   );
+  const probeRecord = opening.use(await ProbeRecord.open(join(paths.runDir, 'probes.json'), log));
   const probes = opening.use(
     new PodProbes({
       clock,
       log,
       events,
       agentStartedAt: startedAt,
+      record: probeRecord,
       random: () => Math.random(),
       run: (request, asked) =>
         runProbe(
@@ -178,7 +193,11 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
         deps.metrics.probe(kind, outcome.result, pod, container, seconds),
     }),
   );
-  const observer = new RuntimeObserver({ runtime, runtimeName: 'berth', terminationMessage });
+  const observer = new RuntimeObserver({
+    runtime,
+    runtimeName: async (asked) => (await runtime.version({}, asked)).runtimeName ?? 'unknown',
+    terminationMessage,
+  });
   const executors = makeExecutors({
     clock,
     log,
@@ -200,6 +219,9 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     restartBackoff: { initialMs: 10_000, maxMs: config.limits.restartBackoffMaxMs, resetAfterMs: 600_000 },
   };
 
+  const references = opening.use(
+    new ReferenceWatch({ controlPlane, changed: (uid) => loops.retryKinds(uid, startSteps) }),
+  );
   const loops: PodLoops = opening.use(
     new PodLoops({
       clock,
@@ -217,6 +239,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
             network: () => watch.health.network,
             sourcesSynced: () => sources.synced,
             lastStatus: (uid) => statuses.of(uid),
+            probedBefore: (containerId) => probeRecord.before(containerId),
           },
           asked,
         ),
@@ -229,11 +252,18 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
       },
       describe: describeFailure,
       retryAfter: nextTryAfter,
-      stepEnded: (pod) => observer.invalidate(pod.uid),
+      stepEnded: (pod, step, failure) => {
+        observer.invalidate(pod.uid);
+        if (!startSteps.has(step.kind)) return;
+        const wanted = desired.get(pod.uid);
+        if (failure && wanted) references.failed(pod.uid, wanted.pod);
+        else if (step.kind === 'start-container') references.release(pod.uid);
+      },
       reported: (uid, result) => statuses.report(uid, result),
       gone: async (uid) => {
         const last = desired.get(uid);
         probes.remove(uid);
+        references.release(uid);
         observer.invalidate(uid);
         await logs
           .removePod(uid)
@@ -280,6 +310,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
       sources,
       volumes,
       probes,
+      onNetworkChange: deps.onNetworkChange,
       traces: [cgroups, files, logs],
     }),
   );

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { StateFile, writeFileAtomic } from './atomic-file.js';
+import { removeUnfinishedWrites, StateFile, writeFileAtomic } from './atomic-file.js';
 
 let dir: string;
 beforeEach(async () => {
@@ -53,4 +53,12 @@ test.each([
   expect(read.kind).toBe('set-aside');
   if (read.kind === 'set-aside') expect(await readFile(read.movedTo, 'utf8')).toBe(spoilt);
   expect(await file.read()).toEqual({ kind: 'missing' });
+});
+
+test('what a kill left of a write is removed, and nothing else', async () => {
+  await writeFile(join(dir, 'a.json'), 'kept');
+  await writeFile(join(dir, 'a.json.tmp-0123456789ab'), 'half');
+  await writeFile(join(dir, 'a.tmp-notes'), 'not ours');
+  await removeUnfinishedWrites(dir);
+  expect((await readdir(dir)).toSorted()).toEqual(['a.json', 'a.tmp-notes']);
 });

@@ -1,6 +1,6 @@
-import { open, readFile, rename, rm, unlink } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
 import { createHash, randomBytes } from 'node:crypto';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { errnoOf } from './errors.js';
 
 export interface AtomicWriteOptions {
@@ -47,6 +47,13 @@ async function flushFolder(path: string): Promise<void> {
   } finally {
     await folder.close();
   }
+}
+
+const unfinished = /\.tmp-[0-9a-f]{12}$/;
+
+/** Removes what a kill left of writes that had not come to their end. To be called before anything writes to the folder again. */
+export async function removeUnfinishedWrites(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) if (unfinished.test(name)) await rm(join(folder, name), { force: true });
 }
 
 /** `readFile` as text, undefined when the file is not there. */

@@ -1,3 +1,5 @@
+import { onAbort } from './signals.js';
+
 /** At most `limit` at once, first come first served, so that a burst finishes one after another and not all at the end. */
 export class FifoLimit {
   readonly #limit: number;
@@ -29,16 +31,15 @@ export class FifoLimit {
       return;
     }
     await new Promise<void>((resolve, reject) => {
-      const onAbort = (): void => {
+      const unlink = onAbort(signal, () => {
         const at = this.#queue.indexOf(go);
         if (at >= 0) this.#queue.splice(at, 1);
         reject(signal.reason as Error);
-      };
+      });
       const go = (): void => {
-        signal.removeEventListener('abort', onAbort);
+        unlink();
         resolve();
       };
-      signal.addEventListener('abort', onAbort, { once: true });
       this.#queue.push(go);
     });
   }

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { errnoOf } from './errors.js';
+import { onAbort } from './signals.js';
 
 export interface ProgramOptions {
   /** Program and arguments; never a shell. */
@@ -114,7 +115,7 @@ export const runProgram: RunProgram = (options, signal) =>
       clearTimeout(deadline);
       clearTimeout(killTimer);
       clearTimeout(drainTimer);
-      signal.removeEventListener('abort', onAbort);
+      unlink();
       if (signal.aborted) return reject(signal.reason as Error);
       resolve({
         argv: options.argv,
@@ -136,9 +137,8 @@ export const runProgram: RunProgram = (options, signal) =>
       killGroup(child, 'SIGTERM');
       killTimer ??= setTimeout(() => killGroup(child, 'SIGKILL'), options.killAfterMs ?? 2000);
     };
-    const onAbort = (): void => stop();
     const deadline = setTimeout(() => stop({ kind: 'timed-out', afterMs: options.timeoutMs }), options.timeoutMs);
-    signal.addEventListener('abort', onAbort, { once: true });
+    const unlink = onAbort(signal, () => stop());
 
     const collect = (buffer: BoundedBuffer, onText?: (text: string) => void) => (chunk: Buffer) => {
       onText?.(chunk.toString('utf8'));

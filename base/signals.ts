@@ -3,6 +3,16 @@ import { BerthError } from './errors.js';
 
 export class TimedOut extends BerthError<{ code: 'timed-out'; afterMs: number }> {}
 
+/**
+ * Calls `listener` once when the signal aborts; returns how to take it back. Any number may listen to one signal: as many as there are
+ * calls under way, which Node would otherwise take for a leak from eleven on.
+ */
+export function onAbort(signal: AbortSignal, listener: () => void): () => void {
+  setMaxListeners(0, signal);
+  signal.addEventListener('abort', listener, { once: true });
+  return () => signal.removeEventListener('abort', listener);
+}
+
 /** A child of a longer-lived signal; disposing it takes its listener off the parent. */
 export interface LinkedSignal extends Disposable {
   readonly signal: AbortSignal;
@@ -23,12 +33,9 @@ export interface LinkOptions {
 export function linkSignal(parent: AbortSignal, options: LinkOptions = {}): LinkedSignal {
   const controller = new AbortController();
   const onParent = (): void => controller.abort(parent.reason);
+  let unlink = (): void => {};
   if (parent.aborted) onParent();
-  else {
-    // A long-lived parent has as many children as there are calls under way; that is no leak.
-    setMaxListeners(0, parent);
-    parent.addEventListener('abort', onParent, { once: true });
-  }
+  else unlink = onAbort(parent, onParent);
   const { timeoutMs, what = 'the call' } = options;
   const timer =
     timeoutMs === undefined
@@ -46,7 +53,7 @@ export function linkSignal(parent: AbortSignal, options: LinkOptions = {}): Link
     abort: (reason) => controller.abort(reason),
     [Symbol.dispose]() {
       clearTimeout(timer);
-      parent.removeEventListener('abort', onParent);
+      unlink();
     },
   };
 }
@@ -59,14 +66,13 @@ export function isAbortOf(err: unknown, signal: AbortSignal): boolean {
 /** Settles like `promise`, or rejects with the signal's reason as soon as it aborts. */
 export async function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
-  let onAbort = (): void => {};
+  let unlink = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort, { once: true });
+    unlink = onAbort(signal, () => reject(signal.reason as Error));
   });
   try {
     return await Promise.race([promise, aborted]);
   } finally {
-    signal.removeEventListener('abort', onAbort);
+    unlink();
   }
 }

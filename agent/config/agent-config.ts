@@ -1,3 +1,5 @@
+import type { ClusterSettings } from './cluster-config.js';
+
 /** Everything that is decided before the agent starts, parsed once and frozen. */
 export interface AgentConfig {
   readonly nodeName: string;
@@ -20,6 +22,8 @@ export interface AgentConfig {
     readonly fileCheckMs: number;
     readonly httpCheckMs: number;
   };
+  /** Undefined on a machine without a cluster. */
+  readonly cluster?: ClusterSettings | undefined;
   readonly runtime: {
     /** `embedded`, `docker`, or `unix://...`. */
     readonly endpoint: string;

@@ -115,13 +115,13 @@ export class CriConfigBuilder implements ConfigBuilder {
     const { container } = request.container;
     const grants = this.#deps.grants(pod, container.name);
     const user = await this.#deps.imageUser(imageId, signal);
-    const target = 'targetContainerName' in container ? container.targetContainerName : undefined;
+    const targetId = this.#targetId(pod, container);
     const security = containerSecurityContext(
       pod,
       container,
       user,
       this.#deps.volumes.supplementalGroups(pod),
-      target === undefined ? undefined : this.#deps.runningId(pod, target),
+      targetId,
       this.#options.security,
     );
     const env = await resolveEnvironment(pod, container, this.#deps.environment(podIps), signal);
@@ -154,6 +154,16 @@ export class CriConfigBuilder implements ConfigBuilder {
         },
       },
     };
+  }
+
+  /** Of the container whose processes an ephemeral one is to see; until that runs there is nothing to join. */
+  #targetId(pod: Pod, container: Container | EphemeralContainer): string | undefined {
+    const target = 'targetContainerName' in container ? container.targetContainerName : undefined;
+    if (!target) return undefined;
+    const id = this.#deps.runningId(pod, target);
+    if (id === undefined)
+      throw new StepError('CreateContainerConfigError', `unable to find target container ${target}: it does not run`);
+    return id;
   }
 
   /** /etc/hosts and the termination message file, unless the container mounts its own there. */

@@ -71,6 +71,11 @@ export interface ControlPlane extends AsyncDisposable {
 
   /** Calls back with each new full set, and once soon after the subscription. */
   watchPods(onSnapshot: (snapshot: PodSnapshot) => void): Disposable;
+  /**
+   * The full set of pods that manifests gave, each time it changes, from when all manifest sources have delivered. A control plane
+   * that others look at shows them there.
+   */
+  setStaticPods(pods: readonly Pod[]): void;
 
   /** The newest known version, undefined when there is none. */
   get<K extends ReadableKind>(
@@ -93,8 +98,11 @@ export interface ControlPlane extends AsyncDisposable {
 
   /** Replaces the status the agent owns; conditions of others stay. `not-found` when the pod is gone. */
   writePodStatus(pod: Pod, status: PodStatus, signal: AbortSignal): Promise<void>;
-  /** The last word on a pod that asked to be deleted: nothing of it is left on the node. */
-  confirmDeletion(pod: Pod, signal: AbortSignal): Promise<void>;
+  /**
+   * The last word on a pod that asked to be deleted, and on a static pod: nothing of it is left on the node. `status` is how it
+   * ended, and is written first. Tried until it is done or the signal aborts.
+   */
+  confirmDeletion(pod: Pod, status: PodStatus | undefined, signal: AbortSignal): Promise<void>;
   /** Creates or updates (by name) an event. */
   writeEvent(event: Event, signal: AbortSignal): Promise<void>;
 

@@ -8,7 +8,7 @@ import type { EventRecorder } from '../events/event-recorder.js';
 import { containerReference } from '../events/references.js';
 import type { HookRunner, HookTarget } from '../executors/executor-deps.js';
 import { StepError } from '../executors/step-error.js';
-import type { HttpGet } from '../probes/http-get.js';
+import type { HttpGet, HttpGetRequest } from '../probes/http-get.js';
 import { resolvePort } from '../probes/resolve-port.js';
 
 export interface LifecycleHooksDeps {
@@ -86,14 +86,25 @@ export class LifecycleHooks implements HookRunner {
     } catch (err) {
       signal.throwIfAborted();
       if (scheme !== 'HTTPS' || !answersPlainHttp(err)) throw hookError(name, container, err);
-      this.#deps.events.record(
-        containerReference(target.pod, target.container),
-        'Warning',
-        'LifecycleHTTPFallback',
-        'request to HTTPS lifecycle hook got HTTP response, retry with HTTP succeeded',
-      );
-      await this.#deps.httpGet({ ...request, scheme: 'HTTP' }, signal);
+      await this.#httpInstead(name, request, target, signal);
     }
+  }
+
+  /** Credentials that were meant for TLS do not go over the wire without it. */
+  async #httpInstead(name: string, request: HttpGetRequest, target: HookTarget, signal: AbortSignal): Promise<void> {
+    const headers = request.headers.filter((header) => header.name.toLowerCase() !== 'authorization');
+    try {
+      await this.#deps.httpGet({ ...request, scheme: 'HTTP', headers }, signal);
+    } catch (err) {
+      signal.throwIfAborted();
+      throw hookError(name, target.container.container, err);
+    }
+    this.#deps.events.record(
+      containerReference(target.pod, target.container),
+      'Warning',
+      'LifecycleHTTPFallback',
+      'request to HTTPS lifecycle hook got HTTP response, retry with HTTP succeeded',
+    );
   }
 }
 

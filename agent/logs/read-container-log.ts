@@ -159,7 +159,8 @@ class Reader {
   /** Reads what is there; returns where it ended. */
   async upToEnd(file: FileHandle | undefined, from: number): Promise<number> {
     let at = from;
-    while (file && !this.done) {
+    if (!file) return at;
+    while (!this.done) {
       const { bytesRead } = await file.read(this.#buffer, 0, this.#buffer.length, at);
       if (bytesRead === 0) break;
       at += bytesRead;

@@ -1,9 +1,10 @@
+import type { Logger } from '../../base/log.js';
 import type { Bandwidth, Cni } from '../../cni/index.js';
 import type { SandboxNetwork, SandboxNetworkRequest, SandboxNetworkResult } from '../../cri/index.js';
 import { quantityValue } from '../api/index.js';
 
 /** The network of runtimes that have none of their own: CNI behind the interface they declare. */
-export function cniSandboxNetwork(cni: Cni): SandboxNetwork {
+export function cniSandboxNetwork(cni: Cni, log: Logger): SandboxNetwork {
   return {
     async attach(request: SandboxNetworkRequest, signal: AbortSignal): Promise<SandboxNetworkResult> {
       const { pod, portMappings, dns, cgroupPath, annotations } = request;
@@ -26,6 +27,9 @@ export function cniSandboxNetwork(cni: Cni): SandboxNetwork {
         },
         signal,
       );
+      const { unmetCapabilities: unmet } = attached;
+      if (unmet.length > 0)
+        log.warn({ podUid: pod.uid, network: attached.network, unmet }, 'network has no plugin for what the pod asks');
       return { ips: attached.addresses };
     },
     detach: (sandboxId, signal) => cni.detach({ containerId: sandboxId }, signal),

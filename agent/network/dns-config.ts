@@ -63,11 +63,14 @@ function policyBase(
   const wantsCluster = dnsPolicy === 'ClusterFirstWithHostNet' || (dnsPolicy === 'ClusterFirst' && !hostNetwork);
   if (!wantsCluster) return host;
   if (cluster.servers.length === 0) {
-    notes.push({
-      reason: 'MissingClusterDNS',
-      message:
-        'kubelet does not have ClusterDNS IP configured and cannot create Pod using "ClusterFirst" policy. Falling back to "Default" policy.',
-    });
+    // Without a domain either there is no cluster, and nobody expects its resolver.
+    if (cluster.domain !== '') {
+      notes.push({
+        reason: 'MissingClusterDNS',
+        message:
+          'kubelet does not have ClusterDNS IP configured and cannot create Pod using "ClusterFirst" policy. Falling back to "Default" policy.',
+      });
+    }
     return host;
   }
   const namespace = pod.metadata?.namespace ?? 'default';

@@ -58,9 +58,10 @@ describe('resolver of a pod', () => {
   });
 
   test('without a cluster resolver it falls back to the host and says so', () => {
-    const { config, notes } = podDns(pod({}), host, { servers: [], domain: '' });
+    const { config, notes } = podDns(pod({}), host, { servers: [], domain: 'cluster.local' });
     expect(config.servers).toEqual(['10.0.0.1', '10.0.0.2']);
     expect(notes.map(({ reason }) => reason)).toEqual(['MissingClusterDNS']);
+    expect(podDns(pod({}), host, { servers: [], domain: '' }).notes).toEqual([]);
   });
 
   test('what is over the limits is cut and said', () => {

@@ -1,5 +1,6 @@
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, statfs } from 'node:fs/promises';
 import { arch, cpus, hostname, networkInterfaces, release, totalmem } from 'node:os';
+import { dirname } from 'node:path';
 
 /** What is true of this machine and does not change while it runs. */
 export interface HostFacts {
@@ -14,6 +15,13 @@ export interface HostFacts {
   readonly bootId: string;
   /** Huge page sizes the kernel offers, as Kubernetes writes them: `2Mi`, `1Gi`. */
   readonly hugepageSizes: readonly string[];
+  /** Bytes of huge pages that are set aside, by size; sizes without any are left out. */
+  readonly hugepages?: Readonly<Record<string, number>> | undefined;
+  /** Size of the filesystem `$ROOT` lies on. */
+  readonly rootBytes?: number | undefined;
+  /** The most process ids the kernel gives out. */
+  readonly maxPids?: number | undefined;
+  readonly swapBytes?: number | undefined;
   /** Addresses others reach the node by; the one of the default route first. */
   readonly addresses: readonly string[];
 }
@@ -27,14 +35,17 @@ const goArchitectures: Readonly<Record<string, string>> = {
   riscv64: 'riscv64',
 };
 
-export async function readHostFacts(): Promise<HostFacts> {
-  const [osRelease, machineId, systemUuid, bootId, hugepageSizes, addresses] = await Promise.all([
+export async function readHostFacts(rootDir = '/var/lib/kubelet'): Promise<HostFacts> {
+  const [osRelease, machineId, systemUuid, bootId, pages, addresses, pidMax, meminfo, rootBytes] = await Promise.all([
     textOf('/etc/os-release'),
     textOf('/etc/machine-id'),
     textOf('/sys/class/dmi/id/product_uuid'),
     textOf('/proc/sys/kernel/random/boot_id'),
-    readHugepageSizes(),
+    readHugepages(),
     hostAddresses(),
+    textOf('/proc/sys/kernel/pid_max'),
+    textOf('/proc/meminfo'),
+    sizeOfFilesystem(rootDir),
   ]);
   return {
     hostname: hostname().toLowerCase(),
@@ -46,18 +57,37 @@ export async function readHostFacts(): Promise<HostFacts> {
     machineId: machineId.trim(),
     systemUuid: systemUuid.trim() || machineId.trim(),
     bootId: bootId.trim(),
-    hugepageSizes,
+    hugepageSizes: pages.map(({ size }) => size),
+    hugepages: Object.fromEntries(pages.filter(({ bytes }) => bytes > 0).map(({ size, bytes }) => [size, bytes])),
+    rootBytes,
+    maxPids: Number(pidMax) || undefined,
+    swapBytes: Number(/^SwapTotal:\s+(\d+) kB$/m.exec(meminfo)?.[1] ?? 0) * 1024,
     addresses,
   };
 }
 
-async function readHugepageSizes(): Promise<string[]> {
-  const names = await readdir('/sys/kernel/mm/hugepages').catch(() => []);
-  return names.flatMap((name) => {
+async function readHugepages(): Promise<{ size: string; bytes: number }[]> {
+  const folder = '/sys/kernel/mm/hugepages';
+  const names = await readdir(folder).catch(() => []);
+  const pages = names.map(async (name) => {
     const kib = Number(/^hugepages-(\d+)kB$/.exec(name)?.[1] ?? 0);
-    if (kib === 0) return [];
-    return [kib % (1024 * 1024) === 0 ? `${kib / (1024 * 1024)}Gi` : `${kib / 1024}Mi`];
+    const count = Number(await textOf(`${folder}/${name}/nr_hugepages`));
+    const size = kib % (1024 * 1024) === 0 ? `${kib / (1024 * 1024)}Gi` : `${kib / 1024}Mi`;
+    return { size, bytes: count * kib * 1024 };
   });
+  return (await Promise.all(pages)).filter((_, index) => names[index]?.startsWith('hugepages-'));
+}
+
+/** Of the nearest folder above that exists: `$ROOT` is made by the agent's first start. */
+async function sizeOfFilesystem(path: string): Promise<number | undefined> {
+  for (let folder = path; ; folder = dirname(folder)) {
+    try {
+      const { blocks, bsize } = await statfs(folder);
+      return blocks * bsize;
+    } catch {
+      if (folder === dirname(folder)) return undefined;
+    }
+  }
 }
 
 /** The interface of the default route comes first; without one, any address that is not loopback or link-local. */

@@ -1,7 +1,24 @@
-import type { Quantity } from '../api/index.js';
+import type { ResourceList } from '../api/index.js';
 import type { HostFacts } from './host-facts.js';
 
-/** What pods may use of the machine. */
-export function nodeAllocatable(host: HostFacts, maxPods: number): Readonly<Record<string, Quantity>> {
-  return { cpu: String(host.cpus), memory: `${Math.floor(host.memoryBytes / 1024)}Ki`, pods: String(maxPods) };
+/** What the machine has, apart from devices. */
+export function nodeCapacity(host: HostFacts, maxPods: number): ResourceList {
+  const hugepages = Object.entries(host.hugepages ?? {}).map(([size, bytes]) => [`hugepages-${size}`, String(bytes)]);
+  return {
+    cpu: String(host.cpus),
+    memory: `${Math.floor(host.memoryBytes / 1024)}Ki`,
+    ...(host.rootBytes === undefined ? {} : { 'ephemeral-storage': `${Math.floor(host.rootBytes / 1024)}Ki` }),
+    pods: String(maxPods),
+    ...(Object.fromEntries(hugepages) as ResourceList),
+  };
+}
+
+/** What pods may use of the machine while nothing is reserved. */
+export function nodeAllocatable(host: HostFacts, maxPods: number): ResourceList {
+  return nodeCapacity(host, maxPods);
+}
+
+/** `podsPerCore` limits a small machine below `maxPods`; 0 does not. */
+export function podCapacity(maxPods: number, podsPerCore: number, cpus: number): number {
+  return podsPerCore > 0 ? Math.min(maxPods, podsPerCore * cpus) : maxPods;
 }

@@ -5,8 +5,8 @@ import type { ObservedContainer, ObservedContainerState, ObservedSandbox, Runtim
 
 export interface ObserverDeps {
   readonly runtime: RuntimeService;
-  /** `containerd`, `berth`, ...: the scheme of container ids in the pod status. */
-  readonly runtimeName: string;
+  /** `containerd`, `berth`, ...: the scheme of container ids in the pod status. Asked until it is known. */
+  runtimeName(signal: AbortSignal): Promise<string>;
   /** What an exited container left as its last words. */
   terminationMessage(status: CriContainerStatus): Promise<string>;
 }
@@ -19,6 +19,7 @@ const millisecond = 1_000_000;
  */
 export class RuntimeObserver {
   readonly #deps: ObserverDeps;
+  #name: string | undefined;
   readonly #known = new Map<PodUid, RuntimeFacts>();
   /** Reads under way; an invalidation takes the mark away, and their answer is not kept. */
   readonly #reading = new Map<PodUid, object>();
@@ -64,6 +65,7 @@ export class RuntimeObserver {
 
   async #read(uid: PodUid, signal: AbortSignal): Promise<RuntimeFacts> {
     const { runtime } = this.#deps;
+    this.#name ??= await this.#deps.runtimeName(signal);
     const labelSelector = { [criLabels.podUid]: uid };
     const [sandboxes, containers] = await Promise.all([
       runtime.listPodSandbox({ filter: { labelSelector } }, signal),
@@ -97,7 +99,7 @@ export class RuntimeObserver {
     const annotations = status.annotations ?? {};
     return {
       id: status.id ?? '',
-      containerId: `${this.#deps.runtimeName}://${status.id ?? ''}`,
+      containerId: `${this.#name}://${status.id ?? ''}`,
       name: status.labels?.[criLabels.containerName] ?? status.metadata?.name ?? '',
       sandboxId,
       state: containerState(status.state),

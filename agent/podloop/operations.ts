@@ -80,11 +80,13 @@ export class Operations implements AsyncDisposable {
     for (const key of keys) this.#running.get(key)?.link.abort(new DOMException('no longer wanted', 'AbortError'));
   }
 
-  /** A cause of failure went away: everything that waits for its next try may try now. */
-  retryNow(): void {
+  /** A cause of failure went away: what waits for its next try, of these kinds or of all, may try now. */
+  retryNow(kinds?: ReadonlySet<Step['kind']>): void {
     const now = this.#deps.clock.now();
-    for (const [key, failure] of this.#failures)
+    for (const [key, failure] of this.#failures) {
+      if (kinds && !kinds.has(failure.step.kind)) continue;
       this.#failures.set(key, { ...failure, nextTry: Math.min(failure.nextTry, now) });
+    }
   }
 
   /** Failures of steps that no plan will name again. */

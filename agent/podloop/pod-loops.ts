@@ -65,6 +65,12 @@ export class PodLoops implements AsyncDisposable {
     if (this.#running.has(uid)) this.#wakeups.wake(uid);
   }
 
+  /** As `wakeKnown`, and steps of these kinds that failed are tried now. */
+  retryKinds(uid: PodUid, kinds: ReadonlySet<Step['kind']>): void {
+    this.#running.get(uid)?.pod.operations.retryNow(kinds);
+    this.wakeKnown(uid);
+  }
+
   wakeAll(): void {
     for (const uid of this.#running.keys()) this.#wakeups.wake(uid);
   }

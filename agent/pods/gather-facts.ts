@@ -1,7 +1,8 @@
-import type { DesiredPod, PodFacts, RuntimeFacts } from '../podloop/pod-facts.js';
+import type { DesiredPod, ObservedContainer, PodFacts, RuntimeFacts } from '../podloop/pod-facts.js';
 import type { LivePod } from '../podloop/pod-loops.js';
 import type { PodStatus, PodUid } from '../api/index.js';
 import type { ProbeManager, ProbeTarget } from '../probes/probe-manager.js';
+import type { ProbedState } from '../probes/probe-record.js';
 import type { VolumeManager } from '../volumes/volume-manager.js';
 
 export interface GatherFactsDeps {
@@ -13,6 +14,8 @@ export interface GatherFactsDeps {
   network(): { readonly ready: boolean; readonly message: string };
   sourcesSynced(): boolean;
   lastStatus(uid: PodUid): PodStatus | undefined;
+  /** What an earlier agent on this machine knew of a container's probes. */
+  probedBefore(containerId: string): ProbedState;
 }
 
 /** A container that ran this long before the agent started keeps the readiness it was last reported with (facts 2.9). */
@@ -57,14 +60,15 @@ function syncProbes(
     .filter((container) => container.state === 'running')
     .map((container): ProbeTarget => {
       const old = container.startedAt + keepsReadinessAfterMs < deps.agentStartedAt;
-      return { container, wasReady: old && wasReady(before, container.containerId) };
+      return { container, before: old ? stateBefore(before, container, deps) : 'unstarted' };
     });
   deps.probes.sync(desired.pod, podIp, targets, desired.termination !== undefined);
 }
 
-/** Without an older word (a machine without a cluster keeps none), what ran is taken to have been ready. */
-function wasReady(status: PodStatus | undefined, containerId: string): boolean {
+/** The control plane's word; a machine without a cluster has its own record. */
+function stateBefore(status: PodStatus | undefined, container: ObservedContainer, deps: GatherFactsDeps): ProbedState {
   const statuses = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])];
-  const known = statuses.find((container) => container.containerID === containerId);
-  return known?.ready ?? true;
+  const known = statuses.find(({ containerID }) => containerID === container.containerId);
+  if (!known) return deps.probedBefore(container.id);
+  return known.ready ? 'ready' : known.started === true ? 'unready' : 'unstarted';
 }

@@ -1,12 +1,12 @@
 import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
-import type { KubeObject, Pod, PodSourceName } from '../api/index.js';
+import { isStaticPod, type KubeObject, type Pod, type PodSourceName } from '../api/index.js';
 import type { ControlPlane } from '../controlplane/control-plane.js';
 import { mergeSources, type ManifestReport, type PodSource, type SourceSnapshot } from '../sources/index.js';
 
 export interface PodSourcesDeps {
   readonly log: Logger;
-  readonly controlPlane: Pick<ControlPlane, 'watchPods'>;
+  readonly controlPlane: Pick<ControlPlane, 'watchPods' | 'setStaticPods'>;
   readonly manifests: readonly PodSource[];
   /** The newest merged set. */
   merged(pods: readonly Pod[], synced: boolean): void;
@@ -24,6 +24,8 @@ export class PodSources implements AsyncDisposable {
   readonly #running: Promise<void>[] = [];
   #watch: Disposable | undefined;
   #synced = false;
+  /** False while the control plane only tells what it last knew: then, that a pod is missing means nothing. */
+  #current = false;
 
   constructor(deps: PodSourcesDeps) {
     this.#deps = deps;
@@ -48,7 +50,8 @@ export class PodSources implements AsyncDisposable {
       this.#running.push(run);
     }
     this.#watch = this.#deps.controlPlane.watchPods(({ pods, synced }) => {
-      if (synced) this.#deliver({ source: 'api', pods, objects: [] });
+      this.#current = synced;
+      if (synced || pods.length > 0) this.#deliver({ source: 'api', pods, objects: [] });
     });
   }
 
@@ -67,9 +70,11 @@ export class PodSources implements AsyncDisposable {
     this.#latest.set(snapshot.source, snapshot);
     const configured: PodSourceName[] = [...this.#deps.manifests.map((source) => source.name), 'api'];
     const { pods, objects, allSynced, ignored } = mergeSources(configured, this.#latest);
-    this.#synced = allSynced;
+    this.#synced = allSynced && this.#current;
     for (const { pod, message } of ignored) this.#deps.ignored(pod, message);
     this.#deps.objects(objects);
-    this.#deps.merged(pods, allSynced);
+    if (this.#deps.manifests.every((source) => this.#latest.has(source.name)))
+      this.#deps.controlPlane.setStaticPods(pods.filter(isStaticPod));
+    this.#deps.merged(pods, this.#synced);
   }
 }

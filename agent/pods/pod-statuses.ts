@@ -64,13 +64,15 @@ export class PodStatuses {
     if (changed) this.#tell(uid);
   }
 
-  /** Nothing of the pod is left on the node: a deletion that was asked for is confirmed. */
+  /** Nothing of the pod is left on the node: a deletion that was asked for is confirmed, with how the pod ended. */
   gone(uid: PodUid, desired: DesiredPod | undefined): void {
-    const deleted = desired?.pod.metadata?.deletionTimestamp !== undefined;
+    const deleted = desired?.pod.metadata?.deletionTimestamp !== undefined || desired?.static === true;
     if (desired && deleted) {
-      this.#deps.controlPlane.confirmDeletion(desired.pod, new AbortController().signal).catch((err: unknown) => {
-        this.#deps.log.warn({ podUid: uid, err: errorText(err) }, 'pod deletion could not be confirmed');
-      });
+      this.#deps.controlPlane
+        .confirmDeletion(desired.pod, this.of(uid), new AbortController().signal)
+        .catch((err: unknown) => {
+          this.#deps.log.warn({ podUid: uid, err: errorText(err) }, 'pod deletion could not be confirmed');
+        });
     }
     this.#last.delete(uid);
     this.#deps.publisher.forget(uid);

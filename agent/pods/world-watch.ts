@@ -22,9 +22,14 @@ export interface WorldWatchDeps {
   readonly sources: PodSources;
   readonly volumes: Pick<VolumeManager, 'onChange'>;
   readonly probes: Pick<ProbeManager, 'onChange'>;
+  /** Calls back when the network's configuration changed; absent where the runtime has a network of its own. */
+  readonly onNetworkChange?: ((listener: () => void) => () => void) | undefined;
   /** Whatever may still hold something of pods of earlier runs. */
   readonly traces: readonly { present(signal: AbortSignal): Promise<readonly PodUid[]> }[];
 }
+
+/** What a change of volumes may have unblocked. */
+const volumeSteps = new Set(['mount-volumes', 'unmount-volumes'] as const);
 
 /** Looks at one pod at a time, so that drift nobody announced is found without a relist. */
 const rollingCheckMs = 3000;
@@ -66,7 +71,12 @@ export class WorldWatch implements AsyncDisposable {
     const { loops, observer, volumes, probes, clock, log, runtime } = this.#deps;
     const { signal } = this.#stop;
     const wake = (uid: PodUid): void => loops.wakeKnown(uid);
-    this.#subscriptions.push(volumes.onChange(wake), probes.onChange(wake));
+    this.#subscriptions.push(
+      volumes.onChange((uid) => loops.retryKinds(uid, volumeSteps)),
+      probes.onChange(wake),
+    );
+    const unsubscribe = this.#deps.onNetworkChange?.(() => this.#networkChanged());
+    if (unsubscribe) this.#subscriptions.push({ [Symbol.dispose]: unsubscribe });
     this.#run(
       'runtime events',
       watchRuntimeEvents(
@@ -74,9 +84,9 @@ export class WorldWatch implements AsyncDisposable {
           clock,
           log,
           runtime,
-          changed: (uid) => {
+          changed: (uid, news) => {
             observer.invalidate(uid);
-            wake(uid);
+            if (news) wake(uid);
           },
           missed: () => {
             observer.invalidateAll();
@@ -126,6 +136,17 @@ export class WorldWatch implements AsyncDisposable {
       observer.invalidate(uid);
       loops.wakeKnown(uid);
     }
+  }
+
+  /** Also a network that was ready may work now where it did not: pods that failed in it are tried again. */
+  #networkChanged(): void {
+    const { loops } = this.#deps;
+    this.#run(
+      'look at the network',
+      this.#health.check(this.#stop.signal).then(() => {
+        for (const uid of loops.uids()) loops.retryNow(uid);
+      }),
+    );
   }
 
   #healthChanged(health: RuntimeHealth, before: RuntimeHealth): void {

@@ -6,6 +6,7 @@ import { containerReference } from '../events/references.js';
 import type { ProbeFacts } from '../podloop/pod-facts.js';
 import { Pause } from './pause.js';
 import type { ProbeManager, ProbeTarget } from './probe-manager.js';
+import type { ProbeRecord } from './probe-record.js';
 import { runProbeWorker, type ProbeKind } from './probe-worker.js';
 import type { ProbeOutcome, ProbeRequest } from './run-probe.js';
 
@@ -14,6 +15,7 @@ export interface PodProbesDeps {
   readonly log: Logger;
   readonly events: EventRecorder;
   readonly agentStartedAt: number;
+  readonly record: Pick<ProbeRecord, 'set'>;
   random(): number;
   run(request: ProbeRequest, signal: AbortSignal): Promise<ProbeOutcome>;
   /** For `prober_probe_total` and its duration. */
@@ -75,6 +77,7 @@ export class PodProbes implements ProbeManager, Disposable {
         continue;
       }
       stopWorkers(probed, ['startup', 'liveness', 'readiness']);
+      this.#deps.record.set(id, 'ready');
       known.containers.delete(id);
       changed = true;
     }
@@ -88,13 +91,23 @@ export class PodProbes implements ProbeManager, Disposable {
   }
 
   remove(uid: PodUid): void {
+    for (const id of this.#pods.get(uid)?.containers.keys() ?? []) this.#deps.record.set(id, 'ready');
+    this.#stop(uid);
+  }
+
+  /** The next agent is to find the record as it is. */
+  [Symbol.dispose](): void {
+    for (const uid of this.#pods.keys()) this.#stop(uid);
+  }
+
+  #stop(uid: PodUid): void {
     const known = this.#pods.get(uid);
     for (const probed of known?.containers.values() ?? []) stopWorkers(probed, ['startup', 'liveness', 'readiness']);
     this.#pods.delete(uid);
   }
 
-  [Symbol.dispose](): void {
-    for (const uid of this.#pods.keys()) this.remove(uid);
+  #record(containerId: string, { started, ready }: ProbeFacts): void {
+    this.#deps.record.set(containerId, ready ? 'ready' : started ? 'unready' : 'unstarted');
   }
 
   #begin(uid: PodUid, known: ProbedPod, target: ProbeTarget, podIp: string, terminating: boolean): void {
@@ -102,13 +115,15 @@ export class PodProbes implements ProbeManager, Disposable {
     const probes =
       spec && (spec.kind === 'regular' || spec.kind === 'sidecar') ? (spec.container as Container) : undefined;
     const { startupProbe, readinessProbe, livenessProbe } = probes ?? {};
+    const { before } = target;
     const probed: Probed = {
       facts: {
-        started: startupProbe === undefined || target.wasReady,
-        ready: readinessProbe === undefined ? startupProbe === undefined || target.wasReady : target.wasReady,
+        started: startupProbe === undefined || before !== 'unstarted',
+        ready: (startupProbe === undefined && readinessProbe === undefined) || before === 'ready',
       },
       workers: new Map(),
     };
+    this.#record(target.container.id, probed.facts);
     known.containers.set(target.container.id, probed);
     if (!spec) return;
     const start = (kind: ProbeKind, probe: Probe | undefined, initiallyOk: boolean): void => {
@@ -161,9 +176,17 @@ export class PodProbes implements ProbeManager, Disposable {
           return outcome;
         },
         outcome: (asked, outcome) => this.#announce(known.pod, spec, asked, outcome),
+        faulted: (asked, message) =>
+          this.#deps.events.record(
+            containerReference(known.pod, spec),
+            'Warning',
+            'Unhealthy',
+            `${capital[asked]} probe errored and resulted in unknown state: ${message}`,
+          ),
         settled: (asked, ok, message) => {
           probed.facts = settle(probed.facts, asked, ok, message, probe, spec.container as Container);
           rebuild(known);
+          this.#record(target.container.id, probed.facts);
           // The others were held back until now; readiness must not wait for its next tick.
           if (asked === 'startup' && ok) probed.workers.get('readiness')?.pause.cut();
           for (const listener of this.#listeners) listener(uid);

@@ -1,10 +1,11 @@
 import type { Pod, PodUid } from '../api/index.js';
+import type { ProbedState } from './probe-record.js';
 import type { ObservedContainer, ProbeFacts } from '../podloop/pod-facts.js';
 
 export interface ProbeTarget {
   readonly container: ObservedContainer;
-  /** ms when this agent started: a container that ran well before and was ready stays ready until a probe says otherwise. */
-  readonly wasReady: boolean;
+  /** How it was before this agent: a container that ran well before stays so until a probe says otherwise. */
+  readonly before: ProbedState;
 }
 
 /** Runs the probes of pods; knows results, decides nothing. */

@@ -39,6 +39,7 @@ async function said(
         throw stop.signal.reason;
       },
       outcome: () => {},
+      faulted: () => {},
       settled: (_kind, ok) => words.push(ok),
     },
     stop.signal,

@@ -18,6 +18,8 @@ export interface ProbeWorkerDeps {
   /** False while a startup probe holds the others back. */
   mayRun(kind: ProbeKind): boolean;
   outcome(kind: ProbeKind, outcome: ProbeOutcome): void;
+  /** The probe could not be run, for a fault of our own: that says nothing of the container. */
+  faulted(kind: ProbeKind, message: string): void;
   /** The threshold was crossed: the probe now says `ok`. */
   settled(kind: ProbeKind, ok: boolean, message: string): void;
 }
@@ -71,13 +73,15 @@ async function tryProbe(
   deps: ProbeWorkerDeps,
   signal: AbortSignal,
 ): Promise<ProbeOutcome | undefined> {
-  for (let tries = 1; tries <= ownFaultTries; tries++) {
+  for (let tries = 1; ; tries++) {
     try {
       return await deps.run(kind, probe, signal);
     } catch (err) {
       signal.throwIfAborted();
       deps.log.debug({ probe: kind, err: errorText(err), tries }, 'probe could not be run');
+      if (tries < ownFaultTries) continue;
+      deps.faulted(kind, errorText(err));
+      return undefined;
     }
   }
-  return undefined;
 }

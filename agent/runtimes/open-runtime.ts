@@ -1,16 +1,14 @@
-import { join } from 'node:path';
 import type { CallRecorder } from '../../base/call-recorder.js';
 import type { Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
 import type { RunProgram } from '../../base/run-program.js';
-import { openCni, type Cni } from '../../cni/index.js';
-import type { CriRuntime } from '../../cri/index.js';
+import type { Cni } from '../../cni/index.js';
+import type { ApplyCdi } from '../../cri/embedded/index.js';
 import type { ImageStore } from '../../cri/embedded/images/index.js';
+import type { CriRuntime } from '../../cri/index.js';
 import type { AgentConfig } from '../config/agent-config.js';
 import type { FaultPoint } from '../fault-point.js';
-import { Lifetimes } from '../lifetimes.js';
-import { mountedLayers } from './mounted-layers.js';
-import { cniSandboxNetwork } from '../network/cni-sandbox-network.js';
+import { chooseRuntime } from './choose-runtime.js';
 
 export interface OpenRuntimeDeps {
   readonly run: RunProgram;
@@ -18,6 +16,8 @@ export interface OpenRuntimeDeps {
   readonly log: Logger;
   readonly clock: Clock;
   readonly bootId: string;
+  /** Resolves CDI names for the embedded runtime; the others do it themselves. */
+  readonly applyCdi?: ApplyCdi | undefined;
   readonly at?: FaultPoint | undefined;
 }
 
@@ -35,51 +35,22 @@ export async function openRuntime(
   deps: OpenRuntimeDeps,
   signal: AbortSignal,
 ): Promise<OpenedRuntime> {
-  await using opening = new Lifetimes();
-  const { paths, runtime } = config;
-  const { run, recorder, log, clock, bootId, at } = deps;
-  const [{ openEmbeddedRuntime, embeddedRuntimeDefaults }, { openImageStore }] = await Promise.all([
-    import('../../cri/embedded/index.js'),
-    import('../../cri/embedded/images/index.js'),
-  ]);
-  const cni = opening.use(
-    await openCni(
-      { confDir: paths.cniConfDir, binDirs: paths.cniBinDirs, cacheDir: join(paths.stateDir, 'cni') },
-      { run, recorder, log, clock },
-      signal,
-    ),
-  );
-  const images = opening.use(
-    await openImageStore(
-      {
-        dir: join(paths.stateDir, 'images'),
-        secretsDir: paths.runDir,
-        registries: Object.fromEntries(runtime.insecureRegistries.map((registry) => [registry, { insecure: true }])),
-      },
-      { run, recorder, log, clock, layersInUse: mountedLayers },
-      signal,
-    ),
-  );
-  const embedded = opening.use(
-    await openEmbeddedRuntime(
-      {
-        ...embeddedRuntimeDefaults(),
-        stateDir: join(paths.stateDir, 'runtime'),
-        runDir: paths.runDir,
-        ociRuntimes: runtime.ociRuntimes,
-        cgroupDriver: config.cgroups.driver,
-      },
-      { run, recorder, log, clock, images, network: cniSandboxNetwork(cni), bootId, at: at && ((step) => at(step)) },
-      signal,
-    ),
-  );
-  const owned = opening.release();
-  const dispose = (): Promise<void> => owned[Symbol.asyncDispose]();
-  const cri: CriRuntime = {
-    runtime: embedded.runtime,
-    streaming: embedded.streaming,
-    images,
-    [Symbol.asyncDispose]: dispose,
-  };
-  return { cri, cni, imageStore: images, [Symbol.asyncDispose]: dispose };
+  const choice = chooseRuntime(config.runtime.endpoint, Object.values(config.runtime.ociRuntimes));
+  deps.log.info({ runtime: choice.kind, reason: choice.reason }, 'container runtime chosen');
+  switch (choice.kind) {
+    case 'embedded': {
+      const { openEmbedded } = await import('./open-embedded.js');
+      return openEmbedded(config, deps, signal);
+    }
+    case 'docker': {
+      const { openDocker } = await import('./open-docker.js');
+      return openDocker(config, choice.socketPath, deps, signal);
+    }
+    case 'remote': {
+      const { openRemoteRuntime } = await import('../../cri/remote/index.js');
+      const { recorder, log, clock } = deps;
+      const cri = await openRemoteRuntime({ endpoint: choice.endpoint }, { recorder, log, clock }, signal);
+      return { cri, cni: undefined, imageStore: undefined, [Symbol.asyncDispose]: () => cri[Symbol.asyncDispose]() };
+    }
+  }
 }

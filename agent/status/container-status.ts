@@ -81,7 +81,7 @@ function missing(context: StatusContext, container: ContainerView): ContainerSta
     };
   }
   if (reported?.state?.terminated) return reported;
-  const isInitDone = container.kind === 'init' && context.regularSeen;
+  const isInitDone = container.kind === 'init' && context.regularSeen && !context.restartingAll;
   if (isInitDone) return { ...start, restartCount: reported?.restartCount ?? 0, state: { terminated: assumedDone } };
   if (!reported) return start;
   const { restartCount, lastState = nothing } = reported;
@@ -169,7 +169,7 @@ function terminated(
   const before = [reported?.state?.terminated, reported?.lastState?.terminated].find(
     (each) => each?.containerID === instance.containerId && each.reason !== inferredEndReasons.unknown,
   );
-  if (before) return before;
+  if (before) return withStart(before, instance);
   if (instance.state === 'unknown') {
     return {
       exitCode: unknownExitCode,
@@ -187,6 +187,11 @@ function terminated(
     ...(instance.finishedAt > 0 && { finishedAt: toRfc3339(instance.finishedAt) }),
     containerID: instance.containerId,
   };
+}
+
+/** A short program may be seen to end before its start is back. */
+function withStart(before: ContainerStateTerminated, { startedAt }: ObservedContainer): ContainerStateTerminated {
+  return before.startedAt !== undefined || startedAt === 0 ? before : { ...before, startedAt: toRfc3339(startedAt) };
 }
 
 function truncate(text: string, bytes: number): string {

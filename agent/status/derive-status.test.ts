@@ -587,6 +587,27 @@ describe('a container', () => {
     expect(after.conditions?.find(({ type }) => type === 'Initialized')?.status).toBe('True');
   });
 
+  test('an init container that is removed to start over counts one restart, whatever the others still show', () => {
+    const rule = { action: 'RestartAllContainers' as const, exitCodes: { operator: 'In' as const, values: [42] } };
+    const spec = {
+      initContainers: [{ name: 'first', image: 'first:1' }],
+      containers: [{ name: 'a', image: 'a:1', restartPolicy: 'Never' as const, restartPolicyRules: [rule] }],
+    };
+    const before = derive({ spec, facts: { runtime: runtime(exited('first', 0), container('a')) } });
+    let status = before;
+    for (const containers of [[exited('a', 42)], [exited('a', 42)], []])
+      status = derive({ spec, facts: { runtime: runtime(...containers), lastReported: status } });
+    expect(stateOf(status, 'first')).toMatchObject({ restartCount: 1, state: { waiting: {} } });
+  });
+
+  test('a start that is known only after the end is told all the same', () => {
+    const spec = { ...one, restartPolicy: 'Never' as const };
+    const early = derive({ spec, facts: { runtime: runtime(exited('a', 0, { startedAt: 0 })) } });
+    expect(stateOf(early, 'a')?.state?.terminated?.startedAt).toBeUndefined();
+    const late = derive({ spec, facts: { runtime: runtime(exited('a', 0, { startedAt: now })), lastReported: early } });
+    expect(stateOf(late, 'a')?.state?.terminated?.startedAt).toBe(time);
+  });
+
   test('termination messages share 12 KB and are cut between characters', () => {
     const spec = { ...two, restartPolicy: 'Never' as const };
     const long = exited('a', 1, { message: `x${'é'.repeat(6000)}` });

@@ -107,12 +107,18 @@ function kept(status: PodStatus | undefined): PodStatus {
   };
 }
 
+/** When the oldest thing of the pod was made: an agent that was started anew, without a cluster, knows no other beginning. */
+function firstTrace({ runtime }: PodFacts): number | undefined {
+  const made = [...runtime.sandboxes, ...runtime.containers].map(({ createdAt }) => createdAt).filter((at) => at > 0);
+  return made.length > 0 ? Math.min(...made) : undefined;
+}
+
 /** What does not change in a pod's life. */
-function frame({ pod, now }: PodView, previous: PodStatus | undefined): PodStatus {
+function frame({ pod, facts, now }: PodView, previous: PodStatus | undefined): PodStatus {
   const generation = Math.max(pod.metadata?.generation ?? 0, previous?.observedGeneration ?? 0);
   return {
     qosClass: previous?.qosClass ?? podQosClass(pod),
-    startTime: previous?.startTime ?? toRfc3339(now),
+    startTime: previous?.startTime ?? toRfc3339(firstTrace(facts) ?? now),
     ...(generation > 0 && { observedGeneration: generation }),
   };
 }

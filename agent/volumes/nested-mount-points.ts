@@ -17,12 +17,9 @@ export function nestedMountPoints(pod: Pod, volume: string): string[] {
     for (const { mountPath } of own) {
       const prefix = `${posix.normalize(mountPath).replace(/\/+$/, '')}/`;
       if (prefix.startsWith('../')) throw new VolumeProblem('refused', `invalid container mount point ${mountPath}`);
-      const nested = all.filter((path) => path.startsWith(prefix)).sort();
-      let outer: string | undefined;
+      const nested = all.filter((path) => path.startsWith(prefix));
       for (const path of nested) {
-        if (outer !== undefined && path.startsWith(`${outer}/`)) continue;
-        outer = path;
-        found.add(path.slice(prefix.length));
+        if (!nested.some((outer) => path.startsWith(`${outer}/`))) found.add(path.slice(prefix.length));
       }
     }
   }

@@ -43,11 +43,13 @@ export async function openEmbeddedRuntime(
     exits[Symbol.dispose]();
     throw err;
   }
+  const stops = new ContainerStops();
   return {
-    runtime: new EmbeddedRuntime(context, new ContainerStops(), new RuntimeStats(context)),
+    runtime: new EmbeddedRuntime(context, stops, new RuntimeStats(context)),
     streaming: new EmbeddedStreaming(context),
     async [Symbol.asyncDispose]() {
       exits[Symbol.dispose]();
+      stops[Symbol.dispose]();
       await context.trash.idle();
       lifetime.abort(new Error('the runtime was closed'));
       await Promise.all([...context.containers.values()].map((entry) => entry.writing));

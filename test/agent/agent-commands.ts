@@ -1,7 +1,6 @@
 import { createInterface } from 'node:readline';
 import { loadManifestReader, type PodUid } from '../../agent/api/index.js';
 import type { Agent } from '../../agent/agent.js';
-import type { StoredObject } from '../../agent/controlplane/local/object-store.js';
 import { errorText } from '../../base/errors.js';
 import type { AgentCommand, AgentLine, ExecResult } from './agent-lines.js';
 
@@ -38,7 +37,7 @@ async function apply(agent: Agent, manifest: string, raw: boolean): Promise<void
   for (const { object, written, problems } of reader.readText(manifest)) {
     const usable = object ?? (raw ? written : undefined);
     if (!usable) throw new Error(problems.map((problem) => `${problem.path}: ${problem.message}`).join('; '));
-    await agent.local?.apply(usable as StoredObject);
+    await agent.local?.apply(usable);
   }
 }
 

@@ -293,6 +293,11 @@ export class AgentWorld implements AsyncDisposable {
     await rm(join(this.dir, 'manifests', file));
   }
 
+  /** Addresses that are taken from the network. */
+  async addresses(): Promise<string[]> {
+    return (await entries(join(this.dir, 'addresses', this.bridge))).filter((name) => /^\S*\d+\.\d+$/.test(name));
+  }
+
   /** Whatever of pods is on the machine; empty when nothing is. */
   async leftovers(): Promise<string[]> {
     const { runDir, rootDir, stateDir } = this.config.paths;
@@ -306,9 +311,7 @@ export class AgentWorld implements AsyncDisposable {
       ...(await entries(join(stateDir, 'runtime', 'containers'))),
       ...(await entries(this.config.paths.podLogsDir)),
     ];
-    const addresses = (await entries(join(this.dir, 'addresses', this.bridge))).filter((name) =>
-      /^\S*\d+\.\d+$/.test(name),
-    );
+    const addresses = await this.addresses();
     const rules = await runProgram(
       { argv: ['iptables-save', '-t', 'nat'], env: { PATH: '/usr/sbin:/sbin:/usr/bin:/bin' }, timeoutMs: 10_000 },
       never,

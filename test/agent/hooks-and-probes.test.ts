@@ -97,6 +97,22 @@ describe.concurrent('hooks', () => {
     expect(server.seen[1]?.headers['x-who']).toBe('me');
   });
 
+  test('httpGet over TLS that is answered without: tried again, but not with credentials', async () => {
+    const { run } = shared;
+    using server = await witness(() => 200);
+    const httpHeaders = [
+      { name: 'Authorization', value: 'Bearer word' },
+      { name: 'X-Who', value: 'me' },
+    ];
+    const httpGet = { host: '127.0.0.1', port: server.port, scheme: 'HTTPS' as const, httpHeaders };
+    await run.apply(
+      podManifest('fallback', { containers: [container('main', { lifecycle: { postStart: { httpGet } } })] }),
+    );
+    await run.untilPod('fallback', 'is ready', (pod) => pod.ready);
+    expect(server.seen.map(({ headers }) => [headers['x-who'], headers.authorization])).toEqual([['me', undefined]]);
+    expect(run.eventsOf('fallback').join('\n')).toContain('LifecycleHTTPFallback: ');
+  });
+
   test('sleep: what preStop takes comes off the grace, and SIGKILL ends the rest', async () => {
     const { run } = shared;
     await run.apply(
@@ -171,7 +187,7 @@ describe.concurrent('hooks', () => {
 describe.concurrent('deadline', () => {
   test('a pod that is active for too long has failed, whatever its containers say', async () => {
     const { run } = shared;
-    await run.apply(podManifest('late', { activeDeadlineSeconds: 1, containers: [container('main')] }));
+    await run.apply(podManifest('late', { activeDeadlineSeconds: 3, containers: [container('main')] }));
     const over = await run.untilPod('late', 'has failed', (pod) => pod.phase === 'Failed');
     expect(over.status).toMatchObject({
       reason: 'DeadlineExceeded',

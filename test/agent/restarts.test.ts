@@ -106,7 +106,7 @@ describe.concurrent('restart policies', () => {
       ),
     );
     const ready = await run.untilPod('all-over', 'is ready again', (pod) => pod.ready && main(pod)?.restartCount === 1);
-    await expect.poll(() => notes.lines()).toEqual(['setup', 'other', 'main', 'setup', 'other', 'main']);
+    await notes.untilLines(['setup', 'other', 'main', 'setup', 'other', 'main']);
     expect(ready.status.initContainerStatuses?.[0]?.restartCount).toBe(1);
     expect(ready.status.containerStatuses?.map(({ restartCount }) => restartCount)).toEqual([1, 1]);
     expect(condition(ready, 'AllContainersRestarting')?.status).toBe('False');

@@ -10,10 +10,15 @@ export class SharedAgent {
   #world: AgentWorld | undefined;
   #run: AgentRun | undefined;
 
-  static use(change?: (config: AgentConfig) => AgentConfig): SharedAgent {
+  /** `prepare` runs before the agent starts. */
+  static use(
+    change?: (config: AgentConfig) => AgentConfig,
+    prepare?: (world: AgentWorld) => Promise<void>,
+  ): SharedAgent {
     const shared = new SharedAgent();
     beforeAll(async () => {
       shared.#world = await AgentWorld.open(change);
+      await prepare?.(shared.#world);
       shared.#run = await shared.#world.start();
       await shared.#run.untilStarted();
     });
@@ -72,6 +77,14 @@ export class Notes {
   async lines(file = 'log'): Promise<string[]> {
     const text = await readFile(join(this.path, file), 'utf8').catch(() => '');
     return text.split('\n').filter(Boolean);
+  }
+
+  /** Waits for lines that a container is about to write. */
+  async untilLines(expected: readonly string[], file?: string): Promise<void> {
+    const deadline = performance.now() + 10_000;
+    while ((await this.lines(file)).length < expected.length && performance.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await this.lines(file)).toEqual(expected);
   }
 
   /** Gives every container of a spec the folder. */

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FifoLimit } from '../../base/fifo-limit.js';
@@ -17,6 +18,8 @@ export interface FloorOptions {
 const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
 const binDir = '/usr/lib/cni';
 const never = new AbortController().signal;
+// One listener for each child that runs.
+setMaxListeners(0, never);
 
 async function must(options: Partial<ProgramOptions> & Pick<ProgramOptions, 'argv'>): Promise<Buffer> {
   const result = await runProgram({ env, timeoutMs: 60_000, ...options }, never);

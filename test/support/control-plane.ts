@@ -25,6 +25,8 @@ export interface ControlPlaneOptions {
   /** Also started: the scheduler, the controller manager. */
   readonly scheduler?: boolean;
   readonly controllerManager?: boolean;
+  /** Keeps an audit log, for tests that count requests. */
+  readonly audit?: boolean;
   readonly apiServerFlags?: readonly string[];
   readonly controllerManagerFlags?: readonly string[];
 }
@@ -32,6 +34,20 @@ export interface ControlPlaneOptions {
 interface Identity {
   readonly cert: string;
   readonly key: string;
+}
+
+export interface AuditedRequest {
+  readonly verb: string;
+  readonly user: { readonly username: string };
+  readonly requestURI: string;
+  readonly objectRef?: {
+    readonly resource?: string;
+    readonly subresource?: string;
+    readonly namespace?: string;
+    readonly name?: string;
+  };
+  readonly responseStatus?: { readonly code?: number };
+  readonly requestReceivedTimestamp: string;
 }
 
 export interface ApiAnswer {
@@ -87,6 +103,25 @@ export class TestControlPlane implements AsyncDisposable {
     const key = await makeKey();
     const cert = this.#issue({ commonName, organizations }, key, 'client', validForMs);
     return { cert, key };
+  }
+
+  /** A serving certificate for loopback, for a proxy in front of the API server. */
+  async servingIdentity(): Promise<Identity> {
+    const key = await makeKey();
+    const names = { dnsNames: ['localhost'], addresses: ['127.0.0.1'] };
+    const issuer = { subject: authority, keyPem: this.#caKey };
+    const subject = { commonName: 'proxy' };
+    return { key, cert: makeCertificate({ ...lifetime(), subject, keyPem: key, issuer, use: 'server', names }) };
+  }
+
+  /** The requests of one user that the API server completed. */
+  async audited(user: string): Promise<readonly AuditedRequest[]> {
+    const text = await readFile(join(this.dir, 'audit.log'), 'utf8');
+    return text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as AuditedRequest)
+      .filter((request) => request.user.username === user);
   }
 
   nodeIdentity(name: string, validForMs?: number): Promise<Identity> {
@@ -158,6 +193,7 @@ export class TestControlPlane implements AsyncDisposable {
     await Promise.all([
       writeFile(join(dir, 'ca.crt'), this.caCert),
       writeFile(join(dir, 'ca.key'), this.#caKey),
+      writeFile(join(dir, 'audit.json'), JSON.stringify(auditPolicy)),
       writeFile(join(dir, 'api.crt'), servingCert),
       writeFile(join(dir, 'api.key'), serving),
       writeFile(join(dir, 'sa.key'), createPrivateKey(await makeKey()).export({ type: 'sec1', format: 'pem' })),
@@ -206,6 +242,9 @@ export class TestControlPlane implements AsyncDisposable {
       '--enable-bootstrap-token-auth=true',
       '--enable-priority-and-fairness=true',
       '--allow-privileged=true',
+      ...(this.#options.audit === true
+        ? [`--audit-policy-file=${at('audit.json')}`, `--audit-log-path=${at('audit.log')}`]
+        : []),
       ...(this.#options.apiServerFlags ?? []),
     ]);
     await this.until(
@@ -287,6 +326,7 @@ export class TestControlPlane implements AsyncDisposable {
   }
 
   #request(method: string, path: string, body?: unknown): Promise<ApiAnswer> {
+    const text = body === undefined ? undefined : JSON.stringify(body);
     const patch = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
     return new Promise((resolve, reject) => {
       const asked = request(
@@ -297,22 +337,25 @@ export class TestControlPlane implements AsyncDisposable {
           cert: this.#admin.cert,
           key: this.#admin.key,
           agent: false,
-          headers: { accept: 'application/json', ...(body === undefined ? {} : { 'content-type': patch }) },
+          headers: {
+            accept: 'application/json',
+            ...(text !== undefined && { 'content-type': patch, 'content-length': Buffer.byteLength(text) }),
+          },
         },
         (response) => {
           const chunks: Buffer[] = [];
           response.on('data', (chunk: Buffer) => chunks.push(chunk));
           response.once('error', reject);
           response.once('end', () => {
-            const text = Buffer.concat(chunks).toString();
+            const answer = Buffer.concat(chunks).toString();
             const isJson = response.headers['content-type']?.includes('json') === true;
-            const parsed: unknown = isJson ? JSON.parse(text) : { text };
+            const parsed: unknown = isJson && !path.includes('watch=1') ? JSON.parse(answer) : { text: answer };
             resolve({ status: response.statusCode ?? 0, body: parsed as Record<string, unknown> });
           });
         },
       );
       asked.once('error', reject);
-      asked.end(body === undefined ? undefined : JSON.stringify(body));
+      asked.end(text);
     });
   }
 }
@@ -322,6 +365,13 @@ const lifetime = (): { notBefore: number; notAfter: number } => ({
   notBefore: Date.now() - 60_000,
   notAfter: Date.now() + 30 * dayMs,
 });
+
+const auditPolicy = {
+  apiVersion: 'audit.k8s.io/v1',
+  kind: 'Policy',
+  omitStages: ['RequestReceived', 'ResponseStarted'],
+  rules: [{ level: 'Metadata' }],
+};
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { noRecorder } from '../../base/call-recorder.js';
 import { systemClock } from '../../base/clock.js';
 import { silentLogger } from '../../base/log.js';
-import { programSucceeded, runProgram } from '../../base/run-program.js';
+import { programSucceeded, runProgram, type RunProgram } from '../../base/run-program.js';
 import type { FlexVolumeSource } from '../../agent/api/index.js';
 import { FlexVolumeRegistry } from '../../csi/index.js';
 import { loopsUnder, removeWithoutLeaks } from '../csi/csi-world.js';
@@ -29,7 +29,7 @@ class FlexWorld implements AsyncDisposable {
     this.volumes = volumes;
   }
 
-  static async open(): Promise<FlexWorld> {
+  static async open(run: RunProgram = runProgram): Promise<FlexWorld> {
     const folder = await mkdtemp(join(tmpdir(), 'berth-flex-'));
     for (const [vendor, program] of [
       ['example.com~scratch', 'scratch'],
@@ -44,10 +44,10 @@ class FlexWorld implements AsyncDisposable {
         folder: join(folder, 'exec'),
         env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', BERTH_LOOPBACK_STATE: join(folder, 'state') },
       },
-      { runProgram, recorder: noRecorder, clock: systemClock, log: silentLogger },
+      { runProgram: run, recorder: noRecorder, clock: systemClock, log: silentLogger },
     );
     await registry.start();
-    return new FlexWorld(registry, folder, await VolumeWorld.open({ drivers: { flexVolumes: registry } }));
+    return new FlexWorld(registry, folder, await VolumeWorld.open({ run, drivers: { flexVolumes: registry } }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -149,3 +149,79 @@ test.skipIf(withoutJq)('a secret of another type is refused', async () => {
   volumes.objects.secret('login', { user: 'me' }, { type: 'example.com/scratch' });
   await volumes.mount(pod);
 });
+
+/** Every program that is started may be the last thing the agent did: before it ran, or after, its answer unread. */
+class DyingAgent {
+  calls = 0;
+  #last = Number.POSITIVE_INFINITY;
+  #when: 'before' | 'after' = 'before';
+
+  dieAt(call: number, when: 'before' | 'after'): void {
+    this.calls = 0;
+    this.#last = call;
+    this.#when = when;
+  }
+
+  live(): void {
+    this.dieAt(Number.POSITIVE_INFINITY, 'before');
+  }
+
+  readonly run: RunProgram = async (options, signal) => {
+    const call = ++this.calls;
+    if (call > this.#last || (call === this.#last && this.#when === 'before')) throw new Error('the agent is dead');
+    const result = await runProgram(options, signal);
+    if (call === this.#last) throw new Error('the agent is dead');
+    return result;
+  };
+}
+
+test.skipIf(withoutJq)(
+  'killed before or after any program it starts, the agent finds its way and leaves nothing',
+  async () => {
+    const agent = new DyingAgent();
+    await using world = await FlexWorld.open(agent.run);
+    const { volumes } = world;
+    volumes.objects.secret('keys', { a: '1' });
+    const image = join(world.drivers, 'disk.img');
+    const pod = () =>
+      podOf({
+        volumes: [
+          { name: 'flex', flexVolume: { driver: 'example.com/loopback', options: { image, create: '8m' } } },
+          { name: 'keys', secret: { secretName: 'keys' } },
+          { name: 'scratch', emptyDir: { medium: 'Memory' } },
+        ],
+        container: {
+          volumeMounts: [
+            { name: 'flex', mountPath: '/f', subPath: 'sub' },
+            { name: 'keys', mountPath: '/k', subPath: 'a' },
+            { name: 'scratch', mountPath: '/s' },
+          ],
+        },
+      });
+    const live = async (one: ReturnType<typeof pod>): Promise<void> => {
+      await volumes.mount(one);
+      await writeFile(join(await volumes.hostPath(one), 'f'), 'user data');
+      await volumes.unmount(one);
+    };
+    agent.live();
+    await live(pod());
+    const total = agent.calls;
+    expect(total).toBeGreaterThan(8);
+    for (let call = 1; call <= total; call++) {
+      for (const when of ['before', 'after'] as const) {
+        const struck = pod();
+        agent.dieAt(call, when);
+        await live(struck).catch(() => {});
+        agent.live();
+        await volumes.restart();
+        // Half of the time the pod goes on, else it is gone by then.
+        if (call % 2 === 0) await volumes.mount(struck);
+        await volumes.unmount(struck);
+        await volumes.manager.removeUnusedStages(volumes.signal);
+        expect(await volumes.mounts(), `after call ${call} ${when}`).toEqual([]);
+        expect(await loopsUnder(world.drivers), `after call ${call} ${when}`).toEqual([]);
+        expect(await readdir(volumes.folder(struck)).catch(() => [])).toEqual([]);
+      }
+    }
+  },
+);

@@ -36,6 +36,9 @@ export class LocalControlPlane implements ControlPlane {
     this.#clock = clock;
   }
 
+  /** Nobody else looks: what runs here is seen here. */
+  setStaticPods(): void {}
+
   watchPods(onSnapshot: (snapshot: PodSnapshot) => void): Disposable {
     const send = (): void => {
       const pods = (this.#store.list('Pod', '') as Pod[]).filter((pod) => this.#store.isApplied(keyOf(pod)));

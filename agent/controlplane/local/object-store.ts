@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAtomic } from '../../../base/atomic-file.js';
+import { removeUnfinishedWrites, writeFileAtomic } from '../../../base/atomic-file.js';
 import { errnoOf, errorText } from '../../../base/errors.js';
 import type { Logger } from '../../../base/log.js';
 import type { ObjectMeta } from '../../api/index.js';
@@ -44,6 +44,7 @@ export class ObjectStore {
   static async open(dir: string, sealer: Sealer, log: Logger): Promise<ObjectStore> {
     const store = new ObjectStore(dir, sealer, log);
     await mkdir(dir, { recursive: true, mode: 0o700 });
+    await removeUnfinishedWrites(dir);
     for (const file of await readdir(dir)) if (file.endsWith('.sealed')) await store.#load(file);
     return store;
   }

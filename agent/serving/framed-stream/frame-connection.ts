@@ -1,28 +1,38 @@
 import { Duplex, Readable, Writable } from 'node:stream';
 import { encodeFrame, FrameDecoder, frameTypes, maxFrameBytes, type Frame, type FrameType } from './frames.js';
 
+/** How often a reader that is paused looks whether the other side is still there: only a write can tell then. */
+const probeMs = 1000;
+const nothing = Buffer.alloc(0);
+
 /** One end of an upgraded connection. Reading is paused while nobody takes what came: pressure goes back to the sender. */
 export class FrameConnection {
   readonly #socket: Duplex;
   readonly #decoder = new FrameDecoder();
   readonly #closed: Promise<void>;
   #onFrame: (frame: Frame) => boolean = () => true;
+  #probe: NodeJS.Timeout | undefined;
 
   constructor(socket: Duplex) {
     this.#socket = socket;
     this.#closed = new Promise((resolve) => socket.once('close', resolve));
     // How the connection broke does not matter to either side; that it closed does.
     socket.on('error', () => {});
+    // HTTP keeps its sockets half open; here whoever ends has nothing more to hear.
+    socket.once('end', () => socket.destroy());
+    socket.once('close', () => clearInterval(this.#probe));
   }
 
   /** Starts reading. `head` is what came together with the upgrade; the listener returns false to be given no more until `resume`. */
-  listen(onFrame: (frame: Frame) => boolean, head: Buffer = Buffer.alloc(0)): void {
+  listen(onFrame: (frame: Frame) => boolean, head: Buffer = nothing): void {
     this.#onFrame = onFrame;
     this.#socket.on('data', (chunk: Buffer) => this.#take(chunk));
     if (head.length > 0) this.#take(head);
   }
 
   resume(): void {
+    clearInterval(this.#probe);
+    this.#probe = undefined;
     this.#socket.resume();
   }
 
@@ -63,11 +73,16 @@ export class FrameConnection {
     this.#socket.destroy();
   }
 
+  #pause(): void {
+    this.#socket.pause();
+    this.#probe ??= setInterval(() => this.send(frameTypes.stdout, nothing), probeMs).unref();
+  }
+
   #take(chunk: Buffer): void {
     try {
       let wanted = true;
       for (const frame of this.#decoder.push(chunk)) wanted = this.#onFrame(frame) && wanted;
-      if (!wanted) this.#socket.pause();
+      if (!wanted) this.#pause();
     } catch (err) {
       this.#socket.destroy(err instanceof Error ? err : undefined);
     }
@@ -92,7 +107,7 @@ export function frameDuplex(connection: FrameConnection, head: Buffer): Duplex {
     read: () => connection.resume(),
     write: (chunk: Buffer, encoding, done) => void out.write(chunk, encoding, done),
     final: (done) => {
-      connection.send(frameTypes.eof, Buffer.alloc(0));
+      connection.send(frameTypes.eof, nothing);
       done();
     },
   });

@@ -17,15 +17,39 @@ const probeResults = { success: 'successful', warning: 'successful', failure: 'f
 /** Everything the agent counts, under the kubelet's names where it has one (facts 16). */
 export class MetricsStore implements AgentMetrics {
   readonly #operations = new CounterMetric('kubelet_runtime_operations_total', 'Calls of the container runtime.');
-  readonly #operationErrors = new CounterMetric('kubelet_runtime_operations_errors_total', 'Failed calls of the container runtime.');
-  readonly #operationSeconds = new HistogramMetric('kubelet_runtime_operations_duration_seconds', 'How long calls of the container runtime took.', callSeconds);
-  readonly #sandboxSeconds = new HistogramMetric('kubelet_run_podsandbox_duration_seconds', 'How long making sandboxes took.', callSeconds);
-  readonly #sandboxErrors = new CounterMetric('kubelet_run_podsandbox_errors_total', 'Sandboxes that could not be made.');
+  readonly #operationErrors = new CounterMetric(
+    'kubelet_runtime_operations_errors_total',
+    'Failed calls of the container runtime.',
+  );
+  readonly #operationSeconds = new HistogramMetric(
+    'kubelet_runtime_operations_duration_seconds',
+    'How long calls of the container runtime took.',
+    callSeconds,
+  );
+  readonly #sandboxSeconds = new HistogramMetric(
+    'kubelet_run_podsandbox_duration_seconds',
+    'How long making sandboxes took.',
+    callSeconds,
+  );
+  readonly #sandboxErrors = new CounterMetric(
+    'kubelet_run_podsandbox_errors_total',
+    'Sandboxes that could not be made.',
+  );
   readonly #startedPods = new CounterMetric('kubelet_started_pods_total', 'Sandboxes asked for.');
-  readonly #startedPodErrors = new CounterMetric('kubelet_started_pods_errors_total', 'Sandboxes that could not be made.');
+  readonly #startedPodErrors = new CounterMetric(
+    'kubelet_started_pods_errors_total',
+    'Sandboxes that could not be made.',
+  );
   readonly #startedContainers = new CounterMetric('kubelet_started_containers_total', 'Containers asked to start.');
-  readonly #startedContainerErrors = new CounterMetric('kubelet_started_containers_errors_total', 'Containers that could not be started.');
-  readonly #podStart = new HistogramMetric('kubelet_pod_start_duration_seconds', 'From the first sight of a pod until it runs.', startSeconds);
+  readonly #startedContainerErrors = new CounterMetric(
+    'kubelet_started_containers_errors_total',
+    'Containers that could not be started.',
+  );
+  readonly #podStart = new HistogramMetric(
+    'kubelet_pod_start_duration_seconds',
+    'From the first sight of a pod until it runs.',
+    startSeconds,
+  );
   readonly #probes = new CounterMetric('prober_probe_total', 'Probes by result.');
   readonly #probeSeconds = new HistogramMetric('prober_probe_duration_seconds', 'How long probes took.', probeSeconds);
   readonly #runsAlready = new Set<string>();
@@ -94,7 +118,9 @@ export class MetricsStore implements AgentMetrics {
     }
     if (status?.phase !== 'Running' || !desired || this.#runsAlready.has(uid)) return;
     this.#runsAlready.add(uid);
-    const seen = Date.parse(desired.pod.metadata?.annotations?.['kubernetes.io/config.seen'] ?? desired.pod.metadata?.creationTimestamp ?? '');
+    const seen = Date.parse(
+      desired.pod.metadata?.annotations?.['kubernetes.io/config.seen'] ?? desired.pod.metadata?.creationTimestamp ?? '',
+    );
     if (Number.isFinite(seen)) this.#podStart.observe({}, Math.max((Date.now() - seen) / 1000, 0));
   }
 }
@@ -102,7 +128,9 @@ export class MetricsStore implements AgentMetrics {
 function agentGauges(agent: Agent): GaugeMetric[] {
   const one = (value: number): { labels: Record<string, string>; value: number }[] => [{ labels: {}, value }];
   return [
-    new GaugeMetric('kubelet_node_name', "The node's name.", () => [{ labels: { node: agent.config.nodeName }, value: 1 }]),
+    new GaugeMetric('kubelet_node_name', "The node's name.", () => [
+      { labels: { node: agent.config.nodeName }, value: 1 },
+    ]),
     new GaugeMetric('kubelet_running_pods', 'Pods with a ready sandbox.', () =>
       one(agent.pods().filter(({ observed }) => observed?.sandboxes.some(({ ready }) => ready)).length),
     ),

@@ -2,7 +2,9 @@ import type { Metric } from 'prom-client';
 import type { MetricSnapshot } from './accumulators.js';
 
 /** Prometheus' text format. Its library is loaded at the first scrape: a machine that is not scraped does not pay for it. */
-export async function renderMetrics(snapshots: readonly MetricSnapshot[]): Promise<{ contentType: string; text: string }> {
+export async function renderMetrics(
+  snapshots: readonly MetricSnapshot[],
+): Promise<{ contentType: string; text: string }> {
   const { Registry } = await import('prom-client');
   const registry = new Registry();
   for (const snapshot of snapshots) {

@@ -43,15 +43,13 @@ export interface StatusCause {
 }
 
 export function statusBody(reason: ApiReason, message: string, problems: readonly ManifestProblem[] = []): StatusBody {
-  const causes = problems.map(
-    (problem): StatusCause => ({
-      reason: problem.code,
-      message: problemText(problem),
-      field: problem.path,
-      line: problem.line,
-      column: problem.column,
-    }),
-  );
+  const causes = problems.map((problem): StatusCause => ({
+    reason: problem.code,
+    message: problemText(problem),
+    field: problem.path,
+    line: problem.line,
+    column: problem.column,
+  }));
   return {
     kind: 'Status',
     apiVersion: 'v1',

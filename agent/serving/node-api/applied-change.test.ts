@@ -14,7 +14,10 @@ const pod = (change: Partial<NonNullable<Pod['spec']>> = {}): Pod => ({
 
 test('what the store stamps is no change', () => {
   const stored = pod();
-  const stamped = { ...stored, metadata: { ...stored.metadata, uid: 'u', resourceVersion: '7', creationTimestamp: 't' } };
+  const stamped = {
+    ...stored,
+    metadata: { ...stored.metadata, uid: 'u', resourceVersion: '7', creationTimestamp: 't' },
+  };
   expect(sameObject(stamped, pod())).toBe(true);
   expect(sameObject({ ...stamped, status: { phase: 'Failed' } } as Pod, pod())).toBe(true);
   expect(sameObject(stamped, pod({ hostNetwork: true }))).toBe(false);
@@ -32,7 +35,12 @@ test.each<[string, Partial<NonNullable<Pod['spec']>>, string | undefined]>([
   ['a new field', { hostNetwork: true }, 'spec.hostNetwork'],
   [
     'a new container',
-    { containers: [{ name: 'main', image: 'a:1', env: [{ name: 'A', value: '1' }] }, { name: 'more', image: 'b' }] },
+    {
+      containers: [
+        { name: 'main', image: 'a:1', env: [{ name: 'A', value: '1' }] },
+        { name: 'more', image: 'b' },
+      ],
+    },
     'spec.containers[1]',
   ],
 ])('changing %s', (_what, change, path) => {

@@ -21,7 +21,12 @@ export function forbiddenPodChange(before: Pod, after: Pod): string | undefined 
 }
 
 function fixedPart(pod: Pod): unknown {
-  const { activeDeadlineSeconds: _deadline, terminationGracePeriodSeconds: _grace, tolerations: _tolerations, ...spec } = pod.spec ?? {
+  const {
+    activeDeadlineSeconds: _deadline,
+    terminationGracePeriodSeconds: _grace,
+    tolerations: _tolerations,
+    ...spec
+  } = pod.spec ?? {
     containers: [],
   };
   const withoutImages = (containers: readonly { readonly image?: string | undefined }[] | undefined): unknown =>

@@ -17,14 +17,18 @@ const longestPath = 107;
  */
 export async function claimSocket(server: Server, path: string): Promise<void> {
   if (Buffer.byteLength(path) > longestPath)
-    throw new SocketError(`listen on ${path}: a unix socket's path has at most ${longestPath} bytes`, { code: 'unusable' });
+    throw new SocketError(`listen on ${path}: a unix socket's path has at most ${longestPath} bytes`, {
+      code: 'unusable',
+    });
   const folder = dirname(path);
   try {
     // The folder keeps others out between `listen` and `chmod`. One that is there already is somebody's choice.
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const { mode } = await lstat(folder);
     if ((mode & 0o022) !== 0)
-      throw new SocketError(`listen on ${path}: others may write to ${folder}; give it mode 0700`, { code: 'unusable' });
+      throw new SocketError(`listen on ${path}: others may write to ${folder}; give it mode 0700`, {
+        code: 'unusable',
+      });
     await listen(server, path).catch(async (err: unknown) => {
       if (errnoOf(err) !== 'EADDRINUSE') throw err;
       await removeStale(path);

@@ -25,8 +25,7 @@ export interface List<T> {
 
 /** One line of a watch. After the ones that tell what is there comes one `SYNCED` without an object. */
 export type WatchLine<T> =
-  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: T }
-  | { readonly type: 'SYNCED' };
+  { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: T } | { readonly type: 'SYNCED' };
 
 /** Everything that bears on why a pod is as it is. */
 export interface PodExplanation {

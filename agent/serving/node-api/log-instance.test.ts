@@ -27,7 +27,12 @@ describe('the log of', () => {
   });
 
   test.each<[string, ContainerStatus | undefined, boolean, string]>([
-    ['never ended', { ...base, state: { running: {} } }, true, 'previous terminated container "main" in pod "web" not found'],
+    [
+      'never ended',
+      { ...base, state: { running: {} } },
+      true,
+      'previous terminated container "main" in pod "web" not found',
+    ],
     [
       'never started',
       { ...base, state: { waiting: { reason: 'ErrImagePull', message: 'no such image' } } },

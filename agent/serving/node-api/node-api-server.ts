@@ -44,9 +44,12 @@ export class NodeApiServer implements AsyncDisposable {
 
   #find(request: IncomingMessage): { route: Route; asked: ApiRequest } {
     if (!this.#router) throw new ApiError('ServiceUnavailable', 'answer: the agent is still starting; ask again');
-    const url = new URL(request.url ?? '/', 'http://berth');
-    const { route, params } = this.#router.find(request.method ?? 'GET', url.pathname);
-    return { route, asked: { params, query: url.searchParams, raw: request } };
+    // Not `URL`: it would take `..` for a step up before anybody could say that there is no such pod.
+    const { url = '/' } = request;
+    const mark = url.includes('?') ? url.indexOf('?') : url.length;
+    const [path, query] = [url.slice(0, mark), url.slice(mark + 1)];
+    const { route, params } = this.#router.find(request.method ?? 'GET', path);
+    return { route, asked: { params, query: new URLSearchParams(query), raw: request } };
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -55,7 +58,8 @@ export class NodeApiServer implements AsyncDisposable {
     response.on('error', () => {});
     try {
       const { route, asked } = this.#find(request);
-      if ('prepare' in route) throw new ApiError('UpgradeRequired', `${route.path}: ask with Upgrade: ${streamProtocol}`);
+      if ('prepare' in route)
+        throw new ApiError('UpgradeRequired', `${route.path}: ask with Upgrade: ${streamProtocol}`);
       await writeAnswer(route, asked, response, link.signal);
     } catch (err) {
       if (link.signal.aborted) response.destroy();

@@ -20,6 +20,8 @@ export const objectKinds: Readonly<Partial<Record<ReadableKind, readonly string[
 /** The kind a word stands for; the kind itself is one, in any case. */
 export function kindOf(word: string): ReadableKind | undefined {
   const asked = word.toLowerCase();
-  const found = Object.entries(objectKinds).find(([kind, words]) => kind.toLowerCase() === asked || words.includes(asked));
+  const found = Object.entries(objectKinds).find(
+    ([kind, words]) => kind.toLowerCase() === asked || words.includes(asked),
+  );
   return found?.[0] as ReadableKind | undefined;
 }

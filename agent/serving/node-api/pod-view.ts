@@ -25,11 +25,17 @@ export function podView(agent: Agent, found: AgentPod): PodView {
 
 /** One that only the runtime knows has no spec any more; its uid still names it. */
 function podOf({ pod, status, uid, desired }: AgentPod): Pod {
-  const known: Pod = pod ?? { metadata: { name: `unknown-${uid}`, namespace: 'default', uid }, spec: { containers: [] } };
+  const known: Pod = pod ?? {
+    metadata: { name: `unknown-${uid}`, namespace: 'default', uid },
+    spec: { containers: [] },
+  };
   const { termination } = desired ?? {};
   const ending =
     termination && termination.cause !== 'rejected' && known.metadata?.deletionTimestamp === undefined
-      ? { deletionTimestamp: new Date(termination.since).toISOString(), deletionGracePeriodSeconds: termination.graceSeconds }
+      ? {
+          deletionTimestamp: new Date(termination.since).toISOString(),
+          deletionGracePeriodSeconds: termination.graceSeconds,
+        }
       : {};
   return {
     apiVersion: 'v1',
@@ -42,7 +48,8 @@ function podOf({ pod, status, uid, desired }: AgentPod): Pod {
 
 export function manifestOf(agent: Agent, pod: Pod): string | undefined {
   const key = podKey(pod);
-  return agent.manifests().find(({ objects }) => objects.some((object) => object.kind === 'Pod' && object.key === key))?.file;
+  return agent.manifests().find(({ objects }) => objects.some((object) => object.kind === 'Pod' && object.key === key))
+    ?.file;
 }
 
 /** Of two pods with one name, one of which ends, the other one is meant. */

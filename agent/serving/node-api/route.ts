@@ -56,7 +56,10 @@ export function wholeNumber(query: URLSearchParams, name: string, least = 0): nu
   if (text === null || text === '') return undefined;
   const number = Number(text);
   if (!Number.isSafeInteger(number) || number < least) {
-    throw new ApiError('BadRequest', `read query parameter ${name}: ${JSON.stringify(text)} is not a whole number of at least ${least}`);
+    throw new ApiError(
+      'BadRequest',
+      `read query parameter ${name}: ${JSON.stringify(text)} is not a whole number of at least ${least}`,
+    );
   }
   return number;
 }

@@ -31,5 +31,7 @@ test.each([
   ['POST', '/v1/images', 'MethodNotAllowed'],
   ['GET', '/v1/objects/%zz', 'BadRequest'],
 ])('%s %s is %s', (method, path, code) => {
-  expect(() => router.find(method, path)).toThrow(expect.objectContaining({ failure: expect.objectContaining({ code }) }));
+  expect(() => router.find(method, path)).toThrow(
+    expect.objectContaining({ failure: expect.objectContaining({ code }) }),
+  );
 });

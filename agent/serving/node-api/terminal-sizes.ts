@@ -38,7 +38,8 @@ const largest = 65_535;
 function readSize(payload: Buffer): TerminalSize | undefined {
   try {
     const { columns, rows } = JSON.parse(payload.toString('utf8')) as Partial<TerminalSize>;
-    const fits = (number: unknown): number is number => Number.isInteger(number) && Number(number) > 0 && Number(number) <= largest;
+    const fits = (number: unknown): number is number =>
+      Number.isInteger(number) && Number(number) > 0 && Number(number) <= largest;
     return fits(columns) && fits(rows) ? { columns, rows } : undefined;
   } catch {
     return undefined;

@@ -13,7 +13,10 @@ const mostBufferedBytes = 16 * 1024 * 1024;
  * JSON lines until the client goes or `until` resolves. `subscribe` is called once the answer has begun and may write at once; its
  * subscription is disposed at the end.
  */
-export function lineStream(subscribe: (sink: LineSink) => Disposable, until?: (signal: AbortSignal) => Promise<void>): Answer {
+export function lineStream(
+  subscribe: (sink: LineSink) => Disposable,
+  until?: (signal: AbortSignal) => Promise<void>,
+): Answer {
   return {
     kind: 'stream',
     contentType: 'application/x-ndjson',

@@ -8,7 +8,10 @@ test('a secret keeps its keys and loses its values, wherever they stand', () => 
     kind: 'Secret',
     metadata: {
       name: 'door',
-      annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{"stringData":{"a":"open sesame"}}', other: 'x' },
+      annotations: {
+        'kubectl.kubernetes.io/last-applied-configuration': '{"stringData":{"a":"open sesame"}}',
+        other: 'x',
+      },
     } as ObjectRow['metadata'],
     type: 'Opaque',
     data: { password: Buffer.from('open sesame').toString('base64') },

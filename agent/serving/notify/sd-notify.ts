@@ -57,14 +57,14 @@ export function openNotifier(options: NotifyOptions, deps: NotifyDeps): ServiceN
 function startWatchdog(
   microseconds: number | undefined,
   sender: ChildProcess,
-  { healthy, log }: NotifyDeps,
+  deps: NotifyDeps,
 ): NodeJS.Timeout | undefined {
   if (microseconds === undefined || !(microseconds > 0)) return undefined;
   let wasHealthy = true;
   const beat = (): void => {
-    const isHealthy = healthy();
+    const isHealthy = deps.healthy();
     if (isHealthy) send(sender, 'WATCHDOG=1');
-    else if (wasHealthy) log.error({}, 'the agent is not healthy; the watchdog is not told that it lives');
+    else if (wasHealthy) deps.log.error({}, 'the agent is not healthy; the watchdog is not told that it lives');
     wasHealthy = isHealthy;
   };
   return setInterval(beat, microseconds / 2000).unref();

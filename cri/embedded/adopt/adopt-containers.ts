@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { settleExit, settleFromExitFile } from '../containers/settle-exit.js';
 import { endUnwatched } from '../containers/end-unwatched.js';
+import { noteStart } from '../containers/note-start.js';
 import { clearAway, nameKey, undoSignal } from '../containers/remove-container.js';
 import type { RuntimeContext } from '../context.js';
 import { identify, isConmonOf, isInCgroupOf, readPidFile, type ProcessIdentity } from '../host/process-identity.js';
@@ -67,21 +67,19 @@ export function adoptProcess(context: RuntimeContext, entry: ContainerEntry): bo
   const bundle = context.layout.bundle(entry.id);
   const init = identifyIf(`${bundle}/pidfile`, (pid) => isInCgroupOf(pid, entry.id));
   const conmon = identifyIf(`${bundle}/conmon.pid`, (pid) => isConmonOf(pid, entry.id));
-  const root = context.ociRoot(entry.record.ociRuntime);
-  // crun and runc keep this FIFO until `start` has opened it.
-  const notStarted = existsSync(`${root}/${entry.id}/exec.fifo`);
+  const started = noteStart(context, entry);
   if (conmon !== undefined && init !== undefined) {
-    entry.phase = { kind: notStarted ? 'created' : 'running', init, conmon };
+    entry.phase = { kind: started ? 'running' : 'created', init, conmon };
     return true;
   }
   if (settleFromExitFile(context, entry)) return true;
-  if (conmon !== undefined && entry.record.startedAtMs !== undefined) {
+  if (!started) return false;
+  if (conmon !== undefined) {
     // The process has just ended and conmon is about to say so.
     const gone: ProcessIdentity = { pid: readPidFile(`${bundle}/pidfile`) ?? 0, startTime: '' };
     entry.phase = { kind: 'running', init: gone, conmon };
     return true;
   }
-  if (entry.record.startedAtMs === undefined && (init === undefined || notStarted)) return false;
   if (init !== undefined) entry.phase = { kind: 'running', init, conmon: { pid: 0, startTime: '' } };
   endUnwatched(context, entry);
   return true;

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
+import { removeUnfinishedWrites } from '../../../base/atomic-file.js';
 import { errnoOf } from '../../../base/errors.js';
 import { undoSignal } from '../containers/remove-container.js';
 import type { RuntimeContext } from '../context.js';
@@ -13,6 +14,7 @@ import { adoptProcess } from './adopt-containers.js';
 
 /** Reads every sandbox record; decides which sandboxes still stand. */
 export async function adoptSandboxes(context: RuntimeContext): Promise<void> {
+  await removeUnfinishedWrites(context.layout.sandboxRecords);
   const files = (await readdir(context.layout.sandboxRecords)).filter((name) => name.endsWith('.json'));
   const records = await Promise.all(files.map(async (file) => await readRecord(context, file.slice(0, -5))));
   for (const record of records) if (record !== undefined) adoptSandbox(context, record);

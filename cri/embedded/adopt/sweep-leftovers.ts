@@ -4,7 +4,7 @@ import { unmountAll } from '../containers/container-mounts.js';
 import { undoSignal } from '../containers/remove-container.js';
 import type { RuntimeContext } from '../context.js';
 import { mustRunOci, programName } from '../host/oci-program.js';
-import { identify, isConmonOf, readPidFile, signalProcess } from '../host/process-identity.js';
+import { identify, isConmonOf, readPidFile, readProc, signalProcess } from '../host/process-identity.js';
 import { pinPaths } from '../sandboxes/pin-namespaces.js';
 
 const sigKill = 9;
@@ -29,7 +29,7 @@ export function leftoverIds(context: RuntimeContext): Set<string> {
 /** Removes them as far as that goes; a failure is reported and tried again at the next start. */
 export async function sweepLeftovers(context: RuntimeContext, ids: ReadonlySet<string>): Promise<void> {
   for (const id of ids) await attempt(context, id, sweepOne);
-  rmSync(context.layout.execs, { recursive: true, force: true });
+  endOldExecs(context);
   context.trash.sweep();
   await sweepNetwork(context);
 }
@@ -99,4 +99,17 @@ async function attempt(
   } catch (err) {
     context.deps.log.error({ err, id }, 'leftovers not removed, tried again at the next start');
   }
+}
+
+/** Commands of an earlier process that nobody reads from any more; the programs in front of them end with them. */
+function endOldExecs(context: RuntimeContext): void {
+  const { execs } = context.layout;
+  for (const name of readdirSync(execs)) {
+    const pid = readPidFile(`${execs}/${name}/pid`) ?? readPidFile(`${execs}/${name}/pidfile`);
+    const cgroup = pid === undefined ? '' : (readProc(`/proc/${pid}/cgroup`) ?? '');
+    const isOurs = [...context.containers.keys()].some((id) => cgroup.includes(id));
+    const command = pid === undefined || !isOurs ? undefined : identify(pid);
+    if (command !== undefined) signalProcess(command, sigKill);
+  }
+  rmSync(execs, { recursive: true, force: true });
 }

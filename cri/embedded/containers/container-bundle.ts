@@ -11,7 +11,7 @@ import { buildCapabilities } from '../oci-spec/capabilities.js';
 import { containerCgroup } from '../oci-spec/cgroup-path.js';
 import { containerSpec, namespaceList, type NamespacePaths } from '../oci-spec/container-spec.js';
 import { buildCommand, buildEnvironment } from '../oci-spec/environment.js';
-import { buildMounts, rootfsPropagation } from '../oci-spec/mounts.js';
+import { buildMounts, canonicalPath, rootfsPropagation } from '../oci-spec/mounts.js';
 import type { OciProcess, OciRlimit, OciSpec } from '../oci-spec/oci-types.js';
 import { buildResources } from '../oci-spec/resources.js';
 import type { ResolvedUser } from '../oci-spec/users.js';
@@ -74,7 +74,7 @@ async function bundleSpec(
       privileged,
       shmPath: sandbox.record.ipc === 'POD' ? layout.shm(sandbox.id) : '/dev/shm',
       ...sandboxFiles(layout, sandbox.id),
-      hostsPath: asked.some((mount) => mount.containerPath === '/etc/hosts')
+      hostsPath: asked.some((mount) => canonicalPath(mount.containerPath) === '/etc/hosts')
         ? undefined
         : hostsFile(layout, sandbox.record),
       readonlyRootfs: security?.readonlyRootfs ?? false,
@@ -216,8 +216,8 @@ async function imageVolumes(
   asked: readonly { readonly containerPath: string }[],
   signal: AbortSignal,
 ): Promise<{ containerPath: string; hostPath: string }[]> {
-  const covered = new Set(asked.map((mount) => mount.containerPath.replace(/\/+$/, '')));
-  const wanted = image.config.volumes.filter((path) => path !== '' && !covered.has(path.replace(/\/+$/, '')));
+  const covered = new Set(asked.map((mount) => canonicalPath(mount.containerPath)));
+  const wanted = image.config.volumes.filter((path) => path !== '' && !covered.has(canonicalPath(path)));
   const volumes: { containerPath: string; hostPath: string }[] = [];
   for (const [index, containerPath] of wanted.entries()) {
     const source = await pathInRoot(context.layout.rootfs(entry.id), containerPath);

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { isAbortOf } from '../../../base/signals.js';
+import { linkSignal } from '../../../base/signals.js';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
 import { criError } from '../../contract/cri-error.js';
 import { containerSubject, type RuntimeContext } from '../context.js';
@@ -42,18 +42,37 @@ export async function createContainer(
   context.names.set(key, entry.id);
   context.containers.set(entry.id, entry);
   sandbox.containers.add(entry);
+  const making = makeOrUndo(context, { entry, sandbox, config, image }, signal);
+  const settled = making.then(
+    () => {},
+    () => {},
+  );
+  sandbox.creations.add(settled);
   try {
-    await makeContainer(context, { entry, sandbox, config, image }, signal);
-    if (sandbox.phase !== 'ready') {
-      throw criError('failed-precondition', `create container ${name}: sandbox ${sandbox.id} was stopped meanwhile`);
-    }
-  } catch (err) {
-    await undoCreate(context, entry, sandbox, err);
-    if (isAbortOf(err, signal)) signal.throwIfAborted();
-    throw err;
+    await making;
+  } finally {
+    sandbox.creations.delete(settled);
   }
   emitContainer(context, entry, 'CONTAINER_CREATED_EVENT');
   return { containerId: entry.id };
+}
+
+async function makeOrUndo(context: RuntimeContext, parts: CreateParts, signal: AbortSignal): Promise<void> {
+  const { entry, sandbox } = parts;
+  const { signal: ending } = sandbox.ending;
+  using linked = linkSignal(signal);
+  const onEnding = (): void => linked.abort(ending.reason);
+  ending.addEventListener('abort', onEnding, { once: true });
+  try {
+    await makeContainer(context, parts, linked.signal);
+    linked.signal.throwIfAborted();
+  } catch (err) {
+    await undoCreate(context, entry, sandbox, err);
+    linked.signal.throwIfAborted();
+    throw err;
+  } finally {
+    ending.removeEventListener('abort', onEnding);
+  }
 }
 
 interface CreateParts {

@@ -9,13 +9,20 @@ import type { ContainerExit } from '../state/records.js';
 /** Marks a container as ended, once: wakes who waits, tells the readers of events, and keeps the fact on disk. */
 export function settleExit(context: RuntimeContext, entry: ContainerEntry, exit: ContainerExit): void {
   if (!entry.setExited(exit)) return;
-  context.records.writeContainer(entry, true).catch((err: unknown) => {
+  // Of a sandbox that is going away nobody will ask after a reboot; until then the exit file has it.
+  const going = context.sandboxes.get(entry.record.sandboxId)?.record.stopped === true;
+  if (!going) recordExit(context, entry);
+  emitContainer(context, entry, 'CONTAINER_STOPPED_EVENT');
+}
+
+/** A container that ended by itself may have done its work: that must survive a power cut. */
+function recordExit(context: RuntimeContext, entry: ContainerEntry): void {
+  context.records.writeContainer(entry, !entry.stopping).catch((err: unknown) => {
     // The folder may be gone already: a removal does not wait for this. The exit file keeps the fact otherwise.
     if (errnoOf(err) !== 'ENOENT') {
       context.deps.log.warn({ err, containerId: entry.id }, 'container exit not recorded, known from its exit file');
     }
   });
-  emitContainer(context, entry, 'CONTAINER_STOPPED_EVENT');
 }
 
 /** Looks for the exit file conmon writes; true when the container has ended by it. */

@@ -1,4 +1,4 @@
-import { describeEnd, programSucceeded } from '../../../base/run-program.js';
+import { describeEnd, programSucceeded, type ProgramResult } from '../../../base/run-program.js';
 import { criError } from '../../contract/cri-error.js';
 import { containerSubject, type RuntimeContext } from '../context.js';
 import { emitContainer } from '../emit-event.js';
@@ -6,6 +6,7 @@ import { runOci } from '../host/oci-program.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import { endUnwatched } from './end-unwatched.js';
 import { killContainer } from './kill-container.js';
+import { noteStart } from './note-start.js';
 import { lookAgain, settleExit } from './settle-exit.js';
 
 export async function startContainer(
@@ -21,19 +22,7 @@ async function start(context: RuntimeContext, entry: ContainerEntry, signal: Abo
   if (phase.kind !== 'created') {
     throw criError('failed-precondition', `start container ${record.metadata.name}: it is ${phase.kind}, not created`);
   }
-  const result = await runOci(
-    {
-      program: record.ociRuntime,
-      root: context.ociRoot(record.ociRuntime),
-      systemdCgroup: context.systemdCgroup,
-      verb: 'start',
-      args: [entry.id],
-      subject: containerSubject(entry),
-      timeoutMs: context.options.ociTimeoutMs,
-    },
-    context.deps,
-    signal,
-  );
+  const result = await callStart(context, entry, signal);
   if (!programSucceeded(result)) {
     failStart(context, entry, describeEnd(result));
     throw criError(
@@ -50,6 +39,31 @@ async function start(context: RuntimeContext, entry: ContainerEntry, signal: Abo
     context.deps.log.warn({ err, containerId: entry.id }, 'start time of container not recorded');
   });
   emitContainer(context, entry, 'CONTAINER_STARTED_EVENT');
+}
+
+async function callStart(context: RuntimeContext, entry: ContainerEntry, signal: AbortSignal): Promise<ProgramResult> {
+  const { record, phase } = entry;
+  try {
+    return await runOci(
+      {
+        program: record.ociRuntime,
+        root: context.ociRoot(record.ociRuntime),
+        systemdCgroup: context.systemdCgroup,
+        verb: 'start',
+        args: [entry.id],
+        subject: containerSubject(entry),
+        timeoutMs: context.options.ociTimeoutMs,
+      },
+      context.deps,
+      signal,
+    );
+  } catch (err) {
+    // A cancelled call may have done its work all the same.
+    if (phase.kind === 'created' && entry.phase.kind === 'created' && noteStart(context, entry)) {
+      entry.phase = { ...phase, kind: 'running' };
+    }
+    throw err;
+  }
 }
 
 /** A container that could not be started cannot be started again: it has ended, as in other runtimes with code 128. */

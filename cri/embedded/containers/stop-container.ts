@@ -15,7 +15,7 @@ const mostAfterKillMs = 30_000;
  * The stops under way. A second call beside a running one does not send the stop signal again; a shorter timeout moves the
  * moment of SIGKILL forward.
  */
-export class ContainerStops {
+export class ContainerStops implements Disposable {
   readonly #running = new Map<string, Stop>();
 
   async stop(context: RuntimeContext, entry: ContainerEntry, graceMs: number, signal: AbortSignal): Promise<void> {
@@ -39,6 +39,12 @@ export class ContainerStops {
     // The caller may give up waiting; the stop goes on, since the signal cannot be taken back.
     await orAbort(stop.ended, signal);
   }
+
+  /** The containers' ends are seen by the next runtime; what waits here is told. */
+  [Symbol.dispose](): void {
+    for (const stop of this.#running.values()) stop.giveUp();
+    this.#running.clear();
+  }
 }
 
 class Stop {
@@ -52,6 +58,7 @@ class Stop {
   constructor(context: RuntimeContext, entry: ContainerEntry, graceMs: number) {
     this.#context = context;
     this.#entry = entry;
+    entry.stopping = true;
     this.#killAt = performance.now() + graceMs;
     this.ended = new Promise((resolve, reject) => {
       this.#fail = reject;
@@ -72,6 +79,11 @@ class Stop {
     if (killAt >= this.#killAt) return;
     this.#killAt = killAt;
     this.#arm(graceMs);
+  }
+
+  giveUp(): void {
+    clearTimeout(this.#timer);
+    this.#fail(criError('aborted', `stop container ${this.#entry.id}: the runtime was closed`));
   }
 
   #arm(delayMs: number): void {

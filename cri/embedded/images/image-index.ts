@@ -1,5 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errnoOf } from '../../../base/errors.js';
 import { type StateFile, writeFileAtomic } from '../../../base/atomic-file.js';
 import { FifoLimit } from '../../../base/fifo-limit.js';
 import type { ImageConfig } from './image-store.js';
@@ -174,7 +175,16 @@ export async function ensureLayout(layout: string): Promise<void> {
   const marker = join(layout, 'oci-layout');
   const content = '{"imageLayoutVersion":"1.0.0"}\n';
   const present = await readFile(marker, 'utf8').catch(() => undefined);
-  if (present !== content) await writeFile(marker, content);
+  if (present === content) return;
+  // Without a marker it is a new layout, which has no image; one that lost its index is rebuilt from its blobs.
+  if (present === undefined) {
+    await writeFile(join(layout, 'index.json'), '{"schemaVersion":2,"manifests":[]}\n', { flag: 'wx' }).catch(
+      (err: unknown) => {
+        if (errnoOf(err) !== 'EEXIST') throw err;
+      },
+    );
+  }
+  await writeFile(marker, content);
 }
 
 export function parseImageRecords(data: unknown): ImageRecord[] {

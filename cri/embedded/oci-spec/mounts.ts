@@ -26,10 +26,10 @@ export interface ResolvedMount {
 
 /** All mounts of a container in the order the OCI runtime makes them: the defaults, then the pod's files, then what was asked. */
 export function buildMounts(asked: readonly ResolvedMount[], context: MountContext): OciMount[] {
-  const taken = new Set(asked.map((mount) => posix.normalize(mount.containerPath)));
+  const taken = new Set(asked.map((mount) => canonicalPath(mount.containerPath)));
   const defaults = [...kernelMounts(context), ...podMounts(context)].filter((mount) => !taken.has(mount.destination));
   const volumes = context.imageVolumes
-    .filter((volume) => !taken.has(posix.normalize(volume.containerPath)))
+    .filter((volume) => !taken.has(canonicalPath(volume.containerPath)))
     .map((volume) => bind(volume.hostPath, volume.containerPath, ['rbind', 'rprivate', 'rw']));
   const requested = asked
     // A parent must be mounted before what lies in it; equal depth keeps the order of the request.
@@ -110,8 +110,12 @@ function bind(source: string, destination: string, options: readonly string[]): 
 }
 
 function depth(path: string): number {
-  return posix
-    .normalize(path)
+  return canonicalPath(path)
     .split('/')
     .filter((part) => part !== '').length;
+}
+
+/** One spelling per path: absolute, without dots, doubled or trailing slashes. */
+export function canonicalPath(path: string): string {
+  return posix.resolve('/', path);
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
 import { criError } from '../../contract/cri-error.js';
 import { conmonArgv } from '../containers/conmon-argv.js';
 import { clearAway } from '../containers/remove-container.js';
@@ -24,8 +24,9 @@ export async function startSandboxInit(
   sandbox: SandboxEntry,
   signal: AbortSignal,
 ): Promise<void> {
-  const entry = sandboxInitEntry(context, sandbox);
   const { layout, options } = context;
+  requireInitProgram(options.initPath);
+  const entry = sandboxInitEntry(context, sandbox);
   sandbox.initProcess = entry;
   context.inits.set(entry.id, entry);
   mkdirSync(layout.rootfs(entry.id), { recursive: true, mode: 0o755 });
@@ -64,6 +65,15 @@ export async function startSandboxInit(
     signal,
   );
   if (entry.phase.kind === 'created') entry.phase = { kind: 'running', init, conmon };
+}
+
+function requireInitProgram(path: string): void {
+  try {
+    accessSync(path, constants.X_OK);
+  } catch (err) {
+    const reason = `run sandbox: a shared PID namespace needs ${path} (Debian package catatonit)`;
+    throw criError('failed-precondition', reason, err);
+  }
 }
 
 /** Ends and removes the init process; one that is not there is fine. */

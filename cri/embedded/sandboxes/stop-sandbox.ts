@@ -1,4 +1,6 @@
 import { rmSync } from 'node:fs';
+import { orAbort } from '../../../base/signals.js';
+import { criError } from '../../contract/cri-error.js';
 import { removeEnded } from '../containers/remove-container.js';
 import type { ContainerStops } from '../containers/stop-container.js';
 import { unmountAll } from '../containers/container-mounts.js';
@@ -22,6 +24,9 @@ export async function stopSandbox(
       const wasReady = sandbox.phase === 'ready';
       sandbox.phase = 'not-ready';
       if (sandbox.released) return;
+      // What is being made in it must be undone before its mounts and namespaces go.
+      sandbox.ending.abort(criError('failed-precondition', `use sandbox ${sandbox.id}: it is being stopped`));
+      await orAbort(Promise.all(sandbox.creations), signal);
       if (sandbox.record.stopped !== true) {
         sandbox.record = { ...sandbox.record, stopped: true };
         await context.records.writeSandbox(sandbox.record);

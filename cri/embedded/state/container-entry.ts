@@ -12,6 +12,8 @@ export type ContainerPhase =
 export class ContainerEntry {
   record: ContainerRecord;
   phase: ContainerPhase = { kind: 'creating' };
+  /** Its end was asked for. */
+  stopping = false;
   /** Its mounts are gone; nothing is left to unmount. */
   unmounted = false;
   /** The OCI runtime has forgotten it; its cgroup is gone. */

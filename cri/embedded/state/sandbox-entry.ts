@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { ContainerEntry } from './container-entry.js';
 import type { SandboxRecord } from './records.js';
 
@@ -19,11 +20,17 @@ export class SandboxEntry {
   /** Reaper of a shared PID namespace; its end makes the sandbox not ready. */
   initProcess: ContainerEntry | undefined;
   shmMounted = false;
+  /** Aborts when it is being stopped: creations in it give up. */
+  readonly ending = new AbortController();
+  /** Creations under way; each settles without failing. */
+  readonly creations = new Set<Promise<void>>();
   /** Network, pins and mounts are gone. */
   released = false;
 
   constructor(record: SandboxRecord) {
     this.record = record;
+    // As many listeners as creations: not a leak.
+    setMaxListeners(0, this.ending.signal);
   }
 
   get id(): string {

@@ -7,7 +7,7 @@ import { refresh } from '../containers/container-status.js';
 import type { RuntimeContext } from '../context.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import { FirstSize, resize, sendInput } from './exec-terminal.js';
-import { followLog } from './log-follower.js';
+import { LogFollower } from './log-follower.js';
 
 /** Input through conmon's attach socket, output followed from the log from now on, until the container's process ends. */
 export async function attachContainer(
@@ -25,6 +25,8 @@ export async function attachContainer(
     throw criError('failed-precondition', `attach to container ${record.metadata.name}: it keeps no log to follow`);
   }
   const folder = context.layout.bundle(entry.id);
+  // First the output, then the input: what the input brings about must not be missed.
+  await using log = await LogFollower.open(record.logPath);
   using linked = linkSignal(signal);
   const wanted = [io.stdout, io.stderr].filter((sink) => sink !== undefined);
   const onClosed = (): void => {
@@ -39,7 +41,7 @@ export async function attachContainer(
       now: () => entry.phase.kind === 'exited',
       onChange: (wake: () => void) => entry.onExit(wake),
     };
-    for await (const piece of followLog(record.logPath, ended, linked.signal)) {
+    for await (const piece of log.pieces(ended, linked.signal)) {
       const sink = piece.stream === 'stderr' && !record.tty ? io.stderr : io.stdout;
       if (sink !== undefined) await deliver(sink, piece.data, linked.signal);
     }

@@ -1,4 +1,4 @@
-import { watch } from 'node:fs';
+import { watch, type FSWatcher } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { errnoOf } from '../../../base/errors.js';
@@ -6,46 +6,64 @@ import { LogLineParser, type LogPiece } from './log-lines.js';
 
 const chunkSize = 64 * 1024;
 
-/**
- * Yields what is written into a CRI log from now on, through rotations, until `ended` says that no more is written and the file is read
- * to its end. Woken by the file system, not by time.
- */
-export async function* followLog(
-  path: string,
-  ended: { readonly now: () => boolean; readonly onChange: (wake: () => void) => () => void },
-  signal: AbortSignal,
-): AsyncGenerator<LogPiece, void, undefined> {
-  let changed = true;
-  let wake: () => void = () => {};
-  const onEvent = (): void => {
-    changed = true;
-    wake();
-  };
-  const watcher = watch(dirname(path), (_event, name) => {
-    if (name === null || name === basename(path)) onEvent();
-  });
-  watcher.on('error', onEvent);
-  const forget = ended.onChange(onEvent);
-  signal.addEventListener('abort', onEvent, { once: true });
-  let reader: LogReader | undefined;
-  try {
-    reader = await LogReader.atEnd(path);
-    while (!signal.aborted) {
-      changed = false;
-      const final = ended.now();
-      for await (const pieces of reader.rest(path)) yield* pieces;
-      if (final) return;
-      if (changed || signal.aborted) continue;
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-        if (changed) resolve();
-      });
+export interface LogEnd {
+  readonly now: () => boolean;
+  readonly onChange: (wake: () => void) => () => void;
+}
+
+/** Follows a CRI log from the moment it was opened, through rotations. Woken by the file system, not by time. */
+export class LogFollower implements AsyncDisposable {
+  readonly #path: string;
+  readonly #reader: LogReader;
+  readonly #watcher: FSWatcher;
+  #changed = true;
+  #wake: () => void = () => {};
+
+  private constructor(path: string, reader: LogReader) {
+    this.#path = path;
+    this.#reader = reader;
+    this.#watcher = watch(dirname(path), (_event, name) => {
+      if (name === null || name === basename(path)) this.#onEvent();
+    });
+    this.#watcher.on('error', () => this.#onEvent());
+  }
+
+  /** Everything written after this resolves is seen. */
+  static async open(path: string): Promise<LogFollower> {
+    return new LogFollower(path, await LogReader.atEnd(path));
+  }
+
+  #onEvent(): void {
+    this.#changed = true;
+    this.#wake();
+  }
+
+  /** Until `ended` says that no more is written and the log is read to its end, or the signal aborts. */
+  async *pieces(ended: LogEnd, signal: AbortSignal): AsyncGenerator<LogPiece, void, undefined> {
+    const onEvent = (): void => this.#onEvent();
+    const forget = ended.onChange(onEvent);
+    signal.addEventListener('abort', onEvent, { once: true });
+    try {
+      while (!signal.aborted) {
+        this.#changed = false;
+        const final = ended.now();
+        for await (const pieces of this.#reader.rest(this.#path)) yield* pieces;
+        if (final) return;
+        if (this.#changed || signal.aborted) continue;
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+          if (this.#changed) resolve();
+        });
+      }
+    } finally {
+      signal.removeEventListener('abort', onEvent);
+      forget();
     }
-  } finally {
-    signal.removeEventListener('abort', onEvent);
-    forget();
-    watcher.close();
-    await reader?.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#watcher.close();
+    await this.#reader.close();
   }
 }
 

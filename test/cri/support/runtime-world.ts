@@ -253,7 +253,7 @@ export class RuntimeWorld implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    let failure: unknown;
+    let failure: Error | undefined;
     try {
       if (this.#opened === undefined) await this.reopen();
       await this.removeAll();
@@ -263,7 +263,7 @@ export class RuntimeWorld implements AsyncDisposable {
       if (left.length > 0) throw new Error(`still attached: ${left.join(', ')}`);
       await this.#leaks[Symbol.asyncDispose]();
     } catch (err) {
-      failure = err;
+      failure = err instanceof Error ? err : new Error(String(err));
       await this.#force();
     }
     await rm(this.folder, { recursive: true, force: true });

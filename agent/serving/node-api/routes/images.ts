@@ -45,7 +45,10 @@ export function imageRoutes(agent: Agent): CallRoute[] {
 
 function requireStore(agent: Agent): ImageStore {
   if (agent.imageStore) return agent.imageStore;
-  throw new ApiError('NotImplemented', `images: the runtime ${agent.config.runtime.endpoint} keeps them itself; use its own tools`);
+  throw new ApiError(
+    'NotImplemented',
+    `images: the runtime ${agent.config.runtime.endpoint} keeps them itself; use its own tools`,
+  );
 }
 
 async function listImages(agent: Agent, signal: AbortSignal): Promise<ImageList> {
@@ -55,13 +58,23 @@ async function listImages(agent: Agent, signal: AbortSignal): Promise<ImageList>
     const { images, totalBytes } = imageStore.usage();
     const items = images.map((image): ImageRow => {
       const { id, repoTags, repoDigests, sizeBytes, uniqueBytes, pinned, createdAt, lastUsed } = image;
-      return { id, repoTags, repoDigests, sizeBytes, uniqueBytes, pinned, createdAt, lastUsed, heldBy: holders(id, pinned, users) };
+      return {
+        id,
+        repoTags,
+        repoDigests,
+        sizeBytes,
+        uniqueBytes,
+        pinned,
+        createdAt,
+        lastUsed,
+        heldBy: holders(id, pinned, users),
+      };
     });
     return { items: items.toSorted(byName), totalBytes };
   }
   const { images = [] } = await agent.runtime.images.listImages({}, signal);
   const items = images.map(({ id = '', repoTags = [], repoDigests = [], size = 0, pinned = false }): ImageRow => {
-    return { id, repoTags, repoDigests, sizeBytes: Number(size), pinned, heldBy: holders(id, pinned, users) };
+    return { id, repoTags, repoDigests, sizeBytes: size, pinned, heldBy: holders(id, pinned, users) };
   });
   return { items: items.toSorted(byName) };
 }
@@ -82,7 +95,7 @@ function imageUsers(agent: Agent): Map<string, Set<string>> {
 }
 
 function holders(id: string, pinned: boolean, users: ReadonlyMap<string, ReadonlySet<string>>): string[] {
-  return [...(pinned ? ['pinned'] : []), ...[...(users.get(id) ?? [])].map((pod) => `used by ${pod}`)];
+  return [...(pinned ? ['pinned'] : []), ...[...(users.get(id) ?? [])].toSorted().map((pod) => `used by ${pod}`)];
 }
 
 /** What a pod uses is only taken away when it is asked for twice. */
@@ -91,7 +104,10 @@ async function removeImage(agent: Agent, reference: string, force: boolean, sign
   if (!image?.id) throw new ApiError('NotFound', `remove image ${reference}: there is no such image`);
   const pods = [...(imageUsers(agent).get(image.id) ?? [])];
   if (pods.length > 0 && !force) {
-    throw new ApiError('Conflict', `remove image ${reference}: it is used by ${pods.join(', ')}; remove it all the same with --force`);
+    throw new ApiError(
+      'Conflict',
+      `remove image ${reference}: it is used by ${pods.join(', ')}; remove it all the same with --force`,
+    );
   }
   await agent.runtime.images.removeImage({ image: { image: reference } }, signal);
 }
@@ -163,7 +179,11 @@ async function importArchive(agent: Agent, { raw, query }: ApiRequest): Promise<
     return progressStream(async (_say, signal) => {
       try {
         const imported = await store.importArchive(path, { reference, pinned: flag(query, 'pinned') }, signal);
-        return await imageRows(agent, imported.map(({ id }) => id), signal);
+        return await imageRows(
+          agent,
+          imported.map(({ id }) => id),
+          signal,
+        );
       } finally {
         await rm(folder, { recursive: true, force: true });
       }

@@ -74,7 +74,10 @@ async function plugins(agent: Agent, signal: AbortSignal): Promise<PluginRow[]> 
       name,
       version: isDefault && status.ready ? status.version : '',
       ready: isDefault ? status.ready : true,
-      message: isDefault && !status.ready ? status.reason : `${programs.join(', ')} (${file})${isDefault ? '' : ', not used: only the first network is'}`,
+      message:
+        isDefault && !status.ready
+          ? status.reason
+          : `${programs.join(', ')} (${file})${isDefault ? '' : ', not used: only the first network is'}`,
     });
   }
   for (const { file, reason } of state.problems)

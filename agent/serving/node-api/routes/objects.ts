@@ -49,7 +49,9 @@ export function objectRoutes(agent: Agent): CallRoute[] {
       handle: async ({ params, query }) => {
         const kind = params.kind === 'Pod' ? 'Pod' : requireKind(params.kind ?? '');
         const { namespace = '', name = '' } = params;
-        return value({ items: [await deleteOne(agent, { kind, namespace, name }, query)] } satisfies List<AppliedObject>);
+        return value({
+          items: [await deleteOne(agent, { kind, namespace, name }, query)],
+        } satisfies List<AppliedObject>);
       },
     },
   ];
@@ -86,7 +88,7 @@ async function listObjects(
 /** All or nothing up to the first write: one problem anywhere, and nothing is changed. */
 async function apply(agent: Agent, entries: readonly ManifestEntry[], query: URLSearchParams): Promise<Answer> {
   const local = requireLocal(agent);
-  const objects = readable(entries, query.get('namespace') ?? 'default');
+  const objects = readable(entries, query.get('namespace') ?? 'default').map((object) => bound(agent, object));
   if (objects.length === 0) throw new ApiError('BadRequest', 'apply: there is no object in what was sent');
   const existing = objects.map((object) => storedOf(local, object));
   const problems = objects.flatMap((object, index) => refusals(agent, local, object, existing[index]));
@@ -96,7 +98,7 @@ async function apply(agent: Agent, entries: readonly ManifestEntry[], query: URL
     const before = existing[index];
     if (before && sameObject(before, object)) items.push(appliedObject(before, 'unchanged'));
     else {
-      const { object: stored, verb } = await local.apply(object as StoredObject);
+      const { object: stored, verb } = await local.apply(object);
       items.push(appliedObject(stored, verb));
     }
   }
@@ -108,13 +110,29 @@ function readable(entries: readonly ManifestEntry[], namespace: string): KubeObj
   const problems = entries.flatMap((entry) => entry.problems);
   if (problems.length > 0) {
     const broken = entries.filter((entry) => entry.problems.length > 0).length;
-    throw new ApiError('Invalid', `read manifest: ${broken} of ${entries.length} objects cannot be used; nothing was changed`, problems);
+    throw new ApiError(
+      'Invalid',
+      `read manifest: ${broken} of ${entries.length} objects cannot be used; nothing was changed`,
+      problems,
+    );
   }
   return entries.flatMap(({ object }) => {
     if (!object) return [];
     const scope = isNamespaced(object.kind ?? '') ? { namespace: metaOf(object).namespace ?? namespace } : {};
     return [{ ...object, metadata: { ...object.metadata, ...scope } } as KubeObject];
   });
+}
+
+/** There is one node to run on, and nobody else to say so. */
+function bound(agent: Agent, object: KubeObject): KubeObject {
+  const { nodeName } = agent.config;
+  if (object.kind !== 'Pod' || object.spec?.nodeName === nodeName) return object;
+  if (object.spec?.nodeName)
+    throw new ApiError(
+      'Invalid',
+      `pod ${podKey(object)}: spec.nodeName is "${object.spec.nodeName}", this node is "${nodeName}"`,
+    );
+  return { ...object, spec: { ...object.spec, containers: object.spec?.containers ?? [], nodeName } };
 }
 
 function storedOf(local: LocalControlPlane, object: KubeObject): StoredObject | undefined {
@@ -137,7 +155,7 @@ function refusals(
 ): ManifestProblem[] {
   const refuse = (message: string): ManifestProblem[] => [{ code: 'invalid', path: '', message }];
   if (object.kind !== 'Pod') return [];
-  const pod = object as Pod;
+  const pod = object;
   const key = podKey(pod);
   const file = manifestOf(agent, pod);
   if (file !== undefined) return refuse(`pod ${key} is given by ${file}; change it there`);
@@ -164,11 +182,7 @@ async function deleteAll(agent: Agent, entries: readonly ManifestEntry[], query:
   return value({ items } satisfies List<AppliedObject>);
 }
 
-async function deleteOne(
-  agent: Agent,
-  key: ObjectKey,
-  query: URLSearchParams,
-): Promise<AppliedObject> {
+async function deleteOne(agent: Agent, key: ObjectKey, query: URLSearchParams): Promise<AppliedObject> {
   const local = requireLocal(agent);
   const scoped = isNamespaced(key.kind) ? key : { ...key, namespace: '' };
   const what = `${key.kind.toLowerCase()} "${key.name}"${scoped.namespace === '' ? '' : ` in namespace "${scoped.namespace}"`}`;
@@ -187,4 +201,3 @@ function appliedObject(object: StoredObject, verb: AppliedObject['verb']): Appli
   const { name = '', namespace, uid } = object.metadata ?? {};
   return { apiVersion: object.apiVersion ?? 'v1', kind: object.kind ?? '', namespace, name, uid, verb };
 }
-

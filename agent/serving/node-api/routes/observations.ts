@@ -83,7 +83,8 @@ function callFilter(agent: Agent, query: URLSearchParams): (call: RecordedCall) 
 /** By uid, by name, or by an object of the pod: not every caller knows all of them. */
 function podFilter(agent: Agent, namespace: string, name: string): (call: RecordedCall) => boolean {
   return ({ call: { subject } }) => {
-    if (subject.podName !== undefined) return subject.podName === name && (subject.podNamespace ?? namespace) === namespace;
+    if (subject.podName !== undefined)
+      return subject.podName === name && (subject.podNamespace ?? namespace) === namespace;
     const found = findPod(agent, namespace, name);
     if (!found) return false;
     if (subject.podUid !== undefined) return subject.podUid === found.uid;
@@ -106,7 +107,9 @@ function explanation(agent: Agent, namespace: string, name: string): PodExplanat
   const naming = agent
     .manifests()
     .filter(({ objects, problems }) =>
-      [...objects.map((object) => `${object.kind} ${object.key}`), ...problems.map(({ object }) => object)].includes(`Pod ${key}`),
+      [...objects.map((object) => `${object.kind} ${object.key}`), ...problems.map(({ object }) => object)].includes(
+        `Pod ${key}`,
+      ),
     );
   const { ready, message, network } = agent.runtimeHealth;
   return {
@@ -117,7 +120,9 @@ function explanation(agent: Agent, namespace: string, name: string): PodExplanat
     network,
     events: agent
       .events()
-      .filter(({ involvedObject }) => involvedObject.name === name && (involvedObject.namespace ?? 'default') === namespace)
+      .filter(
+        ({ involvedObject }) => involvedObject.name === name && (involvedObject.namespace ?? 'default') === namespace,
+      )
       .filter(({ involvedObject }) => !found || !involvedObject.uid || involvedObject.uid === found.uid)
       .slice(-mostEvents),
     calls: ofPod.filter((call) => chosen.has(call)),

@@ -32,7 +32,12 @@ function listPods(agent: Agent, query: URLSearchParams): Answer {
   const name = query.get('name');
   const wanted = ({ pod }: PodView): boolean =>
     (namespace === null || pod.metadata?.namespace === namespace) && (name === null || pod.metadata?.name === name);
-  const all = (): PodView[] => agent.pods().map((found) => podView(agent, found)).filter(wanted).toSorted(byKey);
+  const all = (): PodView[] =>
+    agent
+      .pods()
+      .map((found) => podView(agent, found))
+      .filter(wanted)
+      .toSorted(byKey);
   if (!flag(query, 'watch')) return value({ items: all() } satisfies List<PodView>);
   return lineStream((sink) => {
     const shown = new Map<string, PodView>();
@@ -113,7 +118,8 @@ function sinceOf(query: URLSearchParams): number | undefined {
   if (seconds !== undefined) return Date.now() - seconds * 1000;
   if (time === null) return undefined;
   const instant = Date.parse(time);
-  if (Number.isNaN(instant)) throw new ApiError('BadRequest', `read sinceTime: ${JSON.stringify(time)} is no RFC 3339 time`);
+  if (Number.isNaN(instant))
+    throw new ApiError('BadRequest', `read sinceTime: ${JSON.stringify(time)} is no RFC 3339 time`);
   return instant;
 }
 

@@ -74,7 +74,8 @@ function runningContainer({ pod, observed }: AgentPod & { pod: Pod }, query: URL
 function forwardTarget(agent: Agent, { params, query }: ApiRequest): { podSandboxId: string; port: number } {
   const { pod, observed } = requirePod(agent, params);
   const port = wholeNumber(query, 'port', 1);
-  if (port === undefined || port > 65_535) throw new ApiError('BadRequest', 'port-forward: a port from 1 to 65535 is needed');
+  if (port === undefined || port > 65_535)
+    throw new ApiError('BadRequest', 'port-forward: a port from 1 to 65535 is needed');
   const sandbox = observed?.sandboxes.find(({ ready }) => ready);
   const name = pod.metadata?.name ?? '';
   if (!sandbox) throw new ApiError('Conflict', `pod "${name}" has no network yet; see: berth why ${name}`);

@@ -1,0 +1,133 @@
+import type { AppliedObject, List, PodView, WatchLine } from '../../serving/node-api/index.js';
+import { apiPath, ClientError, usage } from '../client/index.js';
+import type { ClientFlags, CommandContext } from '../command-context.js';
+import { readManifests } from '../read-manifests.js';
+import { parseAsked, type Resource } from '../resource.js';
+
+export interface ApplyFlags extends ClientFlags {
+  readonly filename?: readonly string[] | undefined;
+  readonly namespace?: string | undefined;
+  readonly output?: string | undefined;
+}
+
+export async function apply(flags: ApplyFlags, { client, out, err }: CommandContext): Promise<number> {
+  if (!flags.filename?.length) throw usage('apply: expected -f FILE, -f FOLDER or -f - for standard input');
+  let failed = 0;
+  for (const { name, text } of await readManifests(flags.filename)) {
+    try {
+      const { items } = await client.post<List<AppliedObject>>('/v1/apply', { namespace: flags.namespace }, text);
+      for (const item of items)
+        out.write(flags.output === 'name' ? `${kindName(item)}\n` : `${kindName(item)} ${item.verb}\n`);
+    } catch (failure) {
+      if (!(failure instanceof ClientError) || failure.failure.code !== 'refused') throw failure;
+      // The other files may be good; each says what is wrong with it.
+      err.write(`error: ${name}: ${failure.message}\n`);
+      failed++;
+    }
+  }
+  return failed === 0 ? 0 : 1;
+}
+
+const kindName = ({ kind, name }: AppliedObject): string => `${kind.toLowerCase()}/${name}`;
+
+export interface DeleteFlags extends ApplyFlags {
+  readonly gracePeriod?: number | undefined;
+  readonly force?: boolean | undefined;
+  readonly now?: boolean | undefined;
+  readonly wait?: boolean | undefined;
+  readonly timeout?: number | undefined;
+  readonly ignoreNotFound?: boolean | undefined;
+}
+
+/** Deletes, and waits until nothing of the pods is left unless told not to. */
+export async function remove(args: readonly string[], flags: DeleteFlags, context: CommandContext): Promise<number> {
+  const { client, out } = context;
+  const query = { namespace: flags.namespace ?? 'default', gracePeriodSeconds: graceOf(flags) };
+  const deleted: AppliedObject[] = [];
+  const told = (item: AppliedObject): void => {
+    deleted.push(item);
+    const how = query.gracePeriodSeconds === 0 ? 'force deleted' : 'deleted';
+    out.write(flags.output === 'name' ? `${kindName(item)}\n` : `${item.kind.toLowerCase()} "${item.name}" ${how}\n`);
+  };
+  try {
+    if (flags.filename?.length) {
+      for (const { text } of await readManifests(flags.filename))
+        (await client.post<List<AppliedObject>>('/v1/delete', query, text)).items.forEach(told);
+    } else await removeNamed(args, query, flags, client, told);
+  } finally {
+    // Some may be on their way when another could not be deleted.
+    if (flags.wait !== false) await waitUntilGone(deleted, flags, context);
+  }
+  return 0;
+}
+
+async function removeNamed(
+  args: readonly string[],
+  query: { readonly namespace: string; readonly gracePeriodSeconds: number | undefined },
+  flags: DeleteFlags,
+  client: CommandContext['client'],
+  told: (item: AppliedObject) => void,
+): Promise<void> {
+  const { resource, names } = parseAsked(args);
+  if (names.length === 0) throw usage('delete: expected a name, as in: berth delete pod NAME, or -f FILE');
+  const kind = deletableKind(resource);
+  const missing: unknown[] = [];
+  for (const name of names) {
+    try {
+      const path = apiPath('/v1/objects/{}/{}/{}', kind, query.namespace, name);
+      (await client.delete<List<AppliedObject>>(path, { gracePeriodSeconds: query.gracePeriodSeconds })).items.forEach(
+        told,
+      );
+    } catch (err) {
+      const isMissing = err instanceof ClientError && err.failure.code === 'refused' && err.failure.status === 404;
+      if (!isMissing) throw err;
+      if (!flags.ignoreNotFound) missing.push(err);
+    }
+  }
+  if (missing.length > 0) throw missing[0];
+}
+
+function deletableKind(resource: Resource): string {
+  if (resource.type === 'pods') return 'Pod';
+  if (resource.type === 'objects') return resource.kind;
+  if (resource.type === 'images') throw usage('delete: images go with: berth images rm NAME');
+  throw usage(`delete: ${resource.type} cannot be deleted`);
+}
+
+function graceOf({ gracePeriod, force, now }: DeleteFlags): number | undefined {
+  if (now && gracePeriod !== undefined) throw usage('delete: --now and --grace-period cannot be used together');
+  if (now) return 1;
+  if (force) return gracePeriod ?? 0;
+  if (gracePeriod === 0) throw usage('delete: --grace-period=0 ends the containers at once; say --force too');
+  return gracePeriod;
+}
+
+async function waitUntilGone(
+  deleted: readonly AppliedObject[],
+  flags: DeleteFlags,
+  { client, err, signal }: CommandContext,
+): Promise<void> {
+  const left = new Set(deleted.filter(({ kind }) => kind === 'Pod').map(({ uid }) => uid ?? ''));
+  if (left.size === 0) return;
+  const stop = new AbortController();
+  const onAbort = (): void => stop.abort(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  const timer = flags.timeout ? setTimeout(() => stop.abort(), flags.timeout * 1000) : undefined;
+  const there = new Set<string>();
+  const call = { method: 'GET', path: '/v1/pods', query: { watch: true } } as const;
+  try {
+    for await (const line of client.lines<WatchLine<PodView>>(call, stop.signal)) {
+      if (line.type === 'SYNCED') [...left].filter((uid) => !there.has(uid)).forEach((uid) => left.delete(uid));
+      else if (line.type === 'DELETED') left.delete(line.object.pod.metadata?.uid ?? '');
+      else there.add(line.object.pod.metadata?.uid ?? '');
+      if (left.size === 0) return;
+    }
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+    stop.abort();
+  }
+  const names = deleted.filter(({ uid }) => left.has(uid ?? '')).map(({ name }) => name);
+  err.write(`still ending: ${names.join(', ')}; see: berth why ${names[0]}\n`);
+  if (!signal.aborted) throw new ClientError('timed out waiting for the pods to be gone', { code: 'broken' });
+}

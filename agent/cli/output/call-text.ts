@@ -1,0 +1,44 @@
+import type { RecordedCall } from '../../recorder/call-log.js';
+import { oneLine } from './table.js';
+
+/** `03:04:05.678  cni bridge ADD  default/web  ok  42 ms` */
+export function callLine(recorded: RecordedCall, now: number): string {
+  const { call, outcome } = recorded;
+  const cells = [
+    `#${recorded.id}`.padEnd(6),
+    new Date(recorded.startedAt).toISOString().slice(11, 23),
+    durationText(recorded, now).padStart(9),
+    (outcome === undefined ? 'running' : outcome.error ? 'FAILED' : 'ok').padEnd(7),
+    `${call.interface} ${call.plugin} ${call.verb}`.padEnd(32),
+    subjectText(recorded),
+  ];
+  const why = outcome?.error ? `  ${outcome.error.code}: ${oneLine(outcome.error.message, 160)}` : '';
+  return `${cells.join('  ').trimEnd()}${why}\n`;
+}
+
+/** The line, and below it what was asked and what came back. */
+export function callDetails(recorded: RecordedCall, now: number): string {
+  const { call, outcome } = recorded;
+  const parts = [callLine(recorded, now).trimEnd()];
+  if (call.request !== undefined) parts.push(indented('asked', call.request));
+  if (outcome?.error) parts.push(indented('error', `${outcome.error.code}: ${outcome.error.message}`));
+  if (outcome?.response !== undefined) parts.push(indented('answer', outcome.response));
+  return `${parts.join('\n')}\n`;
+}
+
+export function durationText({ durationMs, startedAt }: RecordedCall, now: number): string {
+  const ms = durationMs ?? now - startedAt;
+  return ms >= 10_000 ? `${(ms / 1000).toFixed(1)} s` : `${ms.toFixed(0)} ms`;
+}
+
+function subjectText({ call: { subject } }: RecordedCall): string {
+  const pod =
+    subject.podName === undefined ? subject.podUid : `${subject.podNamespace ?? 'default'}/${subject.podName}`;
+  return [pod, subject.container, subject.object].filter((part) => part !== undefined).join(' ');
+}
+
+function indented(label: string, value: unknown): string {
+  const text = typeof value === 'string' ? value.trimEnd() : JSON.stringify(value, null, 2);
+  const lines = text.split('\n').map((line) => `        ${line}`);
+  return `      ${label}:\n${lines.join('\n')}`;
+}

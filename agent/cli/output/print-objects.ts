@@ -1,0 +1,63 @@
+import type { CommandContext } from '../command-context.js';
+import { usage } from '../client/index.js';
+import { renderRows, renderTable } from './table.js';
+
+export interface OutputFlags {
+  readonly output?: string | undefined;
+  readonly headers?: boolean | undefined;
+}
+
+/** What a command found, in every form it can be printed in. */
+export interface Printable {
+  readonly apiVersion?: string | undefined;
+  readonly kind: string;
+  /** One object was asked for by name: it is printed alone. */
+  readonly single: boolean;
+  readonly objects: readonly object[];
+  readonly names: readonly string[];
+  readonly header: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  /** For the empty case: `No resources found in default namespace.` */
+  readonly nothing: string;
+}
+
+/** True when the full objects are asked for, not a table of them. */
+export function wantsObjects(output: string | undefined): boolean {
+  return output === 'json' || output === 'yaml' || (output?.startsWith('jsonpath=') ?? false);
+}
+
+export function checkOutput(output: string | undefined): void {
+  if (output === undefined || ['wide', 'name'].includes(output) || wantsObjects(output)) return;
+  throw usage(`read -o ${output}: expected json, yaml, name, wide or jsonpath=TEMPLATE`);
+}
+
+export async function printObjects({ out, err }: CommandContext, found: Printable, flags: OutputFlags): Promise<void> {
+  const { output } = flags;
+  if (wantsObjects(output)) {
+    const value =
+      found.single && found.objects.length === 1
+        ? found.objects[0]
+        : { apiVersion: 'v1', kind: 'List', items: found.objects };
+    out.write(await renderValue(value, output));
+    return;
+  }
+  if (output === 'name') {
+    for (const name of found.names) out.write(`${name}\n`);
+    return;
+  }
+  if (found.rows.length === 0) return void err.write(`${found.nothing}\n`);
+  out.write(flags.headers === false ? renderRows(found.rows) : renderTable(found.header, found.rows));
+}
+
+/** YAML's library is only loaded for YAML: it takes as long as everything else together. */
+export async function renderValue(value: unknown, output: string | undefined): Promise<string> {
+  if (output?.startsWith('jsonpath=')) {
+    const { renderJsonPath } = await import('./json-path.js');
+    return `${renderJsonPath(output.slice('jsonpath='.length), value)}\n`;
+  }
+  if (output === 'yaml') {
+    const { stringify } = await import('yaml');
+    return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
+  }
+  return `${JSON.stringify(value, null, 4)}\n`;
+}

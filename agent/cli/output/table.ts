@@ -1,0 +1,27 @@
+/** Left-aligned columns, three spaces apart, as kubectl prints them. */
+export function renderTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = columnWidths([header, ...rows]);
+  return [header, ...rows].map((row) => renderRow(row, widths)).join('');
+}
+
+export function columnWidths(rows: readonly (readonly string[])[]): number[] {
+  const columns = Math.max(0, ...rows.map((row) => row.length));
+  return Array.from({ length: columns }, (_, column) => Math.max(0, ...rows.map((row) => (row[column] ?? '').length)));
+}
+
+/** One row in the widths of an earlier table: lines that come later stay below their headings. */
+export function renderRow(row: readonly string[], widths: readonly number[]): string {
+  const cells = row.map((cell, column) => cell.padEnd(widths[column] ?? 0));
+  return `${cells.join('   ').trimEnd()}\n`;
+}
+
+/** Without the first row, for `--no-headers`. */
+export function renderRows(rows: readonly (readonly string[])[]): string {
+  const widths = columnWidths(rows);
+  return rows.map((row) => renderRow(row, widths)).join('');
+}
+
+export function oneLine(text: string, longest = 100): string {
+  const line = text.replaceAll(/\s+/g, ' ').trim();
+  return line.length > longest ? `${line.slice(0, longest - 3)}...` : line;
+}

@@ -1,0 +1,331 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { describeSockets, type ClientFlags, type CommandContext } from './command-context.js';
+
+type Run<F> = (flags: F, context: CommandContext) => Promise<number>;
+
+/** What the words of an argument are, for shell completion. */
+export type Completes = 'pod' | 'resource' | 'image' | 'file' | undefined;
+
+export interface ProgramDeps {
+  /** Runs a command of a running agent; sets the exit code. */
+  client<F extends ClientFlags>(flags: F, run: Run<F>, interruptible?: boolean): Promise<void>;
+  /** Runs a command that needs no agent. */
+  alone(run: () => Promise<number>): Promise<void>;
+}
+
+/** The command tree. Each command loads what it needs when it is called: `berth get pods` must not wait for the agent's parts. */
+export function buildProgram(deps: ProgramDeps): { program: Command; completes: ReadonlyMap<Command, Completes> } {
+  const completes = new Map<Command, Completes>();
+  const program = new Command('berth')
+    .description('Runs pods on this machine: a Kubernetes node agent.')
+    .showHelpAfterError('(try --help)')
+    .enablePositionalOptions()
+    .configureHelp({ sortSubcommands: false });
+  const client = (name: string, description: string, completion?: Completes): Command => {
+    const command = program.command(name).description(description).addOption(socketOption());
+    completes.set(command, completion);
+    return command;
+  };
+  addHostCommands(program, deps);
+  addReadingCommands(client, deps);
+  addChangingCommands(client, deps);
+  addStreamCommands(client, deps);
+  addImageCommands(client, deps, completes);
+  addCompletion(program, deps, completes);
+  return { program, completes };
+}
+
+type MakeClient = (name: string, description: string, completion?: Completes) => Command;
+
+const socketOption = (): Option =>
+  new Option('--socket <path>', `socket of the agent (default: $BERTH_SOCKET, ${describeSockets})`);
+const namespaceOption = (): Option => new Option('-n, --namespace <name>', 'namespace (default: "default")');
+const outputOption = (): Option => new Option('-o, --output <format>', 'json, yaml, name, wide or jsonpath=TEMPLATE');
+const wholeNumber = (text: string): number => {
+  const number = Number(text);
+  if (!Number.isSafeInteger(number)) throw new InvalidArgumentError('expected a whole number.');
+  return number;
+};
+/** `90`, `30s`, `5m`, `2h`: seconds. */
+const duration = (text: string): number => {
+  const match = /^(\d+)(s|m|h)?$/.exec(text);
+  if (!match) throw new InvalidArgumentError('expected a duration such as 30s, 5m or 2h.');
+  return Number(match[1]) * { s: 1, m: 60, h: 3600 }[(match[2] ?? 's') as 's' | 'm' | 'h'];
+};
+
+export function addAgentOptions(command: Command): Command {
+  return command
+    .option('--manifests <path>', 'folder or file of manifests to run')
+    .option('--manifest-url <url>', 'URL of manifests to run')
+    .option('--node-name <name>', 'name of this node (default: the host name)')
+    .option('--root-dir <path>', "folder with the kubelet's layout: pods, plugins, sockets (default: /var/lib/kubelet)")
+    .option(
+      '--state-dir <path>',
+      'folder for what survives a reboot: images, records, objects (default: /var/lib/berth)',
+    )
+    .option('--run-dir <path>', 'folder for what does not: namespaces, sockets (default: /run/berth)')
+    .option('--pod-logs-dir <path>', 'folder of the pod logs (default: /var/log/pods)')
+    .option('--cni-conf-dir <path>', 'folder of CNI configuration (default: /etc/cni/net.d)')
+    .option('--cgroup-root <path>', 'cgroup below which pods are put (default: /)')
+    .option('--insecure-registry <host...>', 'registries spoken to over plain HTTP')
+    .option(
+      '--healthz-port <port>',
+      'port of /healthz and /metrics on 127.0.0.1, 0 for none (default: 10248)',
+      wholeNumber,
+    )
+    .option('--log-level <level>', 'debug, info, warn or error', 'info');
+}
+
+function addHostCommands(program: Command, deps: ProgramDeps): void {
+  addAgentOptions(program.command('agent').description('run the agent in the foreground')).action(
+    async (flags: Record<string, unknown>) => {
+      await deps.alone(async () => (await import('./commands/agent.js')).runAgent(flags));
+    },
+  );
+  program
+    .command('demo')
+    .description('run the sample manifests in the foreground, with a network and images made for them')
+    .option('--samples <path>', 'folder of manifests (default: those that come with berth)')
+    .option('--clean', 'end the pods of an earlier demo and remove all it left')
+    .option('--log-level <level>', 'debug, info, warn or error', 'warn')
+    .action(async (flags: { samples?: string; clean?: boolean; logLevel: string }) => {
+      await deps.alone(async () => (await import('./commands/demo.js')).demo(flags));
+    });
+  program
+    .command('check')
+    .description('say what this machine lacks to run pods, and how to get it')
+    .option('-o, --output <format>', 'json')
+    .option('--run-dir <path>', 'as given to the agent')
+    .option('--state-dir <path>', 'as given to the agent')
+    .option('--cni-conf-dir <path>', 'as given to the agent')
+    .action(async (flags: { output?: string }) => {
+      await deps.alone(async () => (await import('./commands/check.js')).check(flags));
+    });
+}
+
+function addReadingCommands(client: MakeClient, deps: ProgramDeps): void {
+  client('get', 'show pods, manifests, events, images, nodes, plugins, configmaps, secrets, ...', 'resource')
+    .argument('<type>', 'type, or TYPE/NAME')
+    .argument('[name...]')
+    .addOption(namespaceOption())
+    .option('-A, --all-namespaces', 'of all namespaces')
+    .option('-l, --selector <selector>', 'only with these labels: a=b,c!=d,e in (f,g)')
+    .addOption(outputOption())
+    .option('-w, --watch', 'go on showing changes')
+    .option('--watch-only', 'show changes only')
+    .option('--show-values', 'show the values of secrets')
+    .option('--no-headers', 'leave the headings out')
+    .action(async (type: string, names: string[], flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/get.js')).get([type, ...names], f, c));
+    });
+  client('describe', 'show all about a pod, a node, an image or another object', 'resource')
+    .argument('<type>', 'type, or TYPE/NAME')
+    .argument('[name...]')
+    .addOption(namespaceOption())
+    .action(async (type: string, names: string[], flags: object) => {
+      await deps.client(flags, async (f, c) =>
+        (await import('./commands/describe.js')).describe([type, ...names], f, c),
+      );
+    });
+  client('why', 'explain why a pod is as it is, and what would help', 'pod')
+    .argument('<pod>')
+    .addOption(namespaceOption())
+    .addOption(outputOption())
+    .action(async (pod: string, flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/why.js')).why(pod, f, c));
+    });
+  client('logs', 'print the log of a container', 'pod')
+    .argument('[pod]')
+    .argument('[container]')
+    .addOption(namespaceOption())
+    .option('-c, --container <name>', 'container (default: the first)')
+    .option('-f, --follow', 'go on as the container writes')
+    .option('-p, --previous', 'of the instance before the last restart')
+    .option('--tail <lines>', 'only the last lines', wholeNumber)
+    .option('--since <duration>', 'only newer than 30s, 5m, 2h', duration)
+    .option('--since-time <time>', 'only from this time on (RFC 3339)')
+    .option('--timestamps', 'with the time of each line')
+    .option('--limit-bytes <bytes>', 'at most this many bytes', wholeNumber)
+    .option('--all-containers', 'of all containers of the pod')
+    .option('-l, --selector <selector>', 'of all pods with these labels')
+    .option('--prefix', 'name pod and container before each line')
+    .action(async (pod: string | undefined, container: string | undefined, flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/logs.js')).logs(pod, container, f, c));
+    });
+  client('events', 'show what happened to pods')
+    .addOption(namespaceOption())
+    .option('-A, --all-namespaces', 'of all namespaces')
+    .option('--for <pod>', 'only of this pod')
+    .option('--types <type>', 'Normal or Warning')
+    .addOption(outputOption())
+    .option('-w, --watch', 'go on as they happen')
+    .option('--no-headers', 'leave the headings out')
+    .action(async (flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/events.js')).events(f, c));
+    });
+  client('plugins', 'show runtime, network, storage and device plugins')
+    .addOption(outputOption())
+    .action(async (flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/get.js')).get(['plugins'], f, c));
+    });
+  client('trace', 'show the calls of plugins and programs, with what they were asked and answered', 'pod')
+    .argument('[pod]')
+    .addOption(namespaceOption())
+    .option('--plugin <name>', 'only of this plugin: bridge, crun, skopeo, ...')
+    .option('--interface <name>', 'only of this interface: cni, oci, image, csi, flexvolume, device-plugin, cri')
+    .option('--verb <name>', 'only this verb: ADD, create, ...')
+    .option('--failed', 'only calls that failed')
+    .option('--running', 'only calls under way')
+    .option('--last <number>', 'only the last ones', wholeNumber)
+    .option('-f, --follow', 'go on as they happen')
+    .option('-v, --verbose', 'with request and answer')
+    .addOption(outputOption())
+    .action(async (pod: string | undefined, flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/trace.js')).trace(pod, f, c));
+    });
+}
+
+const fileOption = (): Option => new Option('-f, --filename <path...>', 'file, folder, or - for standard input');
+
+function addChangingCommands(client: MakeClient, deps: ProgramDeps): void {
+  client('apply', 'create or change the objects of a manifest', 'file')
+    .addOption(fileOption())
+    .addOption(namespaceOption())
+    .option('-o, --output <format>', 'name')
+    .action(async (flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/apply.js')).apply(f, c));
+    });
+  client('delete', 'delete objects that were applied', 'resource')
+    .argument('[type]', 'type, or TYPE/NAME')
+    .argument('[name...]')
+    .addOption(fileOption())
+    .addOption(namespaceOption())
+    .option('--grace-period <seconds>', 'time the containers get to end', wholeNumber)
+    .option('--now', 'one second of grace')
+    .option('--force', 'no grace at all')
+    .option('--no-wait', 'do not wait until nothing of the pods is left')
+    .option('--timeout <duration>', 'wait at most this long', duration)
+    .option('--ignore-not-found', 'what is not there is no error')
+    .option('-o, --output <format>', 'name')
+    .action(async (type: string | undefined, names: string[], flags: object) => {
+      const args = type === undefined ? [] : [type, ...names];
+      await deps.client(flags, async (f, c) => (await import('./commands/apply.js')).remove(args, f, c));
+    });
+  client('retry', 'try now what pods wait for, whatever their back-off says', 'pod')
+    .argument('<pod...>')
+    .addOption(namespaceOption())
+    .action(async (pods: string[], flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/retry.js')).retry(pods, f, c));
+    });
+}
+
+function addStreamCommands(client: MakeClient, deps: ProgramDeps): void {
+  const session = (name: string, description: string): Command =>
+    client(name, description, 'pod')
+      .argument('<pod>')
+      .addOption(namespaceOption())
+      .option('-c, --container <name>', 'container (default: the first)')
+      .option('-i, --stdin', 'pass standard input on')
+      .option('-t, --tty', 'with a terminal')
+      .option('-q, --quiet', 'do not say which container was chosen');
+  session('exec', 'run a command in a container')
+    .argument('[command...]', 'after --')
+    .action(async (pod: string, command: string[], flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/exec.js')).exec(pod, command, f, c), false);
+    });
+  session('attach', "join the input and output of a container's main process").action(
+    async (pod: string, flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/exec.js')).attach(pod, f, c), false);
+    },
+  );
+  client('port-forward', 'pass ports of this machine on to a pod', 'pod')
+    .argument('<pod>')
+    .argument('<port...>', 'PORT, LOCAL:PORT or :PORT')
+    .addOption(namespaceOption())
+    .option('--address <addresses>', 'addresses to listen on (default: localhost)')
+    .action(async (pod: string, ports: string[], flags: object) => {
+      await deps.client(flags, async (f, c) =>
+        (await import('./commands/port-forward.js')).portForward(pod, ports, f, c),
+      );
+    });
+}
+
+function addImageCommands(client: MakeClient, deps: ProgramDeps, completes: Map<Command, Completes>): void {
+  const images = client('images', 'show the images, why each stays, and manage them')
+    .addOption(outputOption())
+    .option('--no-headers', 'leave the headings out')
+    .action(async (flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/images.js')).listImages(f, c));
+    });
+  const sub = (name: string, description: string, completion: Completes): Command => {
+    const command = images.command(name).description(description).addOption(socketOption());
+    completes.set(command, completion);
+    return command;
+  };
+  sub('pull', 'fetch an image from its registry', undefined)
+    .argument('<reference>')
+    .option('-u, --username <name>', 'user of the registry')
+    .option('--password-stdin', 'read the password from standard input')
+    .action(async (reference: string, flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/images.js')).pullImage(reference, f, c));
+    });
+  sub('import', 'take the images of a docker or OCI archive', 'file')
+    .argument('<file>', 'archive, or - for standard input')
+    .option('-t, --tag <reference>', 'name the image gets instead of those in the archive')
+    .option('--pin', 'never collect it')
+    .action(async (file: string, flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/images.js')).importImage(file, f, c));
+    });
+  sub('export', 'write an image to an archive', 'image')
+    .argument('<reference>')
+    .option('-o, --output <file>', 'file that is not there yet (default: standard output)')
+    .option('--format <format>', 'oci-archive or docker-archive', 'oci-archive')
+    .action(async (reference: string, flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/images.js')).exportImage(reference, f, c));
+    });
+  sub('rm', 'remove images', 'image')
+    .argument('<reference...>')
+    .option('--force', 'also one that pods use')
+    .action(async (references: string[], flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/images.js')).removeImages(references, f, c));
+    });
+  sub('tag', 'give an image one more name', 'image')
+    .argument('<reference>')
+    .argument('<name>')
+    .action(async (reference: string, name: string, flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/images.js')).tagImage(reference, name, f, c));
+    });
+  for (const pinned of [true, false]) {
+    sub(
+      pinned ? 'pin' : 'unpin',
+      pinned ? 'keep an image from being collected' : 'let an image be collected again',
+      'image',
+    )
+      .argument('<reference>')
+      .action(async (reference: string, flags: object) => {
+        await deps.client(flags, async (f, c) =>
+          (await import('./commands/images.js')).pinImage(reference, pinned, f, c),
+        );
+      });
+  }
+}
+
+function addCompletion(program: Command, deps: ProgramDeps, completes: ReadonlyMap<Command, Completes>): void {
+  program
+    .command('completion')
+    .description('print the completion script of a shell: source <(berth completion bash)')
+    .argument('<shell>', 'bash, zsh or fish')
+    .action(async (shell: string) => {
+      await deps.alone(async () => (await import('./completion/scripts.js')).printScript(shell));
+    });
+  program.addCommand(
+    new Command('__complete')
+      .argument('[words...]')
+      .allowUnknownOption()
+      .helpOption(false)
+      .action(async (words: string[]) => {
+        await deps.alone(async () => (await import('./completion/complete.js')).complete(program, completes, words));
+      }),
+    { hidden: true },
+  );
+}

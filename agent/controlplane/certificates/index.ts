@@ -1,0 +1,9 @@
+/** Keys, requests and certificates of the node. */
+export { certificateRequest } from './certificate-request.js';
+export { CertificateStore, parseHeld, type HeldCertificate } from './certificate-store.js';
+export { makeCertificate, type CertificateOptions, type Issuer } from './make-certificate.js';
+export { nodeSubject, rotatingClientCertificate, rotatingServingCertificate } from './node-certificates.js';
+export { CertificateError, type CertificateApi, type CertificateFailure } from './request-certificate.js';
+export { RotatingCertificate, type RotatingDeps } from './rotating-certificate.js';
+export { selfSignedServing, servingFromFiles, type ServingCertificates } from './serving-certificates.js';
+export { makeKey, type AlternativeNames, type Subject } from './x509-parts.js';

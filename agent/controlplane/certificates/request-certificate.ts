@@ -1,0 +1,91 @@
+import { BerthError } from '../../../base/errors.js';
+import type { Clock } from '../../../base/clock.js';
+import { linkSignal } from '../../../base/signals.js';
+import type { CertificateSigningRequest } from '../../api/index.js';
+
+export type CertificateFailure =
+  | { readonly code: 'denied' }
+  | { readonly code: 'failed' }
+  /** Nobody has decided in time. */
+  | { readonly code: 'not-decided' };
+export class CertificateError extends BerthError<CertificateFailure> {}
+
+/** The part of an API client that is needed here. */
+export interface CertificateApi {
+  json<T>(
+    request: { readonly method: 'GET' | 'POST'; readonly path: string; readonly body?: unknown },
+    signal: AbortSignal,
+  ): Promise<T>;
+}
+
+export interface CertificateWish {
+  /** PEM of the request. */
+  readonly request: string;
+  readonly signerName: 'kubernetes.io/kube-apiserver-client-kubelet' | 'kubernetes.io/kubelet-serving';
+  readonly usages: readonly string[];
+}
+
+export interface RequestCertificateDeps {
+  readonly api: CertificateApi;
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+}
+
+const path = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
+const pollMs = 1000;
+
+/** Asks the cluster for a certificate and waits until it is signed. Nobody approves it here: that is for the cluster to decide. */
+export async function requestCertificate(
+  wish: CertificateWish,
+  { api, clock, timeoutMs }: RequestCertificateDeps,
+  signal: AbortSignal,
+): Promise<string> {
+  const made = await create(wish, api, signal);
+  const at = `${path}/${made.metadata?.name ?? ''}`;
+  using limited = linkSignal(signal, { timeoutMs });
+  try {
+    for (
+      let answer = made;
+      ;
+      answer = await api.json<CertificateSigningRequest>({ method: 'GET', path: at }, limited.signal)
+    ) {
+      const certificate = decided(answer);
+      if (certificate !== undefined) return certificate;
+      await clock.sleep(pollMs, limited.signal);
+    }
+  } catch (err) {
+    signal.throwIfAborted();
+    if (!limited.signal.aborted) throw err;
+    throw new CertificateError(
+      `request certificate ${made.metadata?.name}: nobody has approved it within ${Math.round(timeoutMs / 1000)} s; approve it with: kubectl certificate approve ${made.metadata?.name}`,
+      { code: 'not-decided' },
+      { cause: err },
+    );
+  }
+}
+
+async function create(
+  { request, signerName, usages }: CertificateWish,
+  api: CertificateApi,
+  signal: AbortSignal,
+): Promise<CertificateSigningRequest> {
+  const body: CertificateSigningRequest = {
+    apiVersion: 'certificates.k8s.io/v1',
+    kind: 'CertificateSigningRequest',
+    metadata: { generateName: 'csr-' },
+    spec: { request: Buffer.from(request).toString('base64'), signerName, usages: [...usages] },
+  };
+  return await api.json<CertificateSigningRequest>({ method: 'POST', path, body }, signal);
+}
+
+/** The certificate in PEM, undefined while nothing is decided. */
+function decided({ metadata, status }: CertificateSigningRequest): string | undefined {
+  for (const { type, reason, message } of status?.conditions ?? []) {
+    const why = `${reason ?? ''} ${message ?? ''}`.trim();
+    if (type === 'Denied')
+      throw new CertificateError(`request certificate ${metadata?.name}: denied: ${why}`, { code: 'denied' });
+    if (type === 'Failed')
+      throw new CertificateError(`request certificate ${metadata?.name}: failed: ${why}`, { code: 'failed' });
+  }
+  return status?.certificate ? Buffer.from(status.certificate, 'base64').toString('utf8') : undefined;
+}

@@ -1,0 +1,146 @@
+import type { Clock } from '../../../base/clock.js';
+import { errorText } from '../../../base/errors.js';
+import type { Logger } from '../../../base/log.js';
+import { WakeUp } from '../../sources/wake-up.js';
+import type { CertificateStore, HeldCertificate } from './certificate-store.js';
+import { certificateRequest } from './certificate-request.js';
+import { requestCertificate, type CertificateApi, type CertificateWish } from './request-certificate.js';
+import { makeKey, type AlternativeNames, type Subject } from './x509-parts.js';
+
+export interface RotatingOptions {
+  /** For the log: `client`, `serving`. */
+  readonly purpose: string;
+  readonly signerName: CertificateWish['signerName'];
+  readonly usages: readonly string[];
+  readonly subject: Subject;
+  /** False asks for a new one only where there is none or it has expired. */
+  readonly renew: boolean;
+}
+
+export interface RotatingDeps {
+  readonly api: CertificateApi;
+  readonly store: CertificateStore;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random?: () => number;
+  /** Names it must carry now; undefined while they are not known, and then none is asked for. */
+  names(): AlternativeNames | undefined;
+}
+
+const decisionMs = 15 * 60_000;
+const retryMs = { first: 5000, last: 5 * 60_000 };
+/** Timers hold 24 days; the clock may also jump. */
+const longestWaitMs = 3600_000;
+
+/**
+ * A certificate that the cluster issues and that is renewed when 70 to 90 % of its life has passed, or when the names it must carry
+ * change. The one in force stays until the next is there.
+ */
+export class RotatingCertificate implements AsyncDisposable {
+  readonly #options: RotatingOptions;
+  readonly #deps: RotatingDeps;
+  readonly #share: number;
+  readonly #stop = new AbortController();
+  readonly #wake = new WakeUp();
+  readonly #listeners = new Set<(held: HeldCertificate) => void>();
+  #running: Promise<void> | undefined;
+  #current: HeldCertificate | undefined;
+  #problem = '';
+
+  constructor(options: RotatingOptions, deps: RotatingDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#share = 0.7 + (deps.random ?? Math.random)() * 0.2;
+  }
+
+  /** The newest; undefined while there is none. It may have expired. */
+  get current(): HeldCertificate | undefined {
+    return this.#current;
+  }
+
+  /** Why there is no better one; empty while all is well. */
+  get problem(): string {
+    return this.#problem;
+  }
+
+  onChange(listener: (held: HeldCertificate) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** The names it must carry may have changed. */
+  check(): void {
+    this.#wake.set();
+  }
+
+  async start(): Promise<void> {
+    this.#current = await this.#deps.store.read();
+    const { signal } = this.#stop;
+    this.#running = this.#run(signal).catch((err: unknown) => {
+      if (!signal.aborted) this.#deps.log.error({ err: errorText(err) }, 'certificate is no longer renewed');
+    });
+  }
+
+  /** When the current one is to be renewed, ms; now for one that there is not. */
+  renewAt(): number {
+    const held = this.#current;
+    if (!held || !this.#carries(held)) return 0;
+    if (!this.#options.renew) return held.notAfter;
+    return held.notBefore + (held.notAfter - held.notBefore) * this.#share;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new DOMException('the agent stops', 'AbortError'));
+    await this.#running;
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#deps;
+    let failures = 0;
+    while (!signal.aborted) {
+      let waitMs = Math.min(this.renewAt() - clock.now(), longestWaitMs);
+      const names = this.#deps.names();
+      if (waitMs <= 0 && names) {
+        try {
+          await this.#renew(names, signal);
+          failures = 0;
+          continue;
+        } catch (err) {
+          signal.throwIfAborted();
+          waitMs = Math.min(retryMs.first * 2 ** failures++, retryMs.last);
+          this.#problem = errorText(err);
+          log.warn(
+            { purpose: this.#options.purpose, err: this.#problem, retryInMs: waitMs },
+            'certificate could not be renewed',
+          );
+        }
+      }
+      await this.#wake.wait(Math.max(waitMs, 1000), signal);
+    }
+  }
+
+  async #renew(names: AlternativeNames, signal: AbortSignal): Promise<void> {
+    const { api, store, clock, log } = this.#deps;
+    const { subject, signerName, usages, purpose } = this.#options;
+    const key = await makeKey();
+    const request = certificateRequest(key, subject, names);
+    const certificate = await requestCertificate(
+      { request, signerName, usages },
+      { api, clock, timeoutMs: decisionMs },
+      signal,
+    );
+    this.#current = await store.write(certificate, key, clock.now());
+    this.#problem = '';
+    log.info({ purpose, notAfter: this.#current.leaf.validTo }, 'certificate is in force');
+    for (const listener of this.#listeners) listener(this.#current);
+  }
+
+  #carries({ leaf }: HeldCertificate): boolean {
+    const names = this.#deps.names();
+    if (!names) return true;
+    return (
+      names.dnsNames.every((name) => leaf.checkHost(name, { wildcards: false }) !== undefined) &&
+      names.addresses.every((address) => leaf.checkIP(address) !== undefined)
+    );
+  }
+}

@@ -1,0 +1,267 @@
+import type { Clock } from '../../../../base/clock.js';
+import { errorText } from '../../../../base/errors.js';
+import type { Logger } from '../../../../base/log.js';
+import type { RunProgram } from '../../../../base/run-program.js';
+import { linkSignal } from '../../../../base/signals.js';
+import { ApiError, statusOf } from './api-error.js';
+import { CredentialSource, type Credentials } from './credentials.js';
+import { openHttp2Transport } from './http2-transport.js';
+import type { ClusterConfig } from './kubeconfig.js';
+import { readText } from './read-text.js';
+import type { HttpAnswer, HttpRequest, Transport } from './transport.js';
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+export type BodyType = 'json' | 'merge-patch' | 'strategic-merge-patch';
+
+export interface ApiRequest {
+  readonly method: Method;
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>> | undefined;
+  readonly body?: unknown;
+  readonly bodyType?: BodyType | undefined;
+  /** For the whole answer, tries included. Default 30 s. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface ApiClientOptions {
+  readonly userAgent: string;
+}
+
+export interface ApiClientDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly run: RunProgram;
+  /** Called for each request that was sent, for counts. */
+  readonly sent?: ((method: Method, path: string, status: number) => void) | undefined;
+}
+
+/** Whether the server answers, for those who explain what a node waits for. */
+export interface Reachability {
+  readonly reachable: boolean;
+  /** What it last failed with; empty while it answers. */
+  readonly problem: string;
+}
+
+const defaultTimeoutMs = 30_000;
+const maxAnswerBytes = 64 * 1024 * 1024;
+/** A server that asks to come back later is asked again so often, and waited for so long, within the time limit of the call. */
+const busy = { tries: 5, longestMs: 30_000 };
+
+const contentTypes: Record<BodyType, string> = {
+  json: 'application/json',
+  'merge-patch': 'application/merge-patch+json',
+  'strategic-merge-patch': 'application/strategic-merge-patch+json',
+};
+
+/** Requests to one API server. Has no limit of its own: the server's priority and fairness says when it is too much. */
+export class ApiClient implements AsyncDisposable {
+  readonly server: string;
+  readonly #config: ClusterConfig;
+  readonly #options: ApiClientOptions;
+  readonly #deps: ApiClientDeps;
+  readonly #credentials: CredentialSource;
+  #transport: { readonly key: string; readonly transport: Transport } | undefined;
+  #reachability: Reachability = { reachable: false, problem: 'not asked yet' };
+  #known = false;
+  readonly #listeners = new Set<(reachability: Reachability) => void>();
+
+  constructor(config: ClusterConfig, options: ApiClientOptions, deps: ApiClientDeps) {
+    this.server = config.server;
+    this.#config = config;
+    this.#options = options;
+    this.#deps = deps;
+    this.#credentials = new CredentialSource(config, deps);
+  }
+
+  get reachability(): Reachability {
+    return this.#reachability;
+  }
+
+  onReachability(listener: (reachability: Reachability) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Sends a request and reads the JSON of its answer. Errors of the server and of the way there are `ApiError`s. */
+  async json<T>(request: ApiRequest, signal: AbortSignal): Promise<T> {
+    const timeoutMs = request.timeoutMs ?? defaultTimeoutMs;
+    using limited = linkSignal(signal, { timeoutMs });
+    try {
+      return await this.#tries<T>(request, limited.signal);
+    } catch (err) {
+      signal.throwIfAborted();
+      const failed = limited.signal.aborted
+        ? new ApiError(`${name(request)}: no answer within ${timeoutMs} ms`, { code: 'timed-out' })
+        : err;
+      this.#note(failed);
+      throw failed;
+    }
+  }
+
+  /** Opens an answer that is read as it comes; the signal ends it. Rejects for an error status. */
+  async open(request: ApiRequest, signal: AbortSignal): Promise<HttpAnswer> {
+    try {
+      const answer = await this.#send(request, signal);
+      if (answer.status >= 400) throw await this.#statusError(request, answer, signal);
+      this.#note(undefined);
+      return answer;
+    } catch (err) {
+      signal.throwIfAborted();
+      this.#note(err);
+      throw err;
+    }
+  }
+
+  /** Gives up all connections; the next request makes a new one. */
+  reset(reason: string): void {
+    this.#transport?.transport.reset(reason);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#transport?.transport[Symbol.asyncDispose]();
+    this.#transport = undefined;
+  }
+
+  async #tries<T>(request: ApiRequest, signal: AbortSignal): Promise<T> {
+    let refused = false;
+    for (let tries = 1; ; tries++) {
+      try {
+        const answer = await this.#send(request, signal);
+        if (answer.status >= 400) throw await this.#statusError(request, answer, signal);
+        const result = await this.#parse<T>(request, answer, signal);
+        this.#note(undefined);
+        return result;
+      } catch (err) {
+        signal.throwIfAborted();
+        if (!(err instanceof ApiError)) throw err;
+        const status = statusOf(err);
+        if (status === 401 && !refused && this.#credentials.refused()) {
+          refused = true;
+          continue;
+        }
+        const wait = this.#retryDelay(request, err, tries);
+        if (wait === undefined) throw err;
+        await this.#deps.clock.sleep(wait, signal);
+      }
+    }
+  }
+
+  /** Undefined when asking again at once would not help. */
+  #retryDelay(request: ApiRequest, err: ApiError, tries: number): number | undefined {
+    if (err.failure.code === 'unreachable')
+      // A connection that was idle may have been closed by the other side in the meantime.
+      return tries === 1 && request.method !== 'POST' && this.#reachability.reachable ? 0 : undefined;
+    if (err.failure.code !== 'status' || err.failure.retryAfterMs === undefined || tries >= busy.tries)
+      return undefined;
+    return Math.min(err.failure.retryAfterMs * (1 + Math.random() / 4), busy.longestMs);
+  }
+
+  async #send(request: ApiRequest, signal: AbortSignal): Promise<HttpAnswer> {
+    const credentials = await this.#credentials.current(signal);
+    const answer = await (await this.#transportFor(credentials)).send(this.#wire(request, credentials), signal);
+    this.#deps.sent?.(request.method, request.path, answer.status);
+    return answer;
+  }
+
+  #wire({ method, path, query, body, bodyType = 'json' }: ApiRequest, credentials: Credentials): HttpRequest {
+    const { pathname } = new URL(this.#config.server);
+    const prefix = pathname === '/' ? '' : pathname;
+    const search = new URLSearchParams();
+    for (const [key, value] of Object.entries(query ?? {})) if (value !== undefined) search.set(key, String(value));
+    const text = search.size === 0 ? '' : `?${search.toString()}`;
+    return {
+      method,
+      path: `${prefix}${path}${text}`,
+      headers: {
+        accept: 'application/json',
+        'user-agent': this.#options.userAgent,
+        ...(credentials.authorization !== undefined && { authorization: credentials.authorization }),
+        ...(body !== undefined && { 'content-type': contentTypes[bodyType] }),
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    };
+  }
+
+  /** New credentials make a new connection; what runs on the old one is asked again on the new. */
+  async #transportFor(credentials: Credentials): Promise<Transport> {
+    const { connectionKey: key } = credentials;
+    if (this.#transport?.key === key) return this.#transport.transport;
+    const old = this.#transport;
+    const server = new URL(this.#config.server);
+    const plain = server.protocol !== 'https:' || this.#config.proxyUrl !== undefined;
+    const open = plain ? (await import('./http1-transport.js')).openHttp1Transport : openHttp2Transport;
+    const transport = open(server, credentials, this.#config.proxyUrl);
+    this.#transport = { key, transport };
+    await old?.transport[Symbol.asyncDispose]();
+    return transport;
+  }
+
+  async #parse<T>(request: ApiRequest, answer: HttpAnswer, signal: AbortSignal): Promise<T> {
+    const text = await this.#text(request, answer, signal);
+    try {
+      const value: unknown = JSON.parse(text);
+      if (typeof value === 'object' && value !== null) return value as T;
+    } catch {
+      // Told below, with what came.
+    }
+    throw new ApiError(`${name(request)}: the answer is not a JSON object: ${text.slice(0, 200)}`, { code: 'garbage' });
+  }
+
+  async #statusError(request: ApiRequest, answer: HttpAnswer, signal: AbortSignal): Promise<ApiError> {
+    const text = await this.#text(request, answer, signal);
+    const said = parseStatus(text);
+    const after = Number(answer.headers['retry-after']);
+    return new ApiError(`${name(request)}: ${answer.status} ${said.message || text.slice(0, 200)}`, {
+      code: 'status',
+      status: answer.status,
+      reason: said.reason,
+      ...(Number.isFinite(after) && after >= 0 && answer.headers['retry-after'] && { retryAfterMs: after * 1000 }),
+    });
+  }
+
+  async #text(request: ApiRequest, answer: HttpAnswer, signal: AbortSignal): Promise<string> {
+    try {
+      return await readText(answer.body, maxAnswerBytes, signal);
+    } catch (err) {
+      signal.throwIfAborted();
+      if (err instanceof ApiError) throw err;
+      throw new ApiError(
+        `${name(request)}: the answer broke off: ${errorText(err)}`,
+        { code: 'unreachable' },
+        { cause: err },
+      );
+    }
+  }
+
+  /** Says once that the server went away and once that it is back. */
+  #note(err: unknown): void {
+    const problem = err === undefined || answered(err) ? '' : errorText(err);
+    const reachable = problem === '';
+    const changed = !this.#known || reachable !== this.#reachability.reachable;
+    this.#known = true;
+    this.#reachability = { reachable, problem };
+    if (!changed) return;
+    const { log } = this.#deps;
+    if (reachable) log.info({ server: this.server }, 'the API server answers');
+    else log.warn({ server: this.server, err: problem }, 'the API server cannot be used; pods keep running');
+    for (const listener of this.#listeners) listener(this.#reachability);
+  }
+}
+
+/** An answer that says no is an answer; one that says who are you, or I am broken, is not. */
+function answered(err: unknown): boolean {
+  const status = statusOf(err);
+  return status >= 400 && status < 500 && status !== 401 && status !== 429;
+}
+
+const name = ({ method, path }: ApiRequest): string => `${method} ${path}`;
+
+function parseStatus(text: string): { reason: string; message: string } {
+  try {
+    const value = JSON.parse(text) as Readonly<Record<string, unknown>>;
+    const word = (key: string): string => (typeof value[key] === 'string' ? value[key] : '');
+    return { reason: word('reason'), message: word('message') };
+  } catch {
+    return { reason: '', message: '' };
+  }
+}

@@ -1,0 +1,117 @@
+import { readFile, stat } from 'node:fs/promises';
+import type { Clock } from '../../../../base/clock.js';
+import { errorText } from '../../../../base/errors.js';
+import type { RunProgram } from '../../../../base/run-program.js';
+import { ApiError } from './api-error.js';
+import { askExecPlugin, type ExecCredential } from './exec-credentials.js';
+import type { ClusterConfig, Material } from './kubeconfig.js';
+
+/** What a connection is made with, and what each request carries. */
+export interface Credentials {
+  /** Changes when a new connection is needed. */
+  readonly connectionKey: string;
+  readonly tls: {
+    readonly ca: string | undefined;
+    readonly cert: string | undefined;
+    readonly key: string | undefined;
+    readonly serverName: string | undefined;
+    readonly insecure: boolean;
+  };
+  readonly authorization: string | undefined;
+}
+
+export interface CredentialsDeps {
+  readonly clock: Clock;
+  readonly run: RunProgram;
+}
+
+interface KnownFile {
+  readonly identity: string;
+  readonly content: string;
+}
+
+/** Files are looked at this often at most; a client certificate is renewed rarely and a token lives minutes. */
+const recheckMs = 5000;
+/** A plugin's credential is renewed this long before it expires. */
+const execMarginMs = 30_000;
+
+/** The credentials of a kubeconfig, read anew when a file changes, a plugin's credential expires, or the server refused them. */
+export class CredentialSource {
+  readonly #config: ClusterConfig;
+  readonly #deps: CredentialsDeps;
+  readonly #files = new Map<string, KnownFile>();
+  #checkedAt = Number.NEGATIVE_INFINITY;
+  #current: Credentials | undefined;
+  #exec: ExecCredential | undefined;
+  #pending: Promise<Credentials> | undefined;
+
+  constructor(config: ClusterConfig, deps: CredentialsDeps) {
+    this.#config = config;
+    this.#deps = deps;
+  }
+
+  async current(signal: AbortSignal): Promise<Credentials> {
+    const now = this.#deps.clock.now();
+    const execExpired = this.#exec?.expiresAt !== undefined && now > this.#exec.expiresAt - execMarginMs;
+    // A clock that was set back must not freeze them.
+    const fresh = Math.abs(now - this.#checkedAt) < recheckMs && !execExpired;
+    if (this.#current && fresh) return this.#current;
+    this.#pending ??= this.#read(execExpired, signal).finally(() => (this.#pending = undefined));
+    return await this.#pending;
+  }
+
+  /** The server said 401: what was read before is not to be trusted. True when it is worth asking again. */
+  refused(): boolean {
+    const hadExec = this.#exec !== undefined;
+    this.#exec = undefined;
+    this.#checkedAt = Number.NEGATIVE_INFINITY;
+    this.#files.clear();
+    return hadExec || this.#config.token?.kind === 'file' || this.#config.clientCertificate?.kind === 'file';
+  }
+
+  async #read(renewExec: boolean, signal: AbortSignal): Promise<Credentials> {
+    const config = this.#config;
+    const ca = await this.#content(config.ca);
+    let cert = await this.#content(config.clientCertificate);
+    let key = await this.#content(config.clientKey);
+    let token = (await this.#content(config.token))?.trim();
+    if (config.exec && !token && !cert) {
+      if (!this.#exec || renewExec) {
+        const { server, serverName, insecure } = config;
+        this.#exec = await askExecPlugin(config.exec, { server, serverName, insecure, ca }, this.#deps.run, signal);
+      }
+      cert = this.#exec.certificate;
+      key = this.#exec.key;
+      token = this.#exec.token;
+    }
+    const basic = config.basic;
+    const authorization = token
+      ? `Bearer ${token}`
+      : basic && `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString('base64')}`;
+    this.#checkedAt = this.#deps.clock.now();
+    const tls = { ca, cert, key, serverName: config.serverName, insecure: config.insecure };
+    const connectionKey = JSON.stringify([ca, cert, key]);
+    const same = this.#current?.connectionKey === connectionKey && this.#current.authorization === authorization;
+    if (!same) this.#current = { connectionKey, tls, authorization };
+    return this.#current as Credentials;
+  }
+
+  async #content(material: Material | undefined): Promise<string | undefined> {
+    if (material?.kind !== 'file') return material?.content;
+    try {
+      const { mtimeMs, ino, size } = await stat(material.path);
+      const identity = `${mtimeMs}/${ino}/${size}`;
+      const known = this.#files.get(material.path);
+      if (known?.identity === identity) return known.content;
+      const content = await readFile(material.path, 'utf8');
+      this.#files.set(material.path, { identity, content });
+      return content;
+    } catch (err) {
+      throw new ApiError(
+        `read credentials ${material.path}: ${errorText(err)}`,
+        { code: 'credentials' },
+        { cause: err },
+      );
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { BerthError, errnoOf, errorText } from '../../../../base/errors.js';
+
+/** Content that is given inline, or a file that is read anew when it changes. */
+export type Material =
+  { readonly kind: 'inline'; readonly content: string } | { readonly kind: 'file'; readonly path: string };
+
+export interface ExecPlugin {
+  readonly apiVersion: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly installHint: string;
+  readonly provideClusterInfo: boolean;
+}
+
+/** How to reach a cluster and who to be there: one context of a kubeconfig. */
+export interface ClusterConfig {
+  readonly server: string;
+  readonly serverName: string | undefined;
+  readonly insecure: boolean;
+  readonly ca: Material | undefined;
+  readonly proxyUrl: string | undefined;
+  readonly clientCertificate: Material | undefined;
+  readonly clientKey: Material | undefined;
+  readonly token: Material | undefined;
+  readonly basic: { readonly username: string; readonly password: string } | undefined;
+  readonly exec: ExecPlugin | undefined;
+  readonly namespace: string;
+}
+
+export type KubeconfigFailure = { readonly code: 'missing' } | { readonly code: 'invalid' };
+export class KubeconfigError extends BerthError<KubeconfigFailure> {}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Reads one context of a kubeconfig file, the current one when none is named. */
+export async function readKubeconfig(path: string, context?: string): Promise<ClusterConfig> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (err) {
+    const code = errnoOf(err) === 'ENOENT' ? 'missing' : 'invalid';
+    throw new KubeconfigError(`read kubeconfig ${path}: ${errorText(err)}`, { code }, { cause: err });
+  }
+  const root = await parseText(text, path);
+  return parseKubeconfig(root, path, context);
+}
+
+async function parseText(text: string, path: string): Promise<unknown> {
+  try {
+    if (text.trimStart().startsWith('{')) return JSON.parse(text) as unknown;
+    const { parse } = await import('yaml');
+    return parse(text) as unknown;
+  } catch (err) {
+    throw invalid(path, `neither YAML nor JSON: ${errorText(err)}`);
+  }
+}
+
+export function parseKubeconfig(root: unknown, path: string, context?: string): ClusterConfig {
+  const file = fieldsOf(root);
+  const name = context ?? text(file, 'current-context');
+  if (!name) throw invalid(path, 'it has no current-context and none was named');
+  const chosen = named(file, 'contexts', 'context', name, path);
+  const cluster = named(file, 'clusters', 'cluster', text(chosen, 'cluster') ?? '', path);
+  const userName = text(chosen, 'user');
+  const user = userName === undefined ? {} : named(file, 'users', 'user', userName, path);
+  const server = text(cluster, 'server');
+  if (!server || !URL.canParse(server) || !/^https?:/.test(server))
+    throw invalid(path, `clusters[${text(chosen, 'cluster')}].cluster.server is not a URL`);
+  const folder = dirname(path);
+  const username = text(user, 'username');
+  const tokenFile = text(user, 'tokenFile');
+  const token = text(user, 'token');
+  return {
+    server: server.replace(/\/+$/, ''),
+    serverName: text(cluster, 'tls-server-name'),
+    insecure: cluster['insecure-skip-tls-verify'] === true,
+    ca: material(cluster, 'certificate-authority', folder),
+    proxyUrl: text(cluster, 'proxy-url'),
+    clientCertificate: material(user, 'client-certificate', folder),
+    clientKey: material(user, 'client-key', folder),
+    // A token file goes before a token, as in every Kubernetes client.
+    token: tokenFile
+      ? { kind: 'file', path: resolve(folder, tokenFile) }
+      : token
+        ? { kind: 'inline', content: token }
+        : undefined,
+    basic: username ? { username, password: text(user, 'password') ?? '' } : undefined,
+    exec: user['exec'] === undefined ? undefined : execPlugin(fieldsOf(user['exec']), folder, path),
+    namespace: text(chosen, 'namespace') ?? 'default',
+  };
+}
+
+function execPlugin(exec: Fields, folder: string, path: string): ExecPlugin {
+  const apiVersion = text(exec, 'apiVersion') ?? '';
+  const known = ['client.authentication.k8s.io/v1', 'client.authentication.k8s.io/v1beta1'];
+  if (!known.includes(apiVersion))
+    throw invalid(path, `user.exec.apiVersion is ${JSON.stringify(apiVersion)}; known are ${known.join(' and ')}`);
+  const command = text(exec, 'command');
+  if (!command) throw invalid(path, 'user.exec.command is missing');
+  if (text(exec, 'interactiveMode') === 'Always')
+    throw invalid(path, 'user.exec.interactiveMode is Always, and an agent has nobody to ask');
+  const env = list(exec, 'env').map((entry): [string, string] => [
+    text(entry, 'name') ?? '',
+    text(entry, 'value') ?? '',
+  ]);
+  return {
+    apiVersion,
+    // A path is relative to the kubeconfig; a bare name is sought in PATH.
+    command: command.includes('/') ? resolve(folder, command) : command,
+    args: Array.isArray(exec['args']) ? exec['args'].map(String) : [],
+    env: Object.fromEntries(env),
+    installHint: text(exec, 'installHint') ?? '',
+    provideClusterInfo: exec['provideClusterInfo'] === true,
+  };
+}
+
+function material(fields: Fields, key: string, folder: string): Material | undefined {
+  const data = text(fields, `${key}-data`);
+  if (data) return { kind: 'inline', content: Buffer.from(data, 'base64').toString('utf8') };
+  const file = text(fields, key);
+  return file ? { kind: 'file', path: resolve(folder, file) } : undefined;
+}
+
+function named(file: Fields, lists: string, key: string, name: string, path: string): Fields {
+  const found = list(file, lists).find((entry) => text(entry, 'name') === name);
+  if (!found) throw invalid(path, `${lists} holds none with the name ${JSON.stringify(name)}`);
+  return fieldsOf(found[key]);
+}
+
+const list = (fields: Fields, key: string): Fields[] => {
+  const value = fields[key];
+  return Array.isArray(value) ? value.map(fieldsOf) : [];
+};
+
+const text = (fields: Fields, key: string): string | undefined => {
+  const value = fields[key];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+};
+
+const fieldsOf = (value: unknown): Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+
+const invalid = (path: string, reason: string): KubeconfigError =>
+  new KubeconfigError(`read kubeconfig ${path}: ${reason}`, { code: 'invalid' });

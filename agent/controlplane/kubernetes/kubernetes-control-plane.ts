@@ -1,0 +1,259 @@
+import type { Clock } from '../../../base/clock.js';
+import { errorText } from '../../../base/errors.js';
+import type { Logger } from '../../../base/log.js';
+import type { RunProgram } from '../../../base/run-program.js';
+import {
+  isStaticPod,
+  podKey,
+  podUidOf,
+  type CSINode,
+  type Event,
+  type Lease,
+  type Node,
+  type Pod,
+  type PodStatus,
+  type TokenRequest,
+} from '../../api/index.js';
+import {
+  ControlPlaneError,
+  type ControlPlane,
+  type PodSnapshot,
+  type ReadableKind,
+  type ReadableObjects,
+} from '../control-plane.js';
+import type { Sealer } from '../local/sealed-file.js';
+import { ApiClient, Backoff, statusOf, type Method } from './client/index.js';
+import type { ClusterAccess } from './cluster-access.js';
+import { EventWriter } from './event-writer.js';
+import { LastKnown } from './last-known.js';
+import { MirrorPods } from './mirror-pods.js';
+import { ApiObjectWatches } from './object-watches.js';
+import { OwnNode } from './own-node.js';
+import { PodCache } from './pod-cache.js';
+import { PodFeed } from './pod-feed.js';
+import { PodStatusWriter } from './pod-status-writer.js';
+import { ReadObjects } from './read-objects.js';
+import { objectPath, tokenPath } from './resource-paths.js';
+import { translated } from './to-control-plane-error.js';
+
+export interface KubernetesOptions {
+  readonly nodeName: string;
+  readonly access: ClusterAccess;
+  /** Folder of the sealed copy of what the server last said. */
+  readonly lastKnownDir: string;
+  readonly userAgent: string;
+  readonly events: { readonly perSecond: number; readonly burst: number };
+}
+
+export interface KubernetesDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly run: RunProgram;
+  readonly sealer: Sealer;
+  /** Called for each request that was sent, for counts. */
+  readonly sent?: ((method: Method, path: string, status: number) => void) | undefined;
+}
+
+/** A Kubernetes API server, as the agent needs it. What it last said survives on disk; a server that is away stops nothing. */
+export class KubernetesControlPlane implements ControlPlane {
+  readonly description: string;
+  readonly client: ApiClient;
+  readonly #heartbeat: ApiClient;
+  readonly #deps: KubernetesDeps;
+  readonly #lastKnown: LastKnown;
+  readonly #cache: PodCache;
+  readonly #statuses: PodStatusWriter;
+  readonly #node: OwnNode;
+  readonly #feed: PodFeed;
+  readonly #mirrors: MirrorPods;
+  readonly #events: EventWriter;
+  readonly #watches: ApiObjectWatches;
+  readonly #objects: ReadObjects;
+  readonly #access: ClusterAccess;
+  readonly #stop = new AbortController();
+  readonly #running: Promise<void>[] = [];
+
+  private constructor(
+    { nodeName, access, userAgent, events }: KubernetesOptions,
+    lastKnown: LastKnown,
+    deps: KubernetesDeps,
+  ) {
+    const { clock, log } = deps;
+    const { cluster } = access;
+    this.#access = access;
+    this.#deps = deps;
+    this.#lastKnown = lastKnown;
+    this.description = `the cluster at ${cluster.server}`;
+    this.client = new ApiClient(cluster, { userAgent }, deps);
+    this.#heartbeat = new ApiClient(cluster, { userAgent }, { ...deps, log: log.child({ client: 'heartbeat' }) });
+    const { client } = this;
+    this.#cache = new PodCache(clock);
+    this.#statuses = new PodStatusWriter({ client, cache: this.#cache, clock });
+    this.#node = new OwnNode(nodeName, { client, heartbeat: this.#heartbeat, clock, log, lastKnown });
+    this.#feed = new PodFeed(nodeName, { client, clock, log, cache: this.#cache, statuses: this.#statuses, lastKnown });
+    const node = (): Node | undefined => (this.#node.synced ? this.#node.current : undefined);
+    this.#mirrors = new MirrorPods({ client, cache: this.#cache, statuses: this.#statuses, clock, log, node });
+    this.#events = new EventWriter(events, { client, clock, log });
+    this.#watches = new ApiObjectWatches({ client, clock, log });
+    this.#objects = new ReadObjects({
+      client,
+      clock,
+      log,
+      lastKnown,
+      watches: this.#watches,
+      pods: () => this.#cache.all(),
+    });
+    this.#cache.onMirrors(() => this.#mirrors.changed());
+    this.#node.onChange(() => this.#mirrors.changed());
+  }
+
+  /** Returns at once, whether the server answers or not; the rest happens in the background. */
+  static async open(options: KubernetesOptions, deps: KubernetesDeps): Promise<KubernetesControlPlane> {
+    const lastKnown = await LastKnown.open(options.lastKnownDir, deps);
+    const controlPlane = new KubernetesControlPlane(options, lastKnown, deps);
+    await options.access.keep(controlPlane.client);
+    controlPlane.#start();
+    return controlPlane;
+  }
+
+  #start(): void {
+    const { signal } = this.#stop;
+    this.#run('own node', this.#node.run(signal));
+    this.#run('pods', this.#feed.run(this.#node.known, signal));
+    this.#run('services', this.#objects.run(signal));
+    this.#run('mirror pods', this.#mirrors.run(signal));
+  }
+
+  watchPods(onSnapshot: (snapshot: PodSnapshot) => void): Disposable {
+    return this.#cache.subscribe(onSnapshot);
+  }
+
+  setStaticPods(pods: readonly Pod[]): void {
+    this.#mirrors.set(pods);
+  }
+
+  async get<K extends ReadableKind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<ReadableObjects[K] | undefined> {
+    const own = kind === 'Node' && name === this.#node.name;
+    if (own && (this.#node.synced || this.#node.current)) return this.#node.current as ReadableObjects[K] | undefined;
+    if (kind === 'Pod') {
+      const known = this.#cache.named(namespace, name);
+      if (known) return known as ReadableObjects[K];
+    }
+    return await translated(() => this.#objects.get(kind, namespace, name, signal), signal);
+  }
+
+  async list<K extends ReadableKind>(
+    kind: K,
+    namespace: string,
+    signal: AbortSignal,
+  ): Promise<readonly ReadableObjects[K][]> {
+    return await translated(() => this.#objects.list(kind, namespace, signal), signal);
+  }
+
+  watch(kind: ReadableKind, namespace: string, name: string, onChange: () => void): Disposable {
+    if (kind === 'Node' && name === this.#node.name) return this.#node.onChange(onChange);
+    return this.#watches.watch(kind, namespace, name, onChange);
+  }
+
+  async createToken(
+    namespace: string,
+    serviceAccount: string,
+    request: TokenRequest,
+    signal: AbortSignal,
+  ): Promise<TokenRequest> {
+    const path = tokenPath(namespace, serviceAccount);
+    return await translated(
+      () => this.client.json<TokenRequest>({ method: 'POST', path, body: request }, signal),
+      signal,
+    );
+  }
+
+  async writePodStatus(pod: Pod, status: PodStatus, signal: AbortSignal): Promise<void> {
+    if (isStaticPod(pod)) return this.#mirrors.report(pod, status);
+    await translated(() => this.#statuses.write(pod, status, false, signal), signal);
+  }
+
+  async confirmDeletion(pod: Pod, status: PodStatus | undefined, signal: AbortSignal): Promise<void> {
+    if (isStaticPod(pod)) return this.#mirrors.gone(pod);
+    const backoff = new Backoff({ firstMs: 500, maxMs: 15_000 });
+    const onStop = this.#stop.signal;
+    while (!signal.aborted && !onStop.aborted) {
+      try {
+        return await this.#confirm(pod, status, onStop);
+      } catch (err) {
+        if (onStop.aborted || signal.aborted) return;
+        const retryInMs = backoff.next();
+        this.#deps.log.warn(
+          { pod: podKey(pod), err: errorText(err), retryInMs },
+          'pod deletion could not be confirmed',
+        );
+        await this.#deps.clock.sleep(retryInMs, onStop).catch(() => {});
+      }
+    }
+  }
+
+  writeEvent(event: Event): Promise<void> {
+    this.#events.write(event);
+    return Promise.resolve();
+  }
+
+  async registerNode(node: Node, signal: AbortSignal): Promise<Node> {
+    return await translated(() => this.#node.register(node, signal), signal);
+  }
+
+  async writeNodeStatus(node: Node, signal: AbortSignal): Promise<Node> {
+    return await translated(() => this.#node.writeStatus(node, signal), signal);
+  }
+
+  async renewLease(lease: Lease, signal: AbortSignal): Promise<Lease> {
+    try {
+      return await translated(() => this.#node.renewLease(lease, signal), signal);
+    } catch (err) {
+      // A heartbeat that gets no answer is how a connection that died in silence is noticed.
+      if (err instanceof ControlPlaneError && err.failure.code === 'unavailable') {
+        this.#heartbeat.reset('a heartbeat was not answered');
+        this.client.reset('a heartbeat was not answered');
+      }
+      throw err;
+    }
+  }
+
+  async writeCsiNode(csiNode: CSINode, signal: AbortSignal): Promise<void> {
+    await translated(() => this.#node.writeCsiNode(csiNode, signal), signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new DOMException('the agent stops', 'AbortError'));
+    await Promise.all([...this.#running, this.#events[Symbol.asyncDispose](), this.#watches[Symbol.asyncDispose]()]);
+    await this.#lastKnown[Symbol.asyncDispose]();
+    await this.#access[Symbol.asyncDispose]();
+    await Promise.all([this.client[Symbol.asyncDispose](), this.#heartbeat[Symbol.asyncDispose]()]);
+  }
+
+  async #confirm(pod: Pod, status: PodStatus | undefined, signal: AbortSignal): Promise<void> {
+    const { namespace = '', name = '', uid } = pod.metadata ?? {};
+    try {
+      if (status) await this.#statuses.write(pod, status, false, signal);
+      const body = { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: 0, preconditions: { uid } };
+      await this.client.json({ method: 'DELETE', path: objectPath('Pod', namespace, name), body }, signal);
+    } catch (err) {
+      const isGone = err instanceof ControlPlaneError && err.failure.code === 'not-found';
+      if (!isGone && statusOf(err) !== 404 && statusOf(err) !== 409) throw err;
+    }
+    this.#statuses.forget(podUidOf(pod));
+  }
+
+  #run(what: string, work: Promise<void>): void {
+    this.#running.push(
+      work.catch((err: unknown) => {
+        if (!this.#stop.signal.aborted)
+          this.#deps.log.error({ what, err: errorText(err) }, 'a watch of the API server ended');
+      }),
+    );
+  }
+}

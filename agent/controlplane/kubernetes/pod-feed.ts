@@ -1,0 +1,115 @@
+import type { Clock } from '../../../base/clock.js';
+import { errorText } from '../../../base/errors.js';
+import type { Logger } from '../../../base/log.js';
+import { linkSignal } from '../../../base/signals.js';
+import { isMirrorPod, podUidOf, type Pod } from '../../api/index.js';
+import { reflect, type ApiClient } from './client/index.js';
+import type { LastKnown } from './last-known.js';
+import type { PodCache } from './pod-cache.js';
+import { podReferences } from './pod-references.js';
+import type { PodStatusWriter } from './pod-status-writer.js';
+
+export interface PodFeedDeps {
+  readonly client: ApiClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly cache: PodCache;
+  readonly statuses: PodStatusWriter;
+  readonly lastKnown: LastKnown;
+}
+
+/** How long the server may take for its first answer before the last known pods are started. */
+const patienceMs = 3000;
+/** Kinds of which only what pods use is kept on disk. */
+const referencedKinds = ['ConfigMap/', 'Secret/', 'PersistentVolumeClaim/'];
+
+/** Follows the pods that are bound to the node, and keeps the copy on disk that a start without the server goes on from. */
+export class PodFeed {
+  readonly #nodeName: string;
+  readonly #deps: PodFeedDeps;
+  #rememberNow: () => void = () => {};
+
+  constructor(nodeName: string, deps: PodFeedDeps) {
+    this.#nodeName = nodeName;
+    this.#deps = deps;
+  }
+
+  /** `ready` says when the node itself is known to the server. */
+  async run(ready: Promise<void>, signal: AbortSignal): Promise<void> {
+    const { cache, clock } = this.#deps;
+    using patience = linkSignal(signal);
+    const fallBack = async (): Promise<void> => {
+      const hurried = new Promise<void>((resolve) => (this.#rememberNow = resolve));
+      await Promise.race([clock.sleep(patienceMs, patience.signal), hurried]);
+      if (!cache.synced) this.#remember();
+    };
+    const falling = fallBack().catch(() => {});
+    await ready;
+    await reflect<Pod>(
+      { path: '/api/v1/pods', fieldSelector: `spec.nodeName=${this.#nodeName}` },
+      {
+        replaced: (pods) => {
+          patience.abort();
+          cache.replace(pods);
+          this.#keep();
+        },
+        changed: (pod) => {
+          cache.put(pod);
+          this.#keep(pod);
+          this.#repair(pod, signal);
+        },
+        removed: (pod) => {
+          cache.remove(pod);
+          this.#deps.statuses.forget(podUidOf(pod));
+          this.#keep();
+        },
+        failed: () => this.#rememberNow(),
+      },
+      this.#deps,
+      signal,
+    );
+    await falling;
+  }
+
+  /** The server cannot be asked: its last word counts, and that a pod is missing in it means nothing. */
+  #remember(): void {
+    const { cache, lastKnown, log } = this.#deps;
+    const pods = lastKnown.startingWith('Pod/') as Pod[];
+    log.warn({ pods: pods.length }, 'the API server does not answer; going on with the last known pods');
+    cache.remember(pods);
+  }
+
+  #repair(pod: Pod, signal: AbortSignal): void {
+    if (isMirrorPod(pod)) return;
+    this.#deps.statuses.repair(podUidOf(pod), signal).catch((err: unknown) => {
+      if (!signal.aborted) this.#deps.log.warn({ err: errorText(err) }, 'pod status could not be written again');
+    });
+  }
+
+  /** Puts one pod on disk, or all; what no pod uses any more goes. */
+  #keep(changed?: Pod): void {
+    const { cache, lastKnown } = this.#deps;
+    const pods = changed ? [cache.get(podUidOf(changed))] : cache.all();
+    for (const pod of pods) {
+      if (!pod || isMirrorPod(pod)) continue;
+      const key = `Pod/${podUidOf(pod)}`;
+      if (worthKeeping(lastKnown.get(key) as Pod | undefined, pod)) lastKnown.put(key, pod);
+    }
+    if (changed) return;
+    const uids = new Set(cache.all().map((pod) => `Pod/${podUidOf(pod)}`));
+    for (const key of lastKnown.keys('Pod/')) if (!uids.has(key)) lastKnown.remove(key);
+    const used = new Set(cache.all().flatMap((pod) => [...podReferences(pod)]));
+    for (const prefix of referencedKinds) {
+      for (const key of lastKnown.keys(prefix)) if (!used.has(key)) lastKnown.remove(key);
+    }
+  }
+}
+
+/** Status writes are many and mostly the node's own; the disk only needs what decides whether and how the pod runs. */
+function worthKeeping(stored: Pod | undefined, pod: Pod): boolean {
+  const words = (each: Pod | undefined): string => {
+    const { resourceVersion: _, ...metadata } = each?.metadata ?? {};
+    return JSON.stringify([metadata, each?.spec, each?.status?.phase, each?.status?.startTime]);
+  };
+  return stored === undefined || words(stored) !== words(pod);
+}

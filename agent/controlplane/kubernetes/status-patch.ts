@@ -1,0 +1,101 @@
+import type { PodCondition, PodStatus } from '../../api/index.js';
+import { same } from '../../status/same-status.js';
+
+/** Fields of a pod's status that the node writes; everything else is of others and stays as it is. */
+const ownedFields = [
+  'phase',
+  'reason',
+  'message',
+  'hostIP',
+  'hostIPs',
+  'podIP',
+  'podIPs',
+  'qosClass',
+  'startTime',
+  'observedGeneration',
+  'initContainerStatuses',
+  'containerStatuses',
+  'ephemeralContainerStatuses',
+  'resources',
+  'allocatedResources',
+] as const satisfies readonly (keyof PodStatus)[];
+
+/** Once there, they never change: a node that forgot them must not take them away. */
+const lasting = new Set<string>(['startTime', 'qosClass', 'hostIP', 'hostIPs', 'observedGeneration']);
+/** Lists that a strategic merge would join by address instead of replacing. */
+const mergedByAddress = new Set<string>(['podIPs', 'hostIPs']);
+
+const ownedConditions = new Set([
+  'PodScheduled',
+  'Ready',
+  'Initialized',
+  'ContainersReady',
+  'PodReadyToStartContainers',
+  'PodResizePending',
+  'PodResizeInProgress',
+  'AllContainersRestarting',
+  'DisruptionTarget',
+]);
+/** Set by whoever evicts a pod through the API as well: never taken away by the node. */
+const sharedConditions = new Set(['DisruptionTarget', 'PodScheduled']);
+
+const isTerminal = (phase: string | undefined): boolean => phase === 'Succeeded' || phase === 'Failed';
+
+/**
+ * What must be changed in the server's status to make the node's part of it `wanted`, as a strategic merge patch; undefined when
+ * it is so already. A terminal phase is never taken back, except of a static pod, which starts anew under one name.
+ */
+export function statusPatch(
+  current: PodStatus | undefined,
+  wanted: PodStatus,
+  options: { readonly mayRevive: boolean } = { mayRevive: false },
+): Record<string, unknown> | undefined {
+  const before = current ?? {};
+  if (!options.mayRevive && isTerminal(before.phase) && before.phase !== wanted.phase) return undefined;
+  const patch: Record<string, unknown> = {};
+  for (const field of ownedFields) {
+    const is = pruned(before[field]);
+    const next = pruned(wanted[field]);
+    if (same(is, next)) continue;
+    if (next === undefined && lasting.has(field)) continue;
+    if (field === 'startTime' && is !== undefined && !options.mayRevive) continue;
+    if (field === 'observedGeneration' && Number(is ?? 0) > Number(next ?? 0)) continue;
+    patch[field] = next === undefined ? null : mergedByAddress.has(field) ? replaced(next as unknown[]) : wanted[field];
+  }
+  const conditions = conditionsPatch(before.conditions ?? [], wanted.conditions ?? []);
+  if (conditions.length > 0) patch['conditions'] = conditions;
+  return Object.keys(patch).length === 0 ? undefined : patch;
+}
+
+const replaced = (items: unknown[]): unknown[] => [...items, { $patch: 'replace' }];
+
+function conditionsPatch(current: readonly PodCondition[], wanted: readonly PodCondition[]): unknown[] {
+  const before = new Map(current.map((condition) => [condition.type, condition]));
+  const changed: unknown[] = wanted
+    .filter(({ type }) => ownedConditions.has(type))
+    .filter((condition) => !same(pruned(before.get(condition.type)), pruned(condition)))
+    .map((condition) => withNulls(before.get(condition.type), condition));
+  const named = new Set(wanted.map(({ type }) => type));
+  for (const { type } of current) {
+    if (ownedConditions.has(type) && !sharedConditions.has(type) && !named.has(type))
+      changed.push({ type, $patch: 'delete' });
+  }
+  return changed;
+}
+
+/** A merge keeps what it is not told to drop: a reason that no longer holds. */
+function withNulls(before: PodCondition | undefined, next: PodCondition): Record<string, unknown> {
+  const gone = Object.keys(before ?? {}).filter((key) => next[key as keyof PodCondition] === undefined);
+  return { ...next, ...Object.fromEntries(gone.map((key) => [key, null])) };
+}
+
+/** As the server stores it: without what is empty. */
+function pruned(value: unknown): unknown {
+  if (value === null || value === '') return undefined;
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map((item) => pruned(item) ?? {});
+  if (typeof value !== 'object') return value;
+  const entries = Object.entries(value)
+    .map(([key, item]): [string, unknown] => [key, pruned(item)])
+    .filter(([, item]) => item !== undefined);
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}

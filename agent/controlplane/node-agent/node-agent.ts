@@ -1,0 +1,259 @@
+import { toRfc3339, type Clock } from '../../../base/clock.js';
+import { errorText } from '../../../base/errors.js';
+import type { Logger } from '../../../base/log.js';
+import type { Lease, Node, NodeStatus, Taint } from '../../api/index.js';
+import { WakeUp } from '../../sources/wake-up.js';
+import { same } from '../../status/same-status.js';
+import type { ControlPlane } from '../control-plane.js';
+import type { NodeStatusSource } from './node-status-source.js';
+
+export interface NodeAgentOptions {
+  readonly nodeName: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly taints: readonly Taint[];
+  readonly providerId: string | undefined;
+  readonly unschedulable: boolean;
+  /** False where someone else makes the node object. */
+  readonly register: boolean;
+  readonly statusEveryMs: number;
+  readonly reportEveryMs: number;
+  readonly leaseSeconds: number;
+}
+
+export interface NodeAgentDeps {
+  readonly controlPlane: Pick<
+    ControlPlane,
+    'registerNode' | 'writeNodeStatus' | 'renewLease' | 'writeCsiNode' | 'get' | 'watch'
+  >;
+  readonly source: NodeStatusSource;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random?: () => number;
+  /** Something about the node that people want to know: `Starting`, `NodeReady`. */
+  event?(reason: string, message: string): void;
+}
+
+const registerRetry = { firstMs: 100, maxMs: 7000 };
+const jitter = 0.04;
+
+/** Makes the node known to the control plane and keeps saying that it lives: registration, status, lease. */
+export class NodeAgent implements AsyncDisposable {
+  readonly #options: NodeAgentOptions;
+  readonly #deps: NodeAgentDeps;
+  readonly #stop = new AbortController();
+  readonly #wake = new WakeUp();
+  readonly #running: Promise<void>[] = [];
+  readonly #subscriptions: Disposable[] = [];
+  #reportedAt = Number.NEGATIVE_INFINITY;
+  #reported: NodeStatus | undefined;
+  #problem = 'not registered yet';
+
+  constructor(options: NodeAgentOptions, deps: NodeAgentDeps) {
+    this.#options = options;
+    this.#deps = deps;
+  }
+
+  /** Why the control plane may take the node for dead; empty while all is well. */
+  get problem(): string {
+    return this.#problem;
+  }
+
+  start(): void {
+    const { controlPlane, source } = this.#deps;
+    const { nodeName } = this.#options;
+    this.#subscriptions.push(
+      source.onChange(() => this.#wake.set()),
+      controlPlane.watch('Node', '', nodeName, () => this.#nodeChanged()),
+    );
+    this.#run('node status', this.#statusLoop(this.#stop.signal));
+    this.#run('node lease', this.#leaseLoop(this.#stop.signal));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new DOMException('the agent stops', 'AbortError'));
+    for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
+    await Promise.all(this.#running);
+  }
+
+  async #statusLoop(signal: AbortSignal): Promise<void> {
+    const { statusEveryMs } = this.#options;
+    await this.#registered(signal);
+    while (!signal.aborted) {
+      let waitMs = this.#jittered(statusEveryMs);
+      try {
+        await this.#writeStatus(signal);
+        this.#problem = '';
+      } catch (err) {
+        signal.throwIfAborted();
+        waitMs = Math.min(waitMs, statusEveryMs);
+        this.#failed(err, 'node status could not be written', waitMs);
+      }
+      await this.#wake.wait(waitMs, signal);
+      if ((await this.#current(signal)) === undefined) await this.#registered(signal);
+    }
+  }
+
+  /** Until the node object is there. A container runtime that is away, or a server, holds up nothing else. */
+  async #registered(signal: AbortSignal): Promise<void> {
+    const { clock, controlPlane, log } = this.#deps;
+    for (let waitMs = registerRetry.firstMs; ; waitMs = Math.min(waitMs * 2, registerRetry.maxMs)) {
+      try {
+        const status = await this.#deps.source.read(undefined, signal);
+        if (!this.#options.register) {
+          if (await this.#current(signal)) return;
+          throw new Error(`nobody has made the node object ${this.#options.nodeName} yet`);
+        }
+        const node = await controlPlane.registerNode(this.#node(this.#stamped(status)), signal);
+        log.info({ node: this.#options.nodeName }, 'node is registered');
+        this.#reported = undefined;
+        await this.#ensureCsiNode(node, signal);
+        return;
+      } catch (err) {
+        signal.throwIfAborted();
+        this.#failed(err, 'node could not be registered', waitMs);
+        await clock.sleep(waitMs, signal);
+      }
+    }
+  }
+
+  async #writeStatus(signal: AbortSignal): Promise<void> {
+    const { controlPlane, source, clock } = this.#deps;
+    const current = await this.#current(signal);
+    const status = await source.read(current?.status, signal);
+    const now = clock.now();
+    const due = now - this.#reportedAt >= this.#options.reportEveryMs || now < this.#reportedAt;
+    if (!due && this.#reported && same(this.#reported, status)) return;
+    const before = this.#reported;
+    await controlPlane.writeNodeStatus(this.#node(this.#stamped(status)), signal);
+    this.#reported = status;
+    this.#reportedAt = now;
+    this.#announce(before ?? current?.status, status);
+  }
+
+  async #leaseLoop(signal: AbortSignal): Promise<void> {
+    const { clock, controlPlane } = this.#deps;
+    const { leaseSeconds } = this.#options;
+    const everyMs = (leaseSeconds * 1000) / 4;
+    let failures = 0;
+    while (!signal.aborted) {
+      let waitMs = this.#jittered(everyMs);
+      try {
+        const node = await this.#current(signal);
+        // A lease without an owner would stay after the node is gone.
+        if (node?.metadata?.uid) await controlPlane.renewLease(this.#lease(node), signal);
+        else waitMs = 200;
+        failures = 0;
+      } catch (err) {
+        signal.throwIfAborted();
+        waitMs = Math.min(200 * 2 ** Math.min(failures++, 10), 7000);
+        this.#failed(err, 'node lease could not be renewed', waitMs);
+      }
+      await clock.sleep(waitMs, signal);
+    }
+  }
+
+  /** As long as there is none, the attach-detach controller and the scheduler do not know the node's drivers. */
+  async #ensureCsiNode(node: Node, signal: AbortSignal): Promise<void> {
+    const { controlPlane } = this.#deps;
+    const { nodeName } = this.#options;
+    if (await controlPlane.get('CSINode', '', nodeName, signal)) return;
+    await controlPlane.writeCsiNode(
+      {
+        apiVersion: 'storage.k8s.io/v1',
+        kind: 'CSINode',
+        metadata: { name: nodeName, ownerReferences: [ownedBy(node)] },
+        spec: { drivers: [] },
+      },
+      signal,
+    );
+  }
+
+  async #current(signal: AbortSignal): Promise<Node | undefined> {
+    try {
+      return await this.#deps.controlPlane.get('Node', '', this.#options.nodeName, signal);
+    } catch {
+      signal.throwIfAborted();
+      return undefined;
+    }
+  }
+
+  /** A node that was deleted is made again: its pods run. */
+  #nodeChanged(): void {
+    const { signal } = this.#stop;
+    this.#current(signal)
+      .then((node) => {
+        if (node === undefined) this.#wake.set();
+      })
+      .catch(() => {});
+  }
+
+  #node(status: NodeStatus): Node {
+    const { nodeName, labels, annotations, taints, providerId, unschedulable } = this.#options;
+    return {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: nodeName, labels: { ...labels }, annotations: { ...annotations } },
+      spec: {
+        ...(providerId !== undefined && { providerID: providerId }),
+        ...(taints.length > 0 && { taints: [...taints] }),
+        ...(unschedulable && { unschedulable }),
+      },
+      status,
+    };
+  }
+
+  #lease(node: Node): Lease {
+    const { nodeName, leaseSeconds } = this.#options;
+    return {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { name: nodeName, namespace: 'kube-node-lease', ownerReferences: [ownedBy(node)] },
+      spec: {
+        holderIdentity: nodeName,
+        leaseDurationSeconds: leaseSeconds,
+        renewTime: `${new Date(this.#deps.clock.now()).toISOString().slice(0, -1)}000Z`,
+      },
+    };
+  }
+
+  #stamped(status: NodeStatus): NodeStatus {
+    const lastHeartbeatTime = toRfc3339(this.#deps.clock.now());
+    const conditions = (status.conditions ?? []).map((condition) => ({ ...condition, lastHeartbeatTime }));
+    return { ...status, conditions };
+  }
+
+  #announce(before: NodeStatus | undefined, after: NodeStatus): void {
+    const ready = (status: NodeStatus | undefined): string | undefined =>
+      status?.conditions?.find(({ type }) => type === 'Ready')?.status;
+    const { nodeName } = this.#options;
+    if (ready(before) === ready(after)) return;
+    const word = ready(after) === 'True' ? 'NodeReady' : 'NodeNotReady';
+    this.#deps.event?.(word, `Node ${nodeName} status is now: ${word}`);
+  }
+
+  #failed(err: unknown, message: string, retryInMs: number): void {
+    this.#problem = `${message}: ${errorText(err)}`;
+    this.#deps.log.warn({ node: this.#options.nodeName, err: errorText(err), retryInMs }, message);
+  }
+
+  #jittered(ms: number): number {
+    return Math.round(ms * (1 + (this.#deps.random ?? Math.random)() * jitter));
+  }
+
+  #run(what: string, work: Promise<void>): void {
+    this.#running.push(
+      work.catch((err: unknown) => {
+        if (!this.#stop.signal.aborted)
+          this.#deps.log.error({ what, err: errorText(err) }, 'a heartbeat of the node ended');
+      }),
+    );
+  }
+}
+
+const ownedBy = (node: Node): { apiVersion: string; kind: string; name: string; uid: string } => ({
+  apiVersion: 'v1',
+  kind: 'Node',
+  name: node.metadata?.name ?? '',
+  uid: node.metadata?.uid ?? '',
+});

@@ -1,0 +1,93 @@
+import type { Clock } from '../../../base/clock.js';
+import type { Logger } from '../../../base/log.js';
+import type { ClusterSettings } from '../../config/cluster-config.js';
+import type { ControlPlane } from '../control-plane.js';
+import type { HostFacts } from '../../node/host-facts.js';
+import type { EventRecorder } from '../../events/event-recorder.js';
+import { kubeVersion } from '../../config/agent-config.js';
+import type { Quantity } from '../../api/index.js';
+import type { CriRuntime } from '../../../cri/index.js';
+import type { RuntimeHealth } from '../../runtimes/runtime-health.js';
+import { BasicNodeStatus } from './basic-node-status.js';
+import { NodeAgent } from './node-agent.js';
+import type { NodeStatusSource } from './node-status-source.js';
+
+export interface OpenNodeAgentDeps {
+  readonly controlPlane: ControlPlane;
+  /** What is told of the machine; what is always known when absent. */
+  readonly source?: NodeStatusSource | undefined;
+  readonly runtime: CriRuntime;
+  readonly rootDir: string;
+  readonly world: { readonly health: RuntimeHealth; readonly allocatable: Readonly<Record<string, Quantity>> };
+  readonly host: HostFacts;
+  readonly events: EventRecorder;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Makes the node known to its cluster, and keeps it so. */
+export function openNodeAgent(nodeName: string, settings: ClusterSettings, deps: OpenNodeAgentDeps): NodeAgent {
+  const { controlPlane, host, events, clock, log, world, rootDir } = deps;
+  const source = deps.source ?? basicSource();
+  const { statusEveryMs, reportEveryMs, leaseSeconds, providerId, nodeIps } = settings;
+  const { architecture } = host;
+  const provided = settings.externalCloudProvider && nodeIps.length > 0;
+  const agent = new NodeAgent(
+    {
+      nodeName,
+      labels: {
+        'beta.kubernetes.io/arch': architecture,
+        'beta.kubernetes.io/os': 'linux',
+        'kubernetes.io/arch': architecture,
+        'kubernetes.io/os': 'linux',
+        'kubernetes.io/hostname': host.hostname,
+        ...settings.labels,
+      },
+      annotations: {
+        'volumes.kubernetes.io/controller-managed-attach-detach': 'true',
+        ...(provided && { 'alpha.kubernetes.io/provided-node-ip': nodeIps.join(',') }),
+      },
+      taints: [
+        ...settings.taints,
+        ...(settings.externalCloudProvider
+          ? [{ key: 'node.cloudprovider.kubernetes.io/uninitialized', value: 'true', effect: 'NoSchedule' as const }]
+          : []),
+      ],
+      providerId,
+      unschedulable: false,
+      register: settings.registerNode,
+      statusEveryMs,
+      reportEveryMs,
+      leaseSeconds,
+    },
+    {
+      controlPlane,
+      source,
+      clock,
+      log,
+      // Events of nodes name them without a UID, as the kubelet's do.
+      event: (reason, message) =>
+        events.record({ kind: 'Node', name: nodeName, uid: nodeName }, 'Normal', reason, message),
+    },
+  );
+  agent.start();
+  return agent;
+
+  function basicSource(): NodeStatusSource {
+    return new BasicNodeStatus({
+      clock,
+      host,
+      nodeName,
+      addresses: host.addresses,
+      rootDir,
+      kubeletVersion: `v${kubeVersion}.0`,
+      kubeletPort: settings.kubeletPort,
+      allocatable: world.allocatable,
+      health: () => world.health,
+      runtimeVersion: async (signal) => {
+        const { runtimeName, runtimeVersion } = await deps.runtime.runtime.version({ version: 'v1' }, signal);
+        return `${runtimeName}://${runtimeVersion}`;
+      },
+    });
+  }
+}

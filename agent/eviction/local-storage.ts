@@ -1,0 +1,55 @@
+import { allContainers, podLimits, quantityValue, type Pod } from '../api/index.js';
+import type { PodFilesystems } from '../stats/index.js';
+
+/**
+ * Why the pod uses more local storage than it may, whatever the node has left; undefined when it does not (facts 4.4). The message is the
+ * kubelet's.
+ */
+export function localStorageProblem(pod: Pod, used: PodFilesystems): string | undefined {
+  return emptyDirProblem(pod, used) ?? podProblem(pod, used) ?? containerProblem(pod, used);
+}
+
+/** Whether the pod sets any limit this is about: all others need not be measured. */
+export function hasStorageLimits(pod: Pod): boolean {
+  const volumes = (pod.spec?.volumes ?? []).some(({ emptyDir }) => emptyDir?.sizeLimit !== undefined);
+  return (
+    volumes ||
+    allContainers(pod).some(({ container }) => container.resources?.limits?.['ephemeral-storage'] !== undefined)
+  );
+}
+
+function emptyDirProblem(pod: Pod, { volumes }: PodFilesystems): string | undefined {
+  for (const { name, emptyDir } of pod.spec?.volumes ?? []) {
+    if (emptyDir?.sizeLimit === undefined) continue;
+    const limit = quantityValue(emptyDir.sizeLimit);
+    const usage = volumes.find(({ volume }) => volume === name)?.usedBytes ?? 0;
+    if (limit > 0 && usage > limit)
+      return `Usage of EmptyDir volume "${name}" exceeds the limit "${emptyDir.sizeLimit}". `;
+  }
+  return undefined;
+}
+
+function podProblem(pod: Pod, { rootfs, logs, volumes }: PodFilesystems): string | undefined {
+  const limit = podLimits(pod)['ephemeral-storage'];
+  if (limit === undefined) return undefined;
+  const inMemory = new Set(
+    (pod.spec?.volumes ?? []).filter(({ emptyDir }) => emptyDir?.medium === 'Memory').map(({ name }) => name),
+  );
+  const local = volumes.filter(({ claim, volume }) => claim === undefined && !inMemory.has(volume));
+  const total = [...rootfs.values(), ...logs.values(), ...local].reduce((sum, part) => sum + part.usedBytes, 0);
+  return total > quantityValue(limit)
+    ? `Pod ephemeral local storage usage exceeds the total limit of containers ${limit}. `
+    : undefined;
+}
+
+function containerProblem(pod: Pod, { rootfs, logs }: PodFilesystems): string | undefined {
+  for (const container of pod.spec?.containers ?? []) {
+    const limit = container.resources?.limits?.['ephemeral-storage'];
+    if (limit === undefined) continue;
+    const { name } = container;
+    const usage = (rootfs.get(name)?.usedBytes ?? 0) + (logs.get(name)?.usedBytes ?? 0);
+    if (usage > quantityValue(limit))
+      return `Container ${name} exceeded its local ephemeral storage limit "${limit}". `;
+  }
+  return undefined;
+}

@@ -1,0 +1,35 @@
+import type { NodeSnapshot, UsageSnapshot } from '../stats/index.js';
+
+export interface OomReport {
+  /** Containers with new kills of their own. */
+  readonly containers: readonly { readonly podUid: string; readonly container: string; readonly kills: number }[];
+  /** Kills that no container accounts for: the machine itself ran out of memory. */
+  readonly system: number;
+}
+
+/** Notices kills by the kernel from its counters: one number a look, and the containers' own only when it moved. */
+export class OomWatch {
+  #total: number | undefined;
+  #containers = new Map<string, number>();
+
+  /** Undefined while nothing new happened. `details` is asked only then. */
+  look({ oomKills }: NodeSnapshot, details: () => UsageSnapshot): OomReport | undefined {
+    const before = this.#total;
+    this.#total = oomKills;
+    if (before !== undefined && oomKills <= before) return undefined;
+    const seen = new Map<string, number>();
+    const containers = details().pods.flatMap(({ pod, containers: own }) =>
+      own.flatMap(({ container, usage }) => {
+        const count = usage.oomKills ?? 0;
+        seen.set(container.id, count);
+        const kills = count - (this.#containers.get(container.id) ?? 0);
+        return kills > 0 ? [{ podUid: pod.uid, container: container.name, kills }] : [];
+      }),
+    );
+    this.#containers = seen;
+    // The first look learns what was before the agent.
+    if (before === undefined) return undefined;
+    const inContainers = containers.reduce((sum, { kills }) => sum + kills, 0);
+    return { containers, system: Math.max(oomKills - before - inContainers, 0) };
+  }
+}

@@ -1,0 +1,202 @@
+import { statfs } from 'node:fs/promises';
+import type { Image } from '../../proto/generated/cri-v1.js';
+import type { ImageService } from '../../cri/index.js';
+import type { Clock } from '../../base/clock.js';
+import { errorText } from '../../base/errors.js';
+import type { Logger } from '../../base/log.js';
+import type { ObjectReference } from '../api/index.js';
+import type { EventRecorder } from '../events/event-recorder.js';
+import {
+  imageHold,
+  planImageRemoval,
+  planUnusedImages,
+  stayText,
+  usedPercentOf,
+  whyImageStays,
+  type ImageFact,
+  type ImageFilesystem,
+  type ImagePolicy,
+  type ImageRemoval,
+  type ImageStays,
+  type ImageUsers,
+} from './image-policy.js';
+
+/** What a runtime's own image store knows beyond CRI. */
+export interface KnownImage {
+  readonly id: string;
+  readonly imported: boolean;
+  readonly firstSeen: number;
+  readonly lastUsed: number;
+  readonly uniqueBytes: number;
+}
+
+export interface ImageCollectorDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly events: EventRecorder;
+  readonly images: ImageService;
+  readonly node: ObjectReference;
+  /** Containers of any state, and pods that are about to start one. */
+  users(signal: AbortSignal): Promise<ImageUsers>;
+  /** Absent for a runtime that tells no more than CRI. */
+  known?: (() => readonly KnownImage[]) | undefined;
+}
+
+export interface ImageVerdict {
+  readonly image: ImageFact;
+  /** Undefined: the next collection takes it. */
+  readonly stays: ImageStays | undefined;
+  readonly text: string;
+}
+
+export interface RemovedImages {
+  readonly removed: readonly ImageRemoval[];
+  readonly freedBytes: number;
+}
+
+const percent = 100;
+const failuresBeforeEvent = 2;
+
+/** Removes images nobody needs: over the disk's high mark, over their age, or all of them when the node is short of disk. */
+export class ImageCollector {
+  readonly #policy: ImagePolicy;
+  readonly #deps: ImageCollectorDeps;
+  readonly #startedAt: number;
+  /** When images were first seen and last in use, for runtimes that do not tell. */
+  readonly #seen = new Map<string, { firstSeen: number; lastUsed: number }>();
+  #failures = 0;
+
+  constructor(policy: ImagePolicy, deps: ImageCollectorDeps) {
+    this.#policy = policy;
+    this.#deps = deps;
+    this.#startedAt = deps.clock.now();
+  }
+
+  /** Collects by age and by thresholds. */
+  async collect(signal: AbortSignal): Promise<RemovedImages> {
+    try {
+      const result = await this.#collect(signal);
+      this.#failures = 0;
+      return result;
+    } catch (err) {
+      signal.throwIfAborted();
+      if (++this.#failures >= failuresBeforeEvent)
+        this.#deps.events.record(this.#deps.node, 'Warning', 'ImageGCFailed', errorText(err));
+      throw err;
+    }
+  }
+
+  /** Everything that may go, however young. */
+  async removeUnused(signal: AbortSignal): Promise<RemovedImages> {
+    const { images, users } = await this.#look(signal);
+    return await this.#remove(planUnusedImages(images, users, this.#policy, this.#deps.clock.now()), signal);
+  }
+
+  /** For `berth images`: each image with the reason it is still here. */
+  async explain(signal: AbortSignal): Promise<readonly ImageVerdict[]> {
+    const { images, users } = await this.#look(signal);
+    const filesystem = await this.#filesystem(signal);
+    const now = this.#deps.clock.now();
+    return images.map((image): ImageVerdict => {
+      const stays = filesystem
+        ? whyImageStays(image, users, filesystem, this.#policy, now)
+        : imageHold(image, users, this.#policy, now);
+      return { image, stays, text: stays ? stayText(stays, now) : 'nothing keeps it' };
+    });
+  }
+
+  async #collect(signal: AbortSignal): Promise<RemovedImages> {
+    const { images, users } = await this.#look(signal);
+    const filesystem = await this.#filesystem(signal);
+    if (!filesystem) return { removed: [], freedBytes: 0 };
+    const { clock, events, node } = this.#deps;
+    const now = clock.now();
+    const { maxAgeMs } = this.#policy;
+    // What was in use before this agent came is not known to it: ages count from its own start.
+    const policy = maxAgeMs > 0 && now - this.#startedAt < maxAgeMs ? { ...this.#policy, maxAgeMs: 0 } : this.#policy;
+    const plan = planImageRemoval(images, users, filesystem, policy, now);
+    const result = await this.#remove(plan.remove, signal);
+    if (result.freedBytes < plan.wantedBytes) {
+      const message = `Failed to garbage collect required amount of images. Attempted to free ${plan.wantedBytes} bytes, but only found ${result.freedBytes} bytes eligible to free.`;
+      events.record(node, 'Warning', 'FreeDiskSpaceFailed', message);
+      this.#deps.log.warn(
+        { wantedBytes: plan.wantedBytes, freedBytes: result.freedBytes, usedPercent: usedPercentOf(filesystem) },
+        'images that may go do not free what is wanted',
+      );
+    }
+    return result;
+  }
+
+  async #look(signal: AbortSignal): Promise<{ images: ImageFact[]; users: ImageUsers }> {
+    const { clock, images, known } = this.#deps;
+    const [list, users] = await Promise.all([images.listImages({}, signal), this.#deps.users(signal)]);
+    const now = clock.now();
+    const told = new Map((known?.() ?? []).map((image) => [image.id, image]));
+    const facts = (list.images ?? []).map((image) => this.#fact(image, told.get(image.id ?? ''), users, now));
+    const present = new Set(facts.map(({ id }) => id));
+    for (const id of this.#seen.keys()) if (!present.has(id)) this.#seen.delete(id);
+    return { images: facts, users };
+  }
+
+  #fact(image: Image, told: KnownImage | undefined, users: ImageUsers, now: number): ImageFact {
+    const id = image.id ?? '';
+    const names = [...(image.repoTags ?? []), ...(image.repoDigests ?? [])];
+    const seen = this.#seen.get(id) ?? { firstSeen: told?.firstSeen ?? now, lastUsed: told?.lastUsed ?? 0 };
+    if ([id, ...names].some((name) => users.has(name))) seen.lastUsed = now;
+    else if (told && told.lastUsed > seen.lastUsed) seen.lastUsed = told.lastUsed;
+    this.#seen.set(id, seen);
+    const sizeBytes = image.size ?? 0;
+    return {
+      id,
+      names,
+      sizeBytes,
+      freesBytes: told?.uniqueBytes ?? sizeBytes,
+      pinned: image.pinned ?? false,
+      imported: told?.imported ?? false,
+      ...seen,
+    };
+  }
+
+  async #filesystem(signal: AbortSignal): Promise<ImageFilesystem | undefined> {
+    const { images, events, node } = this.#deps;
+    const mountpoint = (await images.imageFsInfo({}, signal)).imageFilesystems?.[0]?.fsId?.mountpoint;
+    if (mountpoint === undefined || mountpoint === '') return undefined;
+    const { bsize, blocks, bavail } = await statfs(mountpoint);
+    if (blocks === 0) {
+      events.record(node, 'Warning', 'InvalidDiskCapacity', `invalid capacity 0 on image filesystem ${mountpoint}`);
+      return undefined;
+    }
+    return { capacityBytes: blocks * bsize, availableBytes: bavail * bsize };
+  }
+
+  async #remove(removals: readonly ImageRemoval[], signal: AbortSignal): Promise<RemovedImages> {
+    const { images, log } = this.#deps;
+    const removed: ImageRemoval[] = [];
+    let freedBytes = 0;
+    for (const removal of removals) {
+      const { image, why } = removal;
+      try {
+        await images.removeImage({ image: { image: image.id } }, signal);
+      } catch (err) {
+        signal.throwIfAborted();
+        log.warn({ image: image.names[0] ?? image.id, err: errorText(err) }, 'image could not be removed');
+        continue;
+      }
+      removed.push(removal);
+      freedBytes += image.freesBytes;
+      this.#seen.delete(image.id);
+      log.info({ image: image.names[0] ?? image.id, imageId: image.id, why, bytes: image.freesBytes }, 'image removed');
+    }
+    return { removed, freedBytes };
+  }
+}
+
+/** True when the thresholds can be reached at all; for the configuration's checks. */
+export function imagePolicyProblem({ highPercent, lowPercent }: ImagePolicy): string | undefined {
+  if (highPercent < 0 || highPercent > percent)
+    return `imageGCHighThresholdPercent ${highPercent} is not within 0 to 100`;
+  if (lowPercent < 0 || lowPercent > percent) return `imageGCLowThresholdPercent ${lowPercent} is not within 0 to 100`;
+  return lowPercent >= highPercent
+    ? `imageGCLowThresholdPercent ${lowPercent} is not below imageGCHighThresholdPercent ${highPercent}`
+    : undefined;
+}

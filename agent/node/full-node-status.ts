@@ -1,0 +1,121 @@
+import type { CriRuntime, v1 } from '../../cri/index.js';
+import type { Clock } from '../../base/clock.js';
+import type { NodeStatus, ResourceList } from '../api/index.js';
+import type { PressureCondition } from '../eviction/index.js';
+import type { HostFacts } from './host-facts.js';
+import { nodeConditions, type Readiness } from './node-conditions.js';
+import { nodeImages } from './node-images.js';
+
+export interface FullNodeStatusOptions {
+  readonly nodeName: string;
+  readonly addresses: readonly string[];
+  readonly kubeletVersion: string;
+  readonly kubeletPort: number;
+  /** nodeStatusMaxImages. */
+  readonly maxImages: number;
+}
+
+export interface DeviceCapacity {
+  readonly resource: string;
+  readonly capacity: number;
+  readonly allocatable: number;
+}
+
+export interface FullNodeStatusDeps {
+  readonly clock: Clock;
+  readonly host: HostFacts;
+  readonly runtime: CriRuntime;
+  capacity(): ResourceList;
+  allocatable(): ResourceList;
+  /** What device plugins offer; a resource that is gone has 0. */
+  devices(): readonly DeviceCapacity[];
+  pressures(): ReadonlySet<PressureCondition>;
+  readiness(): Readiness;
+  volumesInUse(): readonly string[] | undefined;
+}
+
+/** Everything of the node's status that is this machine's to tell (facts 10.2). */
+export class FullNodeStatus {
+  readonly #options: FullNodeStatusOptions;
+  readonly #deps: FullNodeStatusDeps;
+  readonly #listeners = new Set<() => void>();
+  #version: string | undefined;
+
+  constructor(options: FullNodeStatusOptions, deps: FullNodeStatusDeps) {
+    this.#options = options;
+    this.#deps = deps;
+  }
+
+  async read(previous: NodeStatus | undefined, signal: AbortSignal): Promise<NodeStatus> {
+    const { clock, runtime, readiness, pressures, volumesInUse } = this.#deps;
+    const { addresses, nodeName, kubeletPort, maxImages } = this.#options;
+    const [images, status] = await Promise.all([
+      runtime.images.listImages({}, signal),
+      runtime.runtime.status({}, signal),
+      this.#readVersion(signal),
+    ]);
+    const devices = this.#deps.devices();
+    const deviceList = (pick: (each: DeviceCapacity) => number): ResourceList =>
+      Object.fromEntries(devices.map((each) => [each.resource, String(pick(each))]));
+    return {
+      addresses: [
+        ...addresses.map((address) => ({ type: 'InternalIP', address })),
+        { type: 'Hostname', address: nodeName },
+      ],
+      capacity: { ...this.#deps.capacity(), ...deviceList(({ capacity }) => capacity) },
+      allocatable: { ...this.#deps.allocatable(), ...deviceList(({ allocatable }) => allocatable) },
+      conditions: nodeConditions(pressures(), readiness(), previous?.conditions ?? [], clock.now()),
+      daemonEndpoints: { kubeletEndpoint: { Port: kubeletPort } },
+      nodeInfo: this.#nodeInfo(),
+      images: nodeImages(images.images ?? [], maxImages),
+      volumesInUse: volumesInUse()?.slice(),
+      runtimeHandlers: runtimeHandlers(status),
+      features: { supplementalGroupsPolicy: status.features?.supplementalGroupsPolicy ?? false },
+    };
+  }
+
+  onChange(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Something that must not wait for the next round changed. */
+  changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  #nodeInfo(): NonNullable<NodeStatus['nodeInfo']> {
+    const { host } = this.#deps;
+    return {
+      architecture: host.architecture,
+      bootID: host.bootId,
+      containerRuntimeVersion: this.#version ?? '',
+      kernelVersion: host.kernel,
+      kubeProxyVersion: '',
+      kubeletVersion: this.#options.kubeletVersion,
+      machineID: host.machineId,
+      operatingSystem: 'linux',
+      osImage: host.osImage,
+      systemUUID: host.systemUuid,
+      ...(host.swapBytes ? { swap: { capacity: host.swapBytes } } : {}),
+    };
+  }
+
+  async #readVersion(signal: AbortSignal): Promise<void> {
+    if (this.#version !== undefined) return;
+    const { runtimeName, runtimeVersion } = await this.#deps.runtime.runtime.version({ version: 'v1' }, signal);
+    this.#version = `${runtimeName}://${runtimeVersion}`;
+  }
+}
+
+function runtimeHandlers({ runtimeHandlers }: v1.StatusResponse): NonNullable<NodeStatus['runtimeHandlers']> {
+  return (runtimeHandlers ?? [])
+    .map(({ name = '', features }) => ({
+      name,
+      features: {
+        recursiveReadOnlyMounts: features?.recursiveReadOnlyMounts ?? false,
+        userNamespaces: features?.userNamespaces ?? false,
+      },
+    }))
+    .sort((a, b) => a.name.localeCompare(b.name));
+}

@@ -1,0 +1,14 @@
+import { join } from 'node:path';
+import { openCni, type Cni } from '../../cni/index.js';
+import type { AgentConfig } from '../config/agent-config.js';
+import type { OpenRuntimeDeps } from './open-runtime.js';
+
+/** CNI as the configuration places it, for the runtimes that have no network of their own. */
+export function openConfiguredCni({ paths }: AgentConfig, deps: OpenRuntimeDeps, signal: AbortSignal): Promise<Cni> {
+  const { run, recorder, log, clock } = deps;
+  return openCni(
+    { confDir: paths.cniConfDir, binDirs: paths.cniBinDirs, cacheDir: join(paths.stateDir, 'cni') },
+    { run, recorder, log, clock },
+    signal,
+  );
+}

@@ -1,0 +1,21 @@
+export { cadvisorMetrics } from './cadvisor-metrics.js';
+export {
+  FilesystemUsages,
+  type FilesystemLayout,
+  type NodeFilesystems,
+  type PodFilesystems,
+  type Taken,
+} from './filesystem-usages.js';
+export { monitoredPod } from './monitored-pods.js';
+export { resourceMetrics } from './resource-metrics.js';
+export {
+  ResourceMonitor,
+  type MonitoredContainer,
+  type MonitoredPod,
+  type NodeSnapshot,
+  type PodUsage,
+  type UsageSnapshot,
+} from './resource-monitor.js';
+export { buildSummary } from './summary.js';
+export type { Summary } from './summary-types.js';
+export type { CgroupUsage, FilesystemUsage } from './usage.js';

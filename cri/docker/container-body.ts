@@ -1,0 +1,140 @@
+import { mkdir, stat } from 'node:fs/promises';
+import type * as v1 from '../../proto/generated/cri-v1.js';
+import { criError } from '../contract/cri-error.js';
+import { containerModes } from './namespace-modes.js';
+import {
+  containerType,
+  dockerLabels,
+  toDockerLabels,
+  type StoredContainerConfig,
+  type StoredSandboxConfig,
+} from './names-and-labels.js';
+import type { DockerContext } from './options.js';
+import { securityOptions } from './security-options.js';
+
+export interface ContainerBodyInput {
+  readonly sandboxId: string;
+  readonly sandbox: StoredSandboxConfig;
+  readonly sandboxName: string;
+  readonly config: v1.ContainerConfig;
+  readonly cgroupParent: string;
+  readonly imageId: string;
+  readonly logPath: string;
+}
+
+/** How much of its own log Docker keeps: enough for what may come while nobody brings it over. */
+const dockerLog = { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '5' } };
+
+/** The body of Docker's create call for a CRI container. */
+export async function containerBody(context: DockerContext, input: ContainerBodyInput): Promise<object> {
+  const { config, sandbox } = input;
+  const security = config.linux?.securityContext ?? {};
+  if ((config.CDIDevices ?? []).length > 0) {
+    throw criError(
+      'unimplemented',
+      `create container ${config.metadata?.name ?? ''}: CDI devices are not supported on Docker`,
+    );
+  }
+  const stored: StoredContainerConfig = {
+    metadata: config.metadata ?? {},
+    image: config.image ?? {},
+    mounts: config.mounts ?? [],
+  };
+  const stopSignal = config.stopSignal ?? 'RUNTIME_DEFAULT';
+  return {
+    Image: input.imageId,
+    ...((config.command ?? []).length > 0 && { Entrypoint: config.command }),
+    ...((config.args ?? []).length > 0 && { Cmd: config.args }),
+    Env: (config.envs ?? []).map(({ key = '', value }) => `${key}=${Buffer.from(value ?? []).toString('utf8')}`),
+    WorkingDir: config.workingDir ?? '',
+    User: user(security),
+    Tty: config.tty ?? false,
+    OpenStdin: config.stdin ?? false,
+    StdinOnce: config.stdinOnce ?? false,
+    ...(stopSignal !== 'RUNTIME_DEFAULT' && { StopSignal: stopSignal }),
+    Labels: toDockerLabels(config.labels, config.annotations, {
+      [dockerLabels.type]: containerType,
+      [dockerLabels.sandboxId]: input.sandboxId,
+      [dockerLabels.logPath]: input.logPath,
+      [dockerLabels.config]: JSON.stringify(stored),
+    }),
+    HostConfig: {
+      ...containerModes(security.namespaceOptions ?? {}, sandbox.namespaces, input.sandboxId),
+      ...resources(context, config.linux?.resources ?? {}),
+      CgroupParent: input.cgroupParent,
+      Mounts: await mounts(config.mounts ?? [], context.files.resolvConfPath(input.sandboxName)),
+      Devices: (config.devices ?? []).map(({ hostPath, containerPath, permissions }) => ({
+        PathOnHost: hostPath,
+        PathInContainer: containerPath,
+        CgroupPermissions: permissions,
+      })),
+      Privileged: security.privileged ?? false,
+      CapAdd: security.capabilities?.addCapabilities ?? [],
+      CapDrop: security.capabilities?.dropCapabilities ?? [],
+      ReadonlyRootfs: security.readonlyRootfs ?? false,
+      GroupAdd: (security.supplementalGroups ?? []).map(String),
+      SecurityOpt: await securityOptions(security),
+      ...maskedPaths(security),
+      LogConfig: dockerLog,
+      ...(sandbox.runtimeHandler && { Runtime: sandbox.runtimeHandler }),
+    },
+  };
+}
+
+function user(security: v1.LinuxContainerSecurityContext): string {
+  const name = security.runAsUser ? String(security.runAsUser.value ?? 0) : (security.runAsUsername ?? '');
+  return security.runAsGroup ? `${name === '' ? '0' : name}:${security.runAsGroup.value ?? 0}` : name;
+}
+
+/** CRI's empty list is "nothing asked" for a request that masks nothing; the kubelet always sends the defaults. */
+function maskedPaths(security: v1.LinuxContainerSecurityContext): object {
+  return {
+    ...((security.maskedPaths ?? []).length > 0 && { MaskedPaths: security.maskedPaths }),
+    ...((security.readonlyPaths ?? []).length > 0 && { ReadonlyPaths: security.readonlyPaths }),
+  };
+}
+
+export function resources(context: DockerContext, asked: v1.LinuxContainerResources): object {
+  const swap = asked.memorySwapLimitInBytes ?? 0;
+  const memory = asked.memoryLimitInBytes ?? 0;
+  return {
+    CpuShares: asked.cpuShares ?? 0,
+    CpuPeriod: asked.cpuPeriod ?? 0,
+    CpuQuota: asked.cpuQuota ?? 0,
+    CpusetCpus: asked.cpusetCpus ?? '',
+    CpusetMems: asked.cpusetMems ?? '',
+    Memory: memory,
+    // Without a word on swap: none beside the memory, as with the other runtimes.
+    MemorySwap: swap > 0 ? swap : memory,
+    OomScoreAdj: Math.max(asked.oomScoreAdj ?? 0, context.lowestOomScore),
+  };
+}
+
+const propagations = {
+  PROPAGATION_PRIVATE: 'rprivate',
+  PROPAGATION_HOST_TO_CONTAINER: 'rslave',
+  PROPAGATION_BIDIRECTIONAL: 'rshared',
+} as const;
+
+async function mounts(asked: readonly v1.Mount[], resolvConf: string): Promise<object[]> {
+  const list: object[] = [];
+  if (!asked.some(({ containerPath }) => containerPath === '/etc/resolv.conf')) {
+    list.push({ Type: 'bind', Source: resolvConf, Target: '/etc/resolv.conf' });
+  }
+  for (const mount of asked) {
+    const { hostPath = '', containerPath = '', readonly = false, propagation = 'PROPAGATION_PRIVATE' } = mount;
+    if (mount.image?.image) {
+      throw criError('unimplemented', `mount ${containerPath}: image volumes are not supported on Docker`);
+    }
+    // The other runtimes make a folder that is missing; Docker refuses such a mount.
+    await stat(hostPath).catch(async () => await mkdir(hostPath, { recursive: true }));
+    list.push({
+      Type: 'bind',
+      Source: hostPath,
+      Target: containerPath,
+      ReadOnly: readonly,
+      BindOptions: { Propagation: propagations[propagation] },
+    });
+  }
+  return list;
+}

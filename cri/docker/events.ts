@@ -1,0 +1,83 @@
+import { linkSignal } from '../../base/signals.js';
+import type * as v1 from '../../proto/generated/cri-v1.js';
+import { criError, isCriCode } from '../contract/cri-error.js';
+import { containerStatus, listContainers } from './containers.js';
+import type { DockerEvent } from './docker-types.js';
+import { jsonLines } from './json-lines.js';
+import { dockerLabels, sandboxType } from './names-and-labels.js';
+import type { DockerContext } from './options.js';
+import { sandboxStatus } from './sandboxes.js';
+
+const types: Readonly<Record<string, v1.ContainerEventType>> = {
+  create: 'CONTAINER_CREATED_EVENT',
+  start: 'CONTAINER_STARTED_EVENT',
+  die: 'CONTAINER_STOPPED_EVENT',
+  destroy: 'CONTAINER_DELETED_EVENT',
+};
+
+/** Docker's events in CRI's words, with the pod's status as it is now. Fails with `unavailable` when Docker goes away. */
+export async function* containerEvents(
+  context: DockerContext,
+  signal: AbortSignal,
+): AsyncGenerator<v1.ContainerEventResponse> {
+  if (signal.aborted) return;
+  using linked = linkSignal(signal);
+  try {
+    const filters = { type: ['container'], event: Object.keys(types), label: [dockerLabels.type] };
+    const events = await context.api.stream(
+      { method: 'GET', path: '/events', query: { filters }, verb: 'watch Docker events' },
+      linked.signal,
+    );
+    for await (const event of jsonLines(events)) yield await toCri(context, event as DockerEvent, signal);
+  } catch (err) {
+    if (signal.aborted) return;
+    throw err;
+  } finally {
+    linked.abort(new Error('no longer read'));
+  }
+  if (!signal.aborted) throw criError('unavailable', 'watch Docker events: Docker closed the connection');
+}
+
+async function toCri(
+  context: DockerContext,
+  event: DockerEvent,
+  signal: AbortSignal,
+): Promise<v1.ContainerEventResponse> {
+  const { ID: id, Attributes } = event.Actor;
+  const isSandbox = Attributes[dockerLabels.type] === sandboxType;
+  const sandboxId = isSandbox ? id : (Attributes[dockerLabels.sandboxId] ?? '');
+  const [status, containers] = await Promise.all([
+    unlessGone(async () => (await sandboxStatus(context, { podSandboxId: sandboxId }, signal)).status),
+    unlessGone(async () => await statusesOf(context, sandboxId, signal)),
+  ]);
+  return {
+    containerId: id,
+    containerEventType: types[event.Action] ?? 'CONTAINER_STOPPED_EVENT',
+    createdAt: event.timeNano,
+    podSandboxStatus: status,
+    containersStatuses: containers ?? [],
+  };
+}
+
+async function statusesOf(
+  context: DockerContext,
+  podSandboxId: string,
+  signal: AbortSignal,
+): Promise<v1.ContainerStatus[]> {
+  const listed = await listContainers(context, { podSandboxId }, signal);
+  const statuses = await Promise.all(
+    listed.map(({ id }) =>
+      unlessGone(async () => (await containerStatus(context, { containerId: id }, signal)).status),
+    ),
+  );
+  return statuses.filter((status) => status !== undefined && status !== null);
+}
+
+async function unlessGone<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (err) {
+    if (isCriCode(err, 'not-found')) return undefined;
+    throw err;
+  }
+}

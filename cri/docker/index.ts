@@ -1,0 +1,2 @@
+export { openDockerRuntime } from './open-docker-runtime.js';
+export type { DockerRuntimeDeps, DockerRuntimeOptions } from './options.js';

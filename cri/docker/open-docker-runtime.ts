@@ -1,0 +1,118 @@
+import { readFile } from 'node:fs/promises';
+import { criError } from '../contract/cri-error.js';
+import type { RuntimeService } from '../contract/runtime-service.js';
+import type { CriRuntime } from '../contract/runtime.js';
+import {
+  containerStatus,
+  createContainer,
+  findContainer,
+  listContainers,
+  removeContainer,
+  startContainer,
+  stopContainer,
+  updateResources,
+} from './containers.js';
+import { DockerApi } from './docker-api.js';
+import { containerEvents } from './events.js';
+import { execSync } from './exec.js';
+import { dockerImageService } from './images.js';
+import { ContainerLogs } from './logs/container-logs.js';
+import type { DockerContext, DockerRuntimeDeps, DockerRuntimeOptions } from './options.js';
+import { defaultSandboxProgram, ensureSandboxImage } from './sandbox-image.js';
+import { SandboxFiles } from './sandbox-files.js';
+import { listSandboxes, removeSandbox, runSandbox, sandboxStatus, stopSandbox } from './sandboxes.js';
+import { containerStats, listContainerStats, listSandboxStats } from './stats.js';
+import { dockerRuntimeConfig, dockerStatus, dockerVersion } from './status.js';
+import { dockerStreamingService } from './streaming.js';
+
+const defaultRequestTimeoutMs = 120_000;
+
+/**
+ * Pods in Docker Engine 20.10 or later: a sandbox is a container without a network of Docker's, to whose namespace the given
+ * network is attached; the pod's containers join it. Disposing it stops nothing.
+ */
+export async function openDockerRuntime(
+  options: DockerRuntimeOptions,
+  deps: DockerRuntimeDeps,
+  signal: AbortSignal,
+): Promise<CriRuntime> {
+  const { socketPath, requestTimeoutMs: deadlineMs = defaultRequestTimeoutMs } = options;
+  const api = await DockerApi.open({ socketPath, deadlineMs }, deps.recorder, signal);
+  const program = options.sandboxProgram ?? defaultSandboxProgram;
+  const sandboxImage = await ensureSandboxImage(api, program, deps.run, signal);
+  const logs = new ContainerLogs(api, deps.log, options.stateDir);
+  const files = new SandboxFiles(options.stateDir);
+  const context: DockerContext = { api, deps, files, logs, sandboxImage, lowestOomScore: await lowestOomScore() };
+  await logs.open(signal);
+  return {
+    runtime: runtimeService(context),
+    images: dockerImageService(api, deps.clock, sandboxImage),
+    streaming: dockerStreamingService(context),
+    [Symbol.asyncDispose]: async () => logs[Symbol.dispose](),
+  };
+}
+
+function runtimeService(context: DockerContext): RuntimeService {
+  return {
+    version: (_r, s) => dockerVersion(context, s),
+    status: (r, s) => dockerStatus(context, r, s),
+    runtimeConfig: (_r, s) => dockerRuntimeConfig(context, s),
+    updateRuntimeConfig: async () => ({}),
+    runPodSandbox: async (r, s) => ({ podSandboxId: await runSandbox(context, r, s) }),
+    stopPodSandbox: async (r, s) => nothing(stopSandbox(context, r.podSandboxId, s)),
+    removePodSandbox: async (r, s) => nothing(removeSandbox(context, r.podSandboxId, s)),
+    podSandboxStatus: (r, s) => sandboxStatus(context, r, s),
+    listPodSandbox: async (r, s) => ({ items: await listSandboxes(context, r.filter, s) }),
+    // The pod's cgroup is its parent's business; the sandbox itself uses nothing.
+    updatePodSandboxResources: async () => ({}),
+    createContainer: async (r, s) => ({ containerId: await createContainer(context, r, s) }),
+    startContainer: async (r, s) => nothing(startContainer(context, r.containerId, s)),
+    stopContainer: async (r, s) => nothing(stopContainer(context, r, s)),
+    removeContainer: async (r, s) => nothing(removeContainer(context, r.containerId, s)),
+    listContainers: async (r, s) => ({ containers: await listContainers(context, r.filter, s) }),
+    containerStatus: (r, s) => containerStatus(context, r, s),
+    updateContainerResources: async (r, s) => nothing(updateResources(context, r, s)),
+    async reopenContainerLog({ containerId }, signal) {
+      const { Id, State } = await findContainer(context, containerId, signal);
+      if (!State.Running) throw criError('failed-precondition', `reopen the log of ${Id}: the container does not run`);
+      // Files are opened by name for each piece: what comes from now on goes into a new one.
+      await context.logs.catchUp(Id, signal);
+      return {};
+    },
+    execSync: (r, s) => execSync(context, r, s),
+    async checkpointContainer() {
+      throw criError('unimplemented', 'checkpoint container: not supported on Docker');
+    },
+    containerStats: async (r, s) => ({ stats: await containerStats(context, r.containerId, s) }),
+    listContainerStats: async (r, s) => ({ stats: await listContainerStats(context, r.filter, s) }),
+    async podSandboxStats({ podSandboxId = '' }, signal) {
+      const [stats] = await listSandboxStats(context, { id: podSandboxId }, signal);
+      if (stats === undefined)
+        throw criError('not-found', `stats of sandbox ${podSandboxId}: there is no ready sandbox`);
+      return { stats };
+    },
+    listPodSandboxStats: async (r, s) => ({ stats: await listSandboxStats(context, r.filter, s) }),
+    async listMetricDescriptors() {
+      throw criError('unimplemented', 'list metric descriptors: not supported on Docker');
+    },
+    async listPodSandboxMetrics() {
+      throw criError('unimplemented', 'list pod sandbox metrics: not supported on Docker');
+    },
+    containerEvents: (signal) => containerEvents(context, signal),
+  };
+}
+
+async function nothing(work: Promise<void>): Promise<Record<string, never>> {
+  await work;
+  return {};
+}
+
+const capSysResource = 24n;
+
+/** Without CAP_SYS_RESOURCE nobody below us can be given a lower score than ours, and Docker would fail to start it. */
+async function lowestOomScore(): Promise<number> {
+  const status = await readFile('/proc/self/status', 'utf8');
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
+  if ((effective >> capSysResource) & 1n) return -1000;
+  return Number(await readFile('/proc/self/oom_score_adj', 'utf8'));
+}

@@ -1,0 +1,331 @@
+import type * as v1 from '../../proto/generated/cri-v1.js';
+import { criError, isCriCode } from '../contract/cri-error.js';
+import type { SandboxNetworkRequest } from '../contract/sandbox-network.js';
+import { dockerTimeNanos, type DockerInfo, type InspectedContainer, type ListedContainer } from './docker-types.js';
+import {
+  dockerLabels,
+  fromDockerLabels,
+  hasLabels,
+  sandboxName,
+  sandboxType,
+  storedConfig,
+  toDockerLabels,
+  type StoredSandboxConfig,
+} from './names-and-labels.js';
+import { sandboxModes } from './namespace-modes.js';
+import type { DockerContext } from './options.js';
+import { sandboxCommand } from './sandbox-image.js';
+import { securityOptions } from './security-options.js';
+
+/** How long the undo of a sandbox that could not be made may take. */
+const undoMs = 30_000;
+const pauseOomScore = -998;
+
+export interface FoundSandbox {
+  readonly inspected: InspectedContainer;
+  readonly config: StoredSandboxConfig;
+  readonly name: string;
+}
+
+export async function runSandbox(
+  context: DockerContext,
+  request: v1.RunPodSandboxRequest,
+  signal: AbortSignal,
+): Promise<string> {
+  const { config } = request;
+  const { metadata } = config ?? {};
+  if (!config || !metadata?.name || !metadata.namespace || !metadata.uid) {
+    throw criError('invalid-argument', 'run sandbox: metadata needs name, namespace and uid');
+  }
+  await checkHandler(context, request.runtimeHandler, signal);
+  const name = sandboxName(metadata);
+  const body = await sandboxBody(context, config, name, request.runtimeHandler ?? '');
+  const { api } = context;
+  const { Id: id } = await api.call<{ Id: string }>(
+    {
+      method: 'POST',
+      path: '/containers/create',
+      query: { name },
+      body,
+      verb: `create sandbox ${name}`,
+      subject: { podUid: metadata.uid },
+    },
+    signal,
+  );
+  try {
+    await api.call(
+      {
+        method: 'POST',
+        path: `/containers/${id}/start`,
+        verb: `start sandbox ${name}`,
+        subject: { podUid: metadata.uid },
+      },
+      signal,
+    );
+    await attachNetwork(context, id, name, config, signal);
+    return id;
+  } catch (err) {
+    // Not on the caller's signal: what was made must go whatever ended the making.
+    const undo = AbortSignal.timeout(undoMs);
+    await removeSandbox(context, id, undo).catch((undoErr: unknown) => {
+      context.deps.log.warn({ sandboxId: id, err: undoErr }, 'a sandbox that could not be made is left, not ready');
+    });
+    throw err;
+  }
+}
+
+async function checkHandler(context: DockerContext, handler: string | undefined, signal: AbortSignal): Promise<void> {
+  if (!handler) return;
+  const { Runtimes = {} } = await context.api.call<DockerInfo>(
+    { method: 'GET', path: '/info', verb: 'ask Docker for its runtimes' },
+    signal,
+  );
+  if (!(handler in Runtimes)) throw criError('invalid-argument', `run sandbox: Docker has no runtime "${handler}"`);
+}
+
+async function sandboxBody(
+  context: DockerContext,
+  config: v1.PodSandboxConfig,
+  name: string,
+  runtimeHandler: string,
+): Promise<object> {
+  const security = config.linux?.securityContext ?? {};
+  const namespaces = security.namespaceOptions ?? {};
+  const stored: StoredSandboxConfig = {
+    metadata: config.metadata ?? {},
+    hostname: config.hostname ?? '',
+    logDirectory: config.logDirectory ?? '',
+    runtimeHandler,
+    namespaces,
+  };
+  const resolvConf = await context.files.writeResolvConf(name, config.dnsConfig);
+  const onHost = namespaces.network === 'NODE';
+  return {
+    Image: context.sandboxImage,
+    Entrypoint: sandboxCommand,
+    ...(onHost ? {} : { Hostname: config.hostname ?? '' }),
+    Labels: toDockerLabels(config.labels, config.annotations, {
+      [dockerLabels.type]: sandboxType,
+      [dockerLabels.config]: JSON.stringify(stored),
+    }),
+    HostConfig: {
+      ...sandboxModes(namespaces),
+      CgroupParent: config.linux?.cgroupParent ?? '',
+      ...(onHost ? {} : { Sysctls: config.linux?.sysctls ?? {} }),
+      Mounts: [{ Type: 'bind', Source: resolvConf, Target: '/etc/resolv.conf', ReadOnly: false }],
+      SecurityOpt: await securityOptions({ ...security, privileged: false }),
+      OomScoreAdj: Math.max(pauseOomScore, context.lowestOomScore),
+      ReadonlyRootfs: true,
+      LogConfig: { Type: 'none', Config: {} },
+      ...(runtimeHandler && { Runtime: runtimeHandler }),
+    },
+  };
+}
+
+async function attachNetwork(
+  context: DockerContext,
+  id: string,
+  name: string,
+  config: v1.PodSandboxConfig,
+  signal: AbortSignal,
+): Promise<void> {
+  if (config.linux?.securityContext?.namespaceOptions?.network === 'NODE') {
+    return await context.files.writeNetwork(name, { ips: [] });
+  }
+  const { NetworkSettings, State } = await inspect(context, id, signal);
+  const { ips } = await context.deps.network.attach(
+    {
+      sandboxId: id,
+      netnsPath: NetworkSettings.SandboxKey || `/proc/${State.Pid}/ns/net`,
+      ...networkRequest(config),
+    },
+    signal,
+  );
+  await context.files.writeNetwork(name, { ips });
+}
+
+function networkRequest(config: v1.PodSandboxConfig): Omit<SandboxNetworkRequest, 'sandboxId' | 'netnsPath'> {
+  const { name = '', namespace = '', uid = '' } = config.metadata ?? {};
+  return {
+    pod: { namespace, name, uid },
+    portMappings: (config.portMappings ?? [])
+      .filter(({ hostPort }) => (hostPort ?? 0) > 0)
+      .map(({ protocol = 'TCP', containerPort = 0, hostPort = 0, hostIp = '' }) => ({
+        protocol: protocol.toLowerCase() as 'tcp' | 'udp' | 'sctp',
+        containerPort,
+        hostPort,
+        hostIp,
+      })),
+    annotations: config.annotations ?? {},
+    dns: {
+      servers: config.dnsConfig?.servers ?? [],
+      searches: config.dnsConfig?.searches ?? [],
+      options: config.dnsConfig?.options ?? [],
+    },
+    cgroupPath: config.linux?.cgroupParent ?? '',
+  };
+}
+
+async function inspect(context: DockerContext, id: string, signal: AbortSignal): Promise<InspectedContainer> {
+  return await context.api.call<InspectedContainer>(
+    { method: 'GET', path: `/containers/${id}/json`, verb: `inspect ${id}` },
+    signal,
+  );
+}
+
+/** `not-found` for what is not a sandbox of ours. */
+export async function findSandbox(
+  context: DockerContext,
+  id: string | undefined,
+  signal: AbortSignal,
+): Promise<FoundSandbox> {
+  if (!id) throw criError('invalid-argument', 'find sandbox: the id is empty');
+  const inspected = await inspect(context, id, signal);
+  const config = storedConfig<StoredSandboxConfig>(inspected.Config.Labels);
+  if (config === undefined || inspected.Config.Labels[dockerLabels.type] !== sandboxType) {
+    throw criError('not-found', `find sandbox ${id}: that container is not a sandbox`);
+  }
+  return { inspected, config, name: sandboxName(config.metadata) };
+}
+
+export async function stopSandbox(context: DockerContext, id: string | undefined, signal: AbortSignal): Promise<void> {
+  const found = await findIfThere(context, id, signal);
+  if (found === undefined) {
+    // Someone removed the container behind our back; its network may still be there.
+    if (id) await context.deps.network.detach(id, signal);
+    return;
+  }
+  const members = await listMembers(context, found.inspected.Id, signal);
+  await Promise.all(members.filter(({ State }) => State === 'running').map(({ Id }) => kill(context, Id, signal)));
+  if (found.config.namespaces.network !== 'NODE') await context.deps.network.detach(found.inspected.Id, signal);
+  await context.files.forgetNetwork(found.name);
+  if (found.inspected.State.Running) await kill(context, found.inspected.Id, signal);
+}
+
+export async function removeSandbox(
+  context: DockerContext,
+  id: string | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  await stopSandbox(context, id, signal);
+  const found = await findIfThere(context, id, signal);
+  if (found === undefined) return;
+  const members = await listMembers(context, found.inspected.Id, signal);
+  for (const { Id } of members) {
+    await context.logs.finish(Id, signal);
+    await removeByForce(context, Id, signal);
+    await context.logs.forget(Id);
+  }
+  await removeByForce(context, found.inspected.Id, signal);
+  await context.files.remove(found.name);
+}
+
+async function findIfThere(
+  context: DockerContext,
+  id: string | undefined,
+  signal: AbortSignal,
+): Promise<FoundSandbox | undefined> {
+  try {
+    return await findSandbox(context, id, signal);
+  } catch (err) {
+    if (isCriCode(err, 'not-found')) return undefined;
+    throw err;
+  }
+}
+
+async function listMembers(context: DockerContext, sandboxId: string, signal: AbortSignal): Promise<ListedContainer[]> {
+  const filters = { label: [`${dockerLabels.sandboxId}=${sandboxId}`] };
+  return await context.api.call<ListedContainer[]>(
+    { method: 'GET', path: '/containers/json', query: { all: true, filters }, verb: 'list containers' },
+    signal,
+  );
+}
+
+async function kill(context: DockerContext, id: string, signal: AbortSignal): Promise<void> {
+  const stop = {
+    method: 'POST',
+    path: `/containers/${id}/stop`,
+    query: { t: 0 },
+    verb: `stop ${id}`,
+    subject: { object: id },
+  } as const;
+  await unlessGone(context.api.call(stop, signal));
+}
+
+export async function removeByForce(context: DockerContext, id: string, signal: AbortSignal): Promise<void> {
+  const remove = {
+    method: 'DELETE',
+    path: `/containers/${id}`,
+    query: { force: true, v: true },
+    verb: `remove ${id}`,
+    subject: { object: id },
+  } as const;
+  await unlessGone(context.api.call(remove, signal));
+}
+
+export async function unlessGone(call: Promise<unknown>): Promise<void> {
+  try {
+    await call;
+  } catch (err) {
+    if (!isCriCode(err, 'not-found')) throw err;
+  }
+}
+
+export async function sandboxStatus(
+  context: DockerContext,
+  request: v1.PodSandboxStatusRequest,
+  signal: AbortSignal,
+): Promise<v1.PodSandboxStatusResponse> {
+  const { inspected, config, name } = await findSandbox(context, request.podSandboxId, signal);
+  const record = await context.files.readNetwork(name);
+  const [ip = '', ...more] = record?.ips ?? [];
+  return {
+    status: {
+      id: inspected.Id,
+      metadata: config.metadata,
+      state: inspected.State.Running && record !== undefined ? 'SANDBOX_READY' : 'SANDBOX_NOTREADY',
+      createdAt: dockerTimeNanos(inspected.Created),
+      network: { ip, additionalIps: more.map((ip) => ({ ip })) },
+      linux: { namespaces: { options: config.namespaces } },
+      ...fromDockerLabels(inspected.Config.Labels),
+      runtimeHandler: config.runtimeHandler,
+    },
+    info: request.verbose === true ? { inspect: JSON.stringify(inspected) } : {},
+  };
+}
+
+export async function listSandboxes(
+  context: DockerContext,
+  filter: v1.PodSandboxFilter | null | undefined,
+  signal: AbortSignal,
+): Promise<v1.PodSandbox[]> {
+  const filters = { label: [`${dockerLabels.type}=${sandboxType}`] };
+  const listed = await context.api.call<ListedContainer[]>(
+    { method: 'GET', path: '/containers/json', query: { all: true, filters }, verb: 'list sandboxes' },
+    signal,
+  );
+  const sandboxes = await Promise.all(listed.map(async (item) => await toSandbox(context, item)));
+  return sandboxes
+    .filter((sandbox) => sandbox !== undefined)
+    .filter(
+      ({ id = '', state, labels = {} }) =>
+        id.startsWith(filter?.id ?? '') &&
+        (filter?.state === null || filter?.state === undefined || filter.state.state === state) &&
+        hasLabels(labels, filter?.labelSelector),
+    );
+}
+
+async function toSandbox(context: DockerContext, item: ListedContainer): Promise<v1.PodSandbox | undefined> {
+  const config = storedConfig<StoredSandboxConfig>(item.Labels);
+  if (config === undefined) return undefined;
+  const ready =
+    item.State === 'running' && (await context.files.readNetwork(sandboxName(config.metadata))) !== undefined;
+  return {
+    id: item.Id,
+    metadata: config.metadata,
+    state: ready ? 'SANDBOX_READY' : 'SANDBOX_NOTREADY',
+    createdAt: item.Created * 1e9,
+    ...fromDockerLabels(item.Labels),
+    runtimeHandler: config.runtimeHandler,
+  };
+}

@@ -1,0 +1,66 @@
+import { status } from '@grpc/grpc-js';
+import { errorText } from '../../base/errors.js';
+import { CriError, type CriCode } from '../contract/cri-error.js';
+
+const toWire: { readonly [C in CriCode]: status } = {
+  'not-found': status.NOT_FOUND,
+  'already-exists': status.ALREADY_EXISTS,
+  'invalid-argument': status.INVALID_ARGUMENT,
+  'failed-precondition': status.FAILED_PRECONDITION,
+  'resource-exhausted': status.RESOURCE_EXHAUSTED,
+  'permission-denied': status.PERMISSION_DENIED,
+  unimplemented: status.UNIMPLEMENTED,
+  unavailable: status.UNAVAILABLE,
+  'deadline-exceeded': status.DEADLINE_EXCEEDED,
+  cancelled: status.CANCELLED,
+  aborted: status.ABORTED,
+  internal: status.INTERNAL,
+  unknown: status.UNKNOWN,
+};
+
+const fromWire: ReadonlyMap<number, CriCode> = new Map([
+  ...(Object.entries(toWire) as Array<[CriCode, status]>).map(([code, wire]) => [wire, code] as const),
+  [status.OUT_OF_RANGE, 'invalid-argument'],
+  [status.DATA_LOSS, 'internal'],
+  [status.UNAUTHENTICATED, 'permission-denied'],
+]);
+
+/** Prefixes by which the CRI's pull error carries a reason of its own (k8s.io/cri-api pkg/errors). */
+const pullReasons = ['RegistryUnavailable', 'SignatureValidationFailed'] as const;
+
+interface WireError {
+  readonly code: number;
+  readonly details: string;
+}
+
+function isWireError(err: unknown): err is WireError & Error {
+  return err instanceof Error && 'code' in err && typeof err.code === 'number' && 'details' in err;
+}
+
+/** What a CRI server answered, in the words of the contract. */
+export function criErrorFromWire(verb: string, err: unknown): CriError {
+  if (!isWireError(err)) return new CriError(`${verb}: ${errorText(err)}`, { code: 'internal' }, { cause: err });
+  const details = err.details === '' ? err.message : err.details;
+  const pullReason = pullReasons.find((prefix) => details.startsWith(prefix));
+  return new CriError(`${verb}: ${details}`, { code: wireCode(err.code, details), ...(pullReason && { pullReason }) });
+}
+
+/**
+ * containerd and CRI-O answer a second create of the same name (the first one's answer was lost, or it is still at work) with
+ * `unknown` and these words.
+ */
+const reservedName = /name "[^"]*" is reserved for|name is reserved/;
+
+function wireCode(code: number, details: string): CriCode {
+  const known = fromWire.get(code) ?? 'unknown';
+  return known === 'unknown' && reservedName.test(details) ? 'already-exists' : known;
+}
+
+/** What our server answers for a failure of the runtime behind it. */
+export function wireErrorFromCri(err: unknown): { code: status; details: string } {
+  if (!(err instanceof CriError)) return { code: status.UNKNOWN, details: errorText(err) };
+  const { code, pullReason } = err.failure;
+  const text = errorText(err);
+  const details = pullReason === undefined || text.startsWith(pullReason) ? text : `${pullReason}: ${text}`;
+  return { code: toWire[code], details };
+}

@@ -1,0 +1,1 @@
+export { serveCri, type CriServer, type ServeCriDeps, type ServeCriOptions } from './serve-cri.js';

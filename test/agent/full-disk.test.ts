@@ -1,0 +1,109 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf } from '../../base/errors.js';
+import { expect, test } from 'vitest';
+import { AgentWorld, type AgentRun } from './agent-world.js';
+import { container, podManifest, script } from './pod-objects.js';
+
+/** A file system of its own for a folder of the agent, small enough to be filled. */
+function mountSmall(folder: string, megabytes: number): void {
+  mkdirSync(folder, { recursive: true });
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0750`, 'small', folder]);
+}
+
+/** Writes until nothing more fits. */
+async function fill(folder: string): Promise<string> {
+  const path = join(folder, 'filler');
+  const file = await open(path, 'a');
+  try {
+    for (let size = 1024 * 1024; size >= 1; size = Math.floor(size / 2)) {
+      const piece = Buffer.alloc(size);
+      try {
+        while ((await file.write(piece)).bytesWritten === size);
+      } catch (err) {
+        if (errnoOf(err) !== 'ENOSPC') throw err;
+      }
+    }
+  } finally {
+    await file.close();
+  }
+  return path;
+}
+
+async function end(run: AgentRun, world: AgentWorld, mount: string): Promise<void> {
+  for (const { name } of [...run.pods.values()]) await run.delete(name, 1);
+  await run.untilGone();
+  expect((await world.leftovers()).filter((left) => left !== `mount ${mount}`)).toEqual([]);
+}
+
+test('a full disk under the state of the agent holds new pods, and nothing else', async () => {
+  await using world = await AgentWorld.open((config) => {
+    mountSmall(config.paths.stateDir, 40);
+    return config;
+  });
+  const { stateDir } = world.config.paths;
+  let run = await world.start();
+  await run.untilStarted();
+  for (const name of ['before', 'leaving']) {
+    await run.apply(podManifest(name, { containers: [container('main')] }));
+    await run.untilReady(name);
+  }
+  const filler = await fill(stateDir);
+
+  await world.write('squeezed.yaml', podManifest('squeezed', { containers: [container('main')] }));
+  const stuck = await run.untilPod('squeezed', 'tells of the disk', (pod) =>
+    pod.waits.some((wait) => /ENOSPC|[Nn]o space left/.test(wait)),
+  );
+  expect(stuck.phase).toBe('Pending');
+  expect(run.pod('before').ready).toBe(true);
+
+  // It comes up again, and what ran runs on.
+  await run.kill();
+  run = await world.start();
+  await run.untilReady('before');
+  expect(run.pod('before').restarts).toBe(0);
+  await run.untilPod('squeezed', 'tells of the disk', (pod) =>
+    pod.waits.some((wait) => /ENOSPC|[Nn]o space left/.test(wait)),
+  );
+
+  await rm(filler);
+  await run.untilReady('squeezed', 45_000);
+  await world.remove('squeezed.yaml');
+  await end(run, world, stateDir);
+});
+
+test('a full disk under the logs stops no container, and no pod from going', async () => {
+  await using world = await AgentWorld.open((config) => {
+    mountSmall(config.paths.podLogsDir, 1);
+    return config;
+  });
+  const { podLogsDir } = world.config.paths;
+  await using run = await world.start();
+  await run.untilStarted();
+  await run.apply(
+    podManifest('chatty', {
+      containers: [
+        script(
+          'main',
+          'yes a line of many words | head -c 3000000; touch /tmp/done; trap "exit 0" TERM; sleep 1000000 & wait',
+          {
+            readinessProbe: { exec: { command: ['test', '-e', '/tmp/done'] }, periodSeconds: 1 },
+          },
+        ),
+      ],
+    }),
+  );
+  await run.untilReady('chatty');
+  expect(run.pod('chatty').restarts).toBe(0);
+  await run.apply(podManifest('next', { containers: [container('main')] }));
+  await run.untilPod(
+    'next',
+    'is ready or tells of the disk',
+    (pod) => pod.ready || pod.waits.some((wait) => /ENOSPC|[Nn]o space left/.test(wait)),
+  );
+  await run.delete('chatty', 1);
+  await run.untilReady('next', 45_000);
+  await end(run, world, podLogsDir);
+});

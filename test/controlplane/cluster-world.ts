@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { openAgent, type Agent } from '../../agent/open-agent.js';
+import type { AgentConfig } from '../../agent/config/agent-config.js';
+import { defaultClusterSettings, type ClusterSettings } from '../../agent/config/cluster-config.js';
+import type { Logger } from '../../base/log.js';
+import type { Pod, PodStatus } from '../../agent/api/index.js';
+import { AgentWorld, sampleImage } from '../agent/agent-world.js';
+import { TestControlPlane } from '../support/control-plane.js';
+
+export interface ClusterNode extends AsyncDisposable {
+  readonly agent: Agent;
+  readonly log: LogLines;
+}
+
+/** What the agent logged, for tests that ask whether it said why. */
+export class LogLines {
+  text = '';
+  readonly logger: Logger;
+
+  constructor() {
+    const write = (line: string): void => {
+      this.text += line;
+    };
+    this.logger = pino({ level: 'debug', base: null }, { write });
+  }
+}
+
+/** Folders and network of one node of a cluster, and the agents that run on it one after another. */
+export class NodeWorld implements AsyncDisposable {
+  readonly name: string;
+  readonly world: AgentWorld;
+  readonly cluster: TestControlPlane;
+  kubeconfig: string;
+  #running: ClusterNode | undefined;
+
+  private constructor(name: string, world: AgentWorld, cluster: TestControlPlane, kubeconfig: string) {
+    this.name = name;
+    this.world = world;
+    this.cluster = cluster;
+    this.kubeconfig = kubeconfig;
+  }
+
+  static async open(cluster: TestControlPlane): Promise<NodeWorld> {
+    const name = `node-${randomBytes(3).toString('hex')}`;
+    const world = await AgentWorld.open();
+    return new NodeWorld(name, world, cluster, await cluster.nodeKubeconfig(name));
+  }
+
+  config(change: Partial<ClusterSettings> = {}): AgentConfig {
+    const { config } = this.world;
+    const cluster = {
+      ...defaultClusterSettings(this.kubeconfig),
+      certDir: join(config.paths.rootDir, 'pki'),
+      nodeIps: ['127.0.0.1'],
+      ...change,
+    };
+    const dns = { ...config.dns, servers: ['10.0.0.10'], domain: 'cluster.local' };
+    return { ...config, nodeName: this.name, dns, cluster };
+  }
+
+  async start(change?: Partial<ClusterSettings>): Promise<ClusterNode> {
+    const log = new LogLines();
+    const agent = await openAgent(this.config(change), { log: log.logger }, new AbortController().signal);
+    let open = true;
+    const node: ClusterNode = {
+      agent,
+      log,
+      [Symbol.asyncDispose]: async () => {
+        if (!open) return;
+        open = false;
+        await agent[Symbol.asyncDispose]();
+      },
+    };
+    this.#running = node;
+    return node;
+  }
+
+  pod(
+    name: string,
+    more: Record<string, unknown> = {},
+    container: Record<string, unknown> = {},
+  ): Record<string, unknown> {
+    return {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace: 'default' },
+      spec: {
+        nodeName: this.name,
+        terminationGracePeriodSeconds: 1,
+        automountServiceAccountToken: false,
+        containers: [{ name: 'main', image: sampleImage, command: ['sleep', '1000000'], ...container }],
+        ...more,
+      },
+    };
+  }
+
+  async create(pod: Record<string, unknown>): Promise<Pod> {
+    return (await this.cluster.api('POST', '/api/v1/namespaces/default/pods', pod)).body as Pod;
+  }
+
+  async delete(name: string, options: object = {}): Promise<void> {
+    const body = { apiVersion: 'v1', kind: 'DeleteOptions', ...options };
+    await this.cluster.api('DELETE', `/api/v1/namespaces/default/pods/${name}`, body);
+  }
+
+  /** Undefined when there is no such pod. */
+  async get(name: string): Promise<Pod | undefined> {
+    const { status, body } = await this.cluster.api('GET', `/api/v1/namespaces/default/pods/${name}`, undefined, [404]);
+    return status === 404 ? undefined : (body as Pod);
+  }
+
+  async untilPod(what: string, name: string, holds: (pod: Pod) => boolean, withinMs?: number): Promise<Pod> {
+    let last: PodStatus | undefined;
+    try {
+      return await this.cluster.until(
+        `pod ${name} ${what}`,
+        async () => {
+          const pod = await this.get(name);
+          last = pod?.status;
+          return pod && holds(pod) ? pod : undefined;
+        },
+        withinMs,
+      );
+    } catch (err) {
+      const log = this.#running?.log.text.slice(-4000);
+      throw new Error(`${String(err)}\nstatus: ${JSON.stringify(last)}\n${log}`, { cause: err });
+    }
+  }
+
+  untilReady(name: string, withinMs?: number): Promise<Pod> {
+    return this.untilPod('is ready', name, isReady, withinMs);
+  }
+
+  async untilGone(name: string, withinMs?: number): Promise<void> {
+    let last: Pod | undefined;
+    try {
+      await this.cluster.until(
+        `pod ${name} is gone`,
+        async () => {
+          last = await this.get(name);
+          return last === undefined ? true : undefined;
+        },
+        withinMs,
+      );
+    } catch (err) {
+      throw new Error(`${String(err)}\n${JSON.stringify(last)}\n${this.#running?.log.text.slice(-4000)}`, {
+        cause: err,
+      });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#running?.[Symbol.asyncDispose]();
+    await this.world[Symbol.asyncDispose]();
+  }
+}
+
+export const isReady = (pod: Pod): boolean =>
+  pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;

@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Node } from '../../agent/api/index.js';
+import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
+import { NodeWorld } from './cluster-world.js';
+
+describe.runIf(hasControlPlane())('a node of a real cluster', () => {
+  let cluster: TestControlPlane;
+  beforeAll(async () => {
+    cluster = await TestControlPlane.start({ scheduler: true, controllerManager: true });
+  });
+  afterAll(async () => {
+    await cluster?.[Symbol.asyncDispose]();
+  });
+
+  test('registers, keeps its lease, runs a pod the scheduler gave it, and lets it go', async () => {
+    await using node = await NodeWorld.open(cluster);
+    await using _run = await node.start();
+    const ready = await cluster.until('the node is ready', async () => {
+      const { status, body } = await cluster.api('GET', `/api/v1/nodes/${node.name}`, undefined, [404]);
+      const conditions = (body as Node).status?.conditions;
+      return status === 200 && conditions?.some((c) => c.type === 'Ready' && c.status === 'True')
+        ? (body as Node)
+        : undefined;
+    });
+    expect(ready.metadata?.labels).toMatchObject({
+      'kubernetes.io/os': 'linux',
+      'kubernetes.io/hostname': expect.any(String),
+    });
+    expect(ready.status?.conditions?.map(({ type }) => type)).toEqual([
+      'MemoryPressure',
+      'DiskPressure',
+      'PIDPressure',
+      'Ready',
+    ]);
+    const lease = await cluster.until('the lease', async () => {
+      const path = `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${node.name}`;
+      const { status, body } = await cluster.api('GET', path, undefined, [404]);
+      return status === 200 ? body : undefined;
+    });
+    expect(lease).toMatchObject({ spec: { holderIdentity: node.name, leaseDurationSeconds: 40 } });
+
+    await node.create(
+      node.pod('scheduled', {
+        nodeName: undefined,
+        nodeSelector: { 'kubernetes.io/os': 'linux' },
+        automountServiceAccountToken: true,
+      }),
+    );
+    const pod = await node.untilReady('scheduled');
+    expect(pod.spec?.nodeName).toBe(node.name);
+    expect(pod.status).toMatchObject({ phase: 'Running', hostIP: '127.0.0.1' });
+    await node.delete('scheduled');
+    await node.untilGone('scheduled');
+    expect(await node.world.leftovers()).toEqual([]);
+  });
+});

@@ -1,0 +1,220 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Event, Node, Pod } from '../../agent/api/index.js';
+import { sampleImage } from '../agent/agent-world.js';
+import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
+import { isReady, NodeWorld } from './cluster-world.js';
+
+const mainId = (pod: Pod | undefined): string | undefined => pod?.status?.containerStatuses?.[0]?.containerID;
+
+describe.runIf(hasControlPlane())('pods of a real API server', () => {
+  let cluster: TestControlPlane;
+  beforeAll(async () => {
+    cluster = await TestControlPlane.start({ audit: true });
+  });
+  afterAll(async () => {
+    await cluster?.[Symbol.asyncDispose]();
+  });
+
+  test('a pod costs at most five writes from creation to Ready, and its events are told', async () => {
+    await using node = await NodeWorld.open(cluster);
+    await using _run = await node.start();
+    await node.create(node.pod('frugal'));
+    await node.untilReady('frugal');
+    const events = await cluster.until('the events of the pod', async () => {
+      const { body } = await cluster.api(
+        'GET',
+        '/api/v1/namespaces/default/events?fieldSelector=involvedObject.name=frugal',
+      );
+      const items = body['items'] as Event[];
+      return items.some(({ reason }) => reason === 'Started') ? items : undefined;
+    });
+    expect(events.map(({ reason }) => reason)).toEqual(expect.arrayContaining(['Pulled', 'Created', 'Started']));
+    expect(events[0]?.source).toEqual({ component: 'kubelet', host: node.name });
+    const requests = await cluster.audited(`system:node:${node.name}`);
+    const writes = requests.filter(({ verb, objectRef }) => {
+      const isWrite = ['create', 'update', 'patch', 'delete'].includes(verb);
+      const ofPod = objectRef?.resource === 'pods' || objectRef?.name?.startsWith('frugal') === true;
+      return isWrite && (ofPod || objectRef?.resource === 'events');
+    });
+    const ofNode = (
+      await cluster.api('GET', `/api/v1/namespaces/default/events?fieldSelector=involvedObject.name=${node.name}`)
+    ).body['items'] as Event[];
+    const count = writes.length - ofNode.length;
+    process.stdout.write(
+      `API writes for one pod from creation to Ready: ${count} (${writes.map(({ verb, objectRef }) => `${verb} ${objectRef?.resource}/${objectRef?.subresource ?? ''}`).join(', ')})\n`,
+    );
+    expect(count).toBeLessThanOrEqual(5);
+    await node.delete('frugal');
+    await node.untilGone('frugal');
+  });
+
+  test('a pod is deleted with its grace, its end is told before it goes, and one of the same name follows', async () => {
+    await using node = await NodeWorld.open(cluster);
+    await using _run = await node.start();
+    const command = ['sh', '-c', 'trap "sleep 1; exit 7" TERM; while true; do sleep 0.1; done'];
+    const first = await node.create(node.pod('twin', { terminationGracePeriodSeconds: 20 }, { command }));
+    await node.untilReady('twin');
+    const seen: Pod[] = [];
+    const watching = watchPod(cluster, 'twin', seen);
+    await node.delete('twin');
+    await node.untilGone('twin');
+    await watching;
+    const last = seen.findLast((pod) => pod.metadata?.uid === first.metadata?.uid);
+    expect(last?.status?.phase).toBe('Failed');
+    expect(last?.status?.containerStatuses?.[0]?.state?.terminated?.exitCode).toBe(7);
+    const second = await node.create(node.pod('twin'));
+    await node.untilReady('twin');
+    expect(second.metadata?.uid).not.toBe(first.metadata?.uid);
+    await node.delete('twin', { gracePeriodSeconds: 0 });
+    await node.untilGone('twin');
+    await cluster.until('nothing is left', async () =>
+      (await node.world.leftovers()).length === 0 ? true : undefined,
+    );
+  });
+
+  test('a pod that is replaced by force under the same name runs after the first has gone', async () => {
+    await using node = await NodeWorld.open(cluster);
+    await using _run = await node.start();
+    await node.create(node.pod('again'));
+    const first = await node.untilReady('again');
+    await node.delete('again', { gracePeriodSeconds: 0 });
+    await node.create(node.pod('again'));
+    const second = await node.untilReady('again');
+    expect(mainId(second)).not.toBe(mainId(first));
+    await node.delete('again');
+    await node.untilGone('again');
+  });
+
+  test('a ConfigMap that changes reaches the running container; a Secret that comes late starts one', async () => {
+    await using node = await NodeWorld.open(cluster);
+    await using run = await node.start();
+    const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `${node.name}-map` }, data: { word: 'one' } };
+    await cluster.api('POST', '/api/v1/namespaces/default/configmaps', map);
+    const pod = node.pod('reader', {
+      volumes: [
+        { name: 'map', configMap: { name: map.metadata.name } },
+        { name: 'secret', secret: { secretName: `${node.name}-secret` } },
+      ],
+      containers: [
+        {
+          name: 'main',
+          image: sampleImage,
+          command: ['sleep', '1000000'],
+          volumeMounts: [
+            { name: 'map', mountPath: '/map' },
+            { name: 'secret', mountPath: '/secret' },
+          ],
+        },
+      ],
+    });
+    const created = await node.create(pod);
+    await cluster.until('the wait is told', async () =>
+      run.agent.pods().some(({ waits }) => waits.some((wait) => wait.lastError?.message.includes('secret') === true))
+        ? true
+        : undefined,
+    );
+    const secret = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: `${node.name}-secret` },
+      stringData: { key: 'hidden' },
+    };
+    await cluster.api('POST', '/api/v1/namespaces/default/secrets', secret);
+    await node.untilReady('reader');
+    const volume = join(
+      node.world.config.paths.rootDir,
+      'pods',
+      created.metadata?.uid ?? '',
+      'volumes/kubernetes.io~configmap/map/word',
+    );
+    expect(await readFile(volume, 'utf8')).toBe('one');
+    await cluster.api('PATCH', `/api/v1/namespaces/default/configmaps/${map.metadata.name}`, { data: { word: 'two' } });
+    await cluster.until(
+      'the change is there',
+      async () => ((await readFile(volume, 'utf8')) === 'two' ? true : undefined),
+      10_000,
+    );
+    await node.delete('reader');
+    await node.untilGone('reader');
+  });
+
+  test('a static pod has a mirror that tells its status, comes back when deleted, and goes with it', async () => {
+    await using node = await NodeWorld.open(cluster);
+    await using _run = await node.start();
+    const manifest = (word: string): string =>
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'fixed' },
+        spec: {
+          terminationGracePeriodSeconds: 1,
+          containers: [
+            { name: 'main', image: sampleImage, command: ['sleep', '1000000'], env: [{ name: 'WORD', value: word }] },
+          ],
+        },
+      });
+    await node.world.write('fixed.json', manifest('one'));
+    const name = `fixed-${node.name}`;
+    const mirror = await node.untilReady(name);
+    const owner = (await cluster.api('GET', `/api/v1/nodes/${node.name}`)).body as Node;
+    expect(mirror.metadata?.annotations).toMatchObject({ 'kubernetes.io/config.source': 'file' });
+    expect(mirror.metadata?.annotations?.['kubernetes.io/config.mirror']).toBe(
+      mirror.metadata?.annotations?.['kubernetes.io/config.hash'],
+    );
+    expect(mirror.metadata?.ownerReferences).toMatchObject([
+      { kind: 'Node', uid: owner.metadata?.uid, controller: true },
+    ]);
+
+    await node.delete(name, { gracePeriodSeconds: 0 });
+    const second = await node.untilPod(
+      'is back',
+      name,
+      (pod) => pod.metadata?.uid !== mirror.metadata?.uid && isReady(pod),
+    );
+    expect(mainId(second)).toBe(mainId(mirror));
+
+    await node.world.write('fixed.json', manifest('two'));
+    const third = await node.untilPod(
+      'is replaced',
+      name,
+      (pod) => pod.spec?.containers[0]?.env?.[0]?.value === 'two' && isReady(pod),
+    );
+    expect(mainId(third)).not.toBe(mainId(mirror));
+
+    await rm(join(node.world.dir, 'manifests', 'fixed.json'));
+    await node.untilGone(name);
+    await cluster.until('nothing is left', async () =>
+      (await node.world.leftovers()).length === 0 ? true : undefined,
+    );
+  });
+
+  test('conditions of others stay, and open a readiness gate', async () => {
+    await using node = await NodeWorld.open(cluster);
+    await using _run = await node.start();
+    await node.create(node.pod('gated', { readinessGates: [{ conditionType: 'example.com/open' }] }));
+    await node.untilPod('runs', 'gated', (pod) => pod.status?.containerStatuses?.[0]?.ready === true);
+    expect(isReady((await node.get('gated')) as Pod)).toBe(false);
+    const before = (await node.get('gated'))?.status?.conditions ?? [];
+    await cluster.api('PATCH', '/api/v1/namespaces/default/pods/gated/status', {
+      status: { conditions: [...before, { type: 'example.com/open', status: 'True', reason: 'Test' }] },
+    });
+    const pod = await node.untilReady('gated');
+    expect(pod.status?.conditions).toContainEqual(
+      expect.objectContaining({ type: 'example.com/open', reason: 'Test' }),
+    );
+    await node.delete('gated');
+    await node.untilGone('gated');
+  });
+});
+
+/** Collects what a watcher of the pod sees until it is deleted. */
+async function watchPod(cluster: TestControlPlane, name: string, seen: Pod[]): Promise<void> {
+  const { body } = await cluster.api(
+    'GET',
+    `/api/v1/namespaces/default/pods?watch=1&fieldSelector=metadata.name=${name}&timeoutSeconds=8&allowWatchBookmarks=false`,
+  );
+  const text = typeof body['text'] === 'string' ? body['text'] : JSON.stringify(body);
+  for (const line of text.split('\n')) if (line.trim() !== '') seen.push((JSON.parse(line) as { object: Pod }).object);
+}

@@ -1,0 +1,279 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makeCertificate, makeKey } from '../../agent/controlplane/certificates/index.js';
+import type { Node, Pod } from '../../agent/api/index.js';
+import { sampleImage } from '../agent/agent-world.js';
+import { hasControlPlane, inlineUser, TestControlPlane } from '../support/control-plane.js';
+import { NodeWorld } from './cluster-world.js';
+import { FaultyProxy, type Fault, type ProxiedRequest } from './faulty-proxy.js';
+
+const mainId = (pod: Pod | undefined): string | undefined => pod?.status?.containerStatuses?.[0]?.containerID;
+
+describe.runIf(hasControlPlane())('trouble with the API server', () => {
+  let cluster: TestControlPlane;
+  beforeAll(async () => {
+    cluster = await TestControlPlane.start();
+  });
+  afterAll(async () => {
+    await cluster?.[Symbol.asyncDispose]();
+  });
+
+  async function proxied(): Promise<{ node: NodeWorld; proxy: FaultyProxy }> {
+    const node = await NodeWorld.open(cluster);
+    const proxy = await FaultyProxy.open(cluster, node.name);
+    node.kubeconfig = await proxy.kubeconfig(cluster, node.name);
+    return { node, proxy };
+  }
+
+  test('a server that is away stops nothing, and what changed meanwhile happens when it is back', async () => {
+    const { node, proxy } = await proxied();
+    await using _proxy = proxy;
+    await using _node = node;
+    await using run = await node.start();
+    await node.create(node.pod('stays'));
+    await node.create(node.pod('goes'));
+    const before = await node.untilReady('stays');
+    await node.untilReady('goes');
+    proxy.goAway();
+    await cluster.until('the log says so', async () => (run.log.text.includes('cannot be used') ? true : undefined));
+    await node.delete('goes');
+    await node.create(node.pod('comes'));
+    proxy.comeBack();
+    await node.untilGone('goes', 60_000);
+    await node.untilReady('comes', 60_000);
+    const after = await node.untilReady('stays');
+    expect(mainId(after)).toBe(mainId(before));
+    expect(after.status?.containerStatuses?.[0]?.restartCount).toBe(0);
+    await node.delete('stays');
+    await node.delete('comes');
+    await node.untilGone('stays');
+    await node.untilGone('comes');
+  });
+
+  test('a start without the server runs the last known pods with their ConfigMaps, and reconciles later', async () => {
+    const { node, proxy } = await proxied();
+    await using _proxy = proxy;
+    await using _node = node;
+    const first = await node.start();
+    const name = `${node.name}-words`;
+    const seconds = 1_000_000 + Math.floor(Math.random() * 1e6);
+    await cluster.api('POST', '/api/v1/namespaces/default/configmaps', {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name },
+      data: { word: 'known' },
+    });
+    await cluster.api('POST', '/api/v1/namespaces/default/secrets', {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name },
+      stringData: { key: 'well-hidden' },
+    });
+    const container = {
+      name: 'main',
+      image: sampleImage,
+      command: ['sh', '-c', `test "$WORD" = known && test "$(cat /secret/key)" = well-hidden && exec sleep ${seconds}`],
+      env: [{ name: 'WORD', valueFrom: { configMapKeyRef: { name, key: 'word' } } }],
+      volumeMounts: [{ name: 'secret', mountPath: '/secret' }],
+    };
+    const volumes = [{ name: 'secret', secret: { secretName: name } }];
+    const pod = await node.create(node.pod('faithful', { containers: [container], volumes }));
+    await node.create(node.pod('removed'));
+    await node.untilReady('faithful');
+    await node.untilReady('removed');
+    await first[Symbol.asyncDispose]();
+    proxy.goAway();
+    // As after a crash of the container while nobody looked.
+    for (const pid of await pidsOf(`sleep ${seconds}`)) process.kill(pid, 'SIGKILL');
+    await node.delete('removed', { gracePeriodSeconds: 0 });
+
+    const second = await node.start();
+    await cluster.until(
+      'the pod runs again without the server',
+      async () => {
+        const known = second.agent.pod(pod.metadata?.uid as never);
+        const status = known?.status?.containerStatuses?.[0];
+        return status?.state?.running && status.restartCount === 1 ? true : undefined;
+      },
+      60_000,
+    );
+    expect(second.log.text).toContain('going on with the last known pods');
+    expect(
+      second.agent
+        .pods()
+        .map((each) => each.pod?.metadata?.name)
+        .toSorted(),
+    ).toEqual(['faithful', 'removed']);
+    for (const file of await readdir(`${node.world.config.paths.stateDir}/cluster`))
+      expect((await readFile(`${node.world.config.paths.stateDir}/cluster/${file}`)).includes('well-hidden')).toBe(
+        false,
+      );
+
+    proxy.comeBack();
+    const back = await node.untilPod(
+      'tells of the restart',
+      'faithful',
+      (each) => each.status?.containerStatuses?.[0]?.restartCount === 1,
+      60_000,
+    );
+    expect(back.metadata?.uid).toBe(pod.metadata?.uid);
+    await cluster.until(
+      'the removed pod has gone',
+      async () => (second.agent.pods().length === 1 ? true : undefined),
+      60_000,
+    );
+    await node.delete('faithful');
+    await node.untilGone('faithful');
+    await cluster.until('nothing is left', async () =>
+      (await node.world.leftovers()).length === 0 ? true : undefined,
+    );
+  });
+
+  const anyRequest = (): boolean => true;
+  const faults: ReadonlyArray<[string, (request: ProxiedRequest) => boolean, Fault]> = [
+    ['429 with Retry-After', anyRequest, { kind: 'answer', status: 429, headers: { 'retry-after': '1' }, body: '{}' }],
+    [
+      '500',
+      anyRequest,
+      { kind: 'answer', status: 500, body: '{"kind":"Status","reason":"InternalError","message":"broken"}' },
+    ],
+    ['garbage', anyRequest, { kind: 'answer', status: 200, body: '<html>captive portal</html>' }],
+    ['lists of garbage', ({ isWatch }) => !isWatch, { kind: 'answer', status: 200, body: '{"kind":"Pod","items":7}' }],
+    [
+      '410 Gone',
+      ({ isWatch }) => isWatch,
+      { kind: 'answer', status: 410, body: '{"kind":"Status","code":410,"reason":"Expired","message":"too old"}' },
+    ],
+    [
+      'an expired event',
+      ({ isWatch }) => isWatch,
+      {
+        kind: 'answer',
+        status: 200,
+        body: '{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}\n',
+      },
+    ],
+    ['watches cut in the middle of an object', ({ isWatch }) => isWatch, { kind: 'cut', afterBytes: 700 }],
+    ['slow answers', ({ isWatch }) => !isWatch, { kind: 'slow', delayMs: 300 }],
+  ];
+  test('every kind of bad answer is survived: no container is touched and pods that come meanwhile run', async () => {
+    const { node, proxy } = await proxied();
+    await using _proxy = proxy;
+    await using _node = node;
+    await using run = await node.start();
+    await node.create(node.pod('witness'));
+    const before = await node.untilReady('witness');
+    for (const [what, when, fault] of faults) {
+      const began = proxy.requests.length;
+      proxy.fault = (request) => (when(request) ? fault : undefined);
+      proxy.cutAll();
+      const name = `pod-${faults.findIndex(([each]) => each === what)}`;
+      await node.create(node.pod(name));
+      await cluster.until(`${what} was met`, async () =>
+        proxy.requests.slice(began).filter(when).length >= 3 ? true : undefined,
+      );
+      proxy.fault = () => undefined;
+      await node.untilReady(name, 60_000);
+      await node.delete(name, { gracePeriodSeconds: 0 });
+    }
+    expect(mainId(await node.untilReady('witness'))).toBe(mainId(before));
+    expect(run.log.text).not.toContain('"level":50');
+    await node.delete('witness');
+    await node.untilGone('witness');
+    await cluster.until('nothing is left', async () =>
+      (await node.world.leftovers()).length === 0 ? true : undefined,
+    );
+  }, 240_000);
+
+  test('a deleted node object is made again and its pods are not touched', async () => {
+    await using node = await NodeWorld.open(cluster);
+    await using run = await node.start();
+    await node.create(node.pod('homeless'));
+    const before = await node.untilReady('homeless');
+    const old = (await cluster.api('GET', `/api/v1/nodes/${node.name}`)).body as Node;
+    await cluster.api('DELETE', `/api/v1/nodes/${node.name}`);
+    await cluster.until('the node is back', async () => {
+      const { status, body } = await cluster.api('GET', `/api/v1/nodes/${node.name}`, undefined, [404]);
+      return status === 200 && (body as Node).metadata?.uid !== old.metadata?.uid ? true : undefined;
+    });
+    expect(run.log.text).toContain('the node object was deleted');
+    expect(mainId(await node.untilReady('homeless'))).toBe(mainId(before));
+    await node.delete('homeless');
+    await node.untilGone('homeless');
+  });
+
+  test('a status that someone else changed is written again', async () => {
+    await using node = await NodeWorld.open(cluster);
+    await using _run = await node.start();
+    await node.create(node.pod('doubted'));
+    await node.untilReady('doubted');
+    await cluster.api('PATCH', '/api/v1/namespaces/default/pods/doubted/status', {
+      status: { podIP: '', podIPs: [], phase: 'Pending' },
+    });
+    await node.untilPod(
+      'is Running again',
+      'doubted',
+      (pod) => pod.status?.phase === 'Running' && pod.status.podIP !== undefined,
+    );
+    await node.delete('doubted');
+    await node.untilGone('doubted');
+  });
+
+  test('a wrong authority and an expired certificate are told by name, and pods of the machine run all the same', async () => {
+    await using node = await NodeWorld.open(cluster);
+    const key = await makeKey();
+    const stranger = makeCertificate({
+      subject: { commonName: 'stranger' },
+      keyPem: key,
+      notBefore: Date.now() - 1000,
+      notAfter: Date.now() + 1e9,
+      use: 'authority',
+    });
+    node.kubeconfig = await cluster.kubeconfig(
+      'stranger',
+      inlineUser(await cluster.nodeIdentity(node.name)),
+      cluster.server,
+      stranger,
+    );
+    const manifest = JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'local' },
+      spec: {
+        terminationGracePeriodSeconds: 1,
+        containers: [{ name: 'main', image: sampleImage, command: ['sleep', '1000000'] }],
+      },
+    });
+    await node.world.write('local.json', manifest);
+    const first = await node.start();
+    await cluster.until('the static pod runs', async () =>
+      first.agent.pods().some(({ status }) => status?.phase === 'Running') ? true : undefined,
+    );
+    await cluster.until('the reason is told', async () =>
+      first.log.text.includes('its certificate is not trusted') ? true : undefined,
+    );
+    const running = first.agent.pods()[0]?.status?.containerStatuses?.[0]?.containerID;
+    await first[Symbol.asyncDispose]();
+
+    node.kubeconfig = await cluster.kubeconfig('expired', inlineUser(await cluster.nodeIdentity(node.name, -1000)));
+    const second = await node.start();
+    await cluster.until('the reason is told', async () => (/401|expired/i.test(second.log.text) ? true : undefined));
+    await second[Symbol.asyncDispose]();
+
+    node.kubeconfig = await cluster.nodeKubeconfig(node.name);
+    await using third = await node.start();
+    const mirror = await node.untilReady(`local-${node.name}`);
+    expect(mainId(mirror)).toBe(running);
+    expect(third.agent.pods()[0]?.status?.containerStatuses?.[0]?.restartCount).toBe(0);
+  });
+});
+
+async function pidsOf(words: string): Promise<number[]> {
+  const found: number[] = [];
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const command = (await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ');
+    if (command.trim() === words) found.push(Number(name));
+  }
+  return found;
+}

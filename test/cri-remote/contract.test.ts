@@ -1,0 +1,36 @@
+import { criContractSuite } from '../cri/contract-suite.js';
+import { busyboxReference, Containerd, missingForContainerd, type ContainerdFlavour } from '../support/containerd.js';
+import { join } from 'node:path';
+
+/** What a runtime of the outside world does otherwise than the contract asks; berth lives with it. */
+const cannot = {
+  '2.x': { 'exec-tty-resize': 'containerd starts the command before it applies the first size' },
+  '1.6': {
+    'exec-tty-resize': 'containerd starts the command before it applies the first size',
+    events: 'containerd 1.6 has no GetContainerEvents',
+  },
+} as const;
+
+for (const flavour of ['2.x', '1.6'] as const satisfies readonly ContainerdFlavour[]) {
+  const missing = missingForContainerd(flavour);
+  if (missing !== undefined) {
+    console.warn(`SKIPPED remote runtime on containerd ${flavour}: needs ${missing}`);
+    continue;
+  }
+  criContractSuite(`containerd ${flavour} over gRPC`, async () => {
+    const containerd = await Containerd.open(flavour);
+    const remote = await containerd.connect();
+    return {
+      runtime: remote.runtime,
+      streaming: remote.streaming,
+      imageRef: busyboxReference,
+      logFolder: join(containerd.folder, 'logs'),
+      cgroupParent: `/${containerd.name}`,
+      cannot: cannot[flavour],
+      [Symbol.asyncDispose]: async () => {
+        await remote[Symbol.asyncDispose]();
+        await containerd[Symbol.asyncDispose]();
+      },
+    };
+  });
+}

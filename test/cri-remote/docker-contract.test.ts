@@ -1,0 +1,26 @@
+import { join } from 'node:path';
+import { criContractSuite } from '../cri/contract-suite.js';
+import { StateKeepingNetwork } from '../cri/support/state-keeping-network.js';
+import { busyboxReference } from '../support/containerd.js';
+import { Dockerd, missingForDocker } from '../support/dockerd.js';
+
+const missing = missingForDocker();
+if (missing !== undefined) console.warn(`SKIPPED Docker runtime contract: needs ${missing}`);
+else {
+  criContractSuite('docker', async () => {
+    const dockerd = await Dockerd.open();
+    const docker = await dockerd.connect(new StateKeepingNetwork(join(dockerd.folder, 'network')));
+    return {
+      runtime: docker.runtime,
+      streaming: docker.streaming,
+      imageRef: busyboxReference,
+      logFolder: join(dockerd.folder, 'logs'),
+      cgroupParent: `/${dockerd.name}`,
+      cannot: { 'exec-tty-resize': 'Docker starts the command before it takes the first size' },
+      [Symbol.asyncDispose]: async () => {
+        await docker[Symbol.asyncDispose]();
+        await dockerd[Symbol.asyncDispose]();
+      },
+    };
+  });
+}

@@ -1,0 +1,107 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { noRecorder } from '../../base/call-recorder.js';
+import { systemClock } from '../../base/clock.js';
+import { silentLogger } from '../../base/log.js';
+import { runProgram } from '../../base/run-program.js';
+import { openDockerRuntime, type DockerRuntimeDeps } from '../../cri/docker/index.js';
+import type { SandboxNetwork } from '../../cri/index.js';
+import { makeBusyboxImage } from '../setup/busybox-image.js';
+import { endProcessesOf, unmountBelow } from './containerd.js';
+import { Daemon, eventually } from './daemon.js';
+import { hostProgram, tryHostProgram } from './host-program.js';
+
+/** Undefined when a Docker daemon can be started here, else what is missing. */
+export function missingForDocker(): string | undefined {
+  return ['/usr/sbin/dockerd', '/usr/bin/docker', '/usr/bin/containerd', '/usr/sbin/runc', '/bin/busybox'].find(
+    (path) => !existsSync(path),
+  );
+}
+
+/** A Docker daemon of its own in a temporary folder, without networks of its own; disposing removes all it made. */
+export class Dockerd implements AsyncDisposable {
+  readonly folder: string;
+  readonly socket: string;
+  readonly #daemon: Daemon;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.socket = join(folder, 'docker.sock');
+    this.#daemon = new Daemon({
+      argv: [
+        '/usr/sbin/dockerd',
+        `--data-root=${folder}/data`,
+        `--exec-root=${folder}/exec`,
+        `--pidfile=${folder}/docker.pid`,
+        `--host=unix://${this.socket}`,
+        '--bridge=none',
+        '--iptables=false',
+        '--ip6tables=false',
+        '--ip-forward=false',
+        '--ip-masq=false',
+      ],
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: folder },
+      logFile: join(folder, 'dockerd.log'),
+    });
+  }
+
+  static async open(): Promise<Dockerd> {
+    const dockerd = new Dockerd(await mkdtemp(join(tmpdir(), 'brt-dk-')));
+    try {
+      await dockerd.start();
+      const archive = join(dockerd.folder, 'busybox.tar');
+      await makeBusyboxImage({ path: archive, format: 'docker-archive' });
+      await dockerd.docker('load', '-i', archive);
+      return dockerd;
+    } catch (err) {
+      const words = await dockerd.#daemon.lastWords();
+      await dockerd[Symbol.asyncDispose]();
+      throw new Error(`start dockerd: ${words}`, { cause: err });
+    }
+  }
+
+  get name(): string {
+    return basename(this.folder);
+  }
+
+  async start(): Promise<void> {
+    this.#daemon.start();
+    await eventually(
+      'dockerd answers',
+      async () => {
+        const result = await tryHostProgram(['/usr/bin/docker', '-H', `unix://${this.socket}`, 'version']);
+        return result.end.kind === 'exited' && result.end.code === 0;
+      },
+      30_000,
+    );
+  }
+
+  async stop(name: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    await this.#daemon.stop(name);
+  }
+
+  async docker(...args: string[]): Promise<string> {
+    return await hostProgram(['/usr/bin/docker', '-H', `unix://${this.socket}`, ...args], 60_000);
+  }
+
+  connect(network: SandboxNetwork, deps: Partial<DockerRuntimeDeps> = {}): ReturnType<typeof openDockerRuntime> {
+    return openDockerRuntime(
+      { socketPath: this.socket, stateDir: join(this.folder, 'berth') },
+      { run: runProgram, log: silentLogger, clock: systemClock, recorder: noRecorder, network, ...deps },
+      new AbortController().signal,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#daemon.running) {
+      const ids = (await this.docker('ps', '-aq')).split('\n').filter((id) => id !== '');
+      if (ids.length > 0) await this.docker('rm', '-f', ...ids);
+    }
+    await this.#daemon.stop('SIGTERM');
+    await endProcessesOf(this.folder);
+    await unmountBelow(this.folder);
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
