@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { prepare, root } from './prepare.mjs';
 
-prepare(['run', 'sample', 'test']);
+// Daemons that would change a desk's network are installed where nobody sits; elsewhere their suites say that they are skipped.
+prepare(['run', 'sample', 'test', ...(process.env.CI === 'true' ? ['ci'] : [])]);
 const vitest = join(root, 'node_modules/vitest/vitest.mjs');
 const { status } = spawnSync(process.execPath, [vitest, 'run', ...process.argv.slice(2)], {
   cwd: root,

@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest';
+import { Containerd, busyboxReference, missingForContainerd, type ContainerdFlavour } from '../support/containerd.js';
+import { Dockerd, missingForDocker } from '../support/dockerd.js';
+import { AgentWorld } from './agent-world.js';
+
+/** The agent's own life of a pod, the same on every runtime: init container, sidecar, volumes, probes, exec, restart, kill -9. */
+async function life(world: AgentWorld): Promise<void> {
+  const first = await world.start();
+  await first.untilStarted();
+  await world.write('web.yaml', manifest);
+  await first.untilReady('web', 60_000);
+  expect(
+    await first.sh('web', 'main', 'cat /scratch/made /door/password; wget -qO- http://127.0.0.1:9000/; hostname'),
+  ).toBe('by init\nsesamehello\nweb');
+  await first.sh('web', 'main', 'kill 1');
+  await first.until(
+    'main was restarted',
+    (run) => [...run.pods.values()].some((pod) => pod.ready && pod.restarts === 1),
+    60_000,
+  );
+  await first.kill();
+  const second = await world.start();
+  await second.untilReady('web', 60_000);
+  expect([...second.pods.values()][0]).toMatchObject({ restarts: 1 });
+  await world.remove('web.yaml');
+  await second.untilGone(60_000);
+  await second[Symbol.asyncDispose]();
+}
+
+const manifest = `
+apiVersion: v1
+kind: Secret
+metadata: { name: door }
+stringData: { password: sesame }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: web }
+spec:
+  terminationGracePeriodSeconds: 1
+  initContainers:
+    - { name: first, image: ${busyboxReference}, imagePullPolicy: Never, command: [sh, -c, "echo by init > /scratch/made"], volumeMounts: [{ name: scratch, mountPath: /scratch }] }
+    - { name: side, image: ${busyboxReference}, imagePullPolicy: Never, restartPolicy: Always, command: [sh, -c, "mkdir /www && echo hello > /www/index.html && exec httpd -f -p 127.0.0.1:9000 -h /www"] }
+  containers:
+    - name: main
+      image: ${busyboxReference}
+      imagePullPolicy: Never
+      command: [sh, -c, "trap 'exit 3' TERM; while true; do sleep 0.1; done"]
+      readinessProbe: { exec: { command: [cat, /scratch/made] }, periodSeconds: 1 }
+      volumeMounts: [{ name: scratch, mountPath: /scratch }, { name: door, mountPath: /door }]
+  volumes:
+    - { name: scratch, emptyDir: {} }
+    - { name: door, secret: { secretName: door } }
+`;
+
+for (const flavour of ['2.x', '1.6'] satisfies ContainerdFlavour[]) {
+  const missing = missingForContainerd(flavour);
+  if (missing !== undefined) console.warn(`SKIPPED the agent on containerd ${flavour}: ${missing} is not there`);
+  test.skipIf(missing !== undefined)(
+    `a pod lives on containerd ${flavour} as it does on the embedded runtime`,
+    async () => {
+      await using containerd = await Containerd.open(flavour);
+      await using world = await AgentWorld.open((config) => ({
+        ...config,
+        runtime: { ...config.runtime, endpoint: containerd.endpoint },
+      }));
+      await life(world);
+      await using runtime = await containerd.connect();
+      expect((await runtime.runtime.listPodSandbox({}, new AbortController().signal)).items).toEqual([]);
+    },
+  );
+}
+
+const missing = missingForDocker();
+if (missing !== undefined) console.warn(`SKIPPED the agent on Docker: ${missing} is not there`);
+test.skipIf(missing !== undefined)('a pod lives on Docker as it does on the embedded runtime', async () => {
+  await using dockerd = await Dockerd.open();
+  await using world = await AgentWorld.open((config) => ({
+    ...config,
+    runtime: { ...config.runtime, endpoint: `docker://${dockerd.socket}` },
+  }));
+  await life(world);
+  expect(await dockerd.docker('ps', '-aq')).toBe('');
+  expect(await world.leftovers()).toEqual([]);
+});
