@@ -50,7 +50,9 @@ export function agentView(parts: AgentParts): Agent {
     local,
     calls,
     host,
-    allocatable: world.allocatable,
+    get allocatable() {
+      return world.allocatable;
+    },
     imageStore,
     cni,
     get runtimeHealth() {
@@ -69,6 +71,7 @@ export function agentView(parts: AgentParts): Agent {
     retryNow: (uid) => world.loops.retryNow(uid),
     tidy: world.tidy,
     sourcesSynced: () => world.sources.synced,
+    plugins: () => world.devices.plugins(),
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   };
 }

@@ -5,6 +5,7 @@ import type { CriRuntime } from '../cri/index.js';
 import type { ImageStore } from '../cri/embedded/images/index.js';
 import type { ControlPlane } from './controlplane/control-plane.js';
 import type { LocalControlPlane } from './controlplane/local/local-control-plane.js';
+import type { PluginReport } from './devices/index.js';
 import type { HostFacts } from './node/host-facts.js';
 import type { DesiredPod, RuntimeFacts } from './podloop/pod-facts.js';
 import type { CurrentWait } from './podloop/steps.js';
@@ -57,6 +58,8 @@ export interface Agent extends AsyncDisposable {
   retryNow(uid: PodUid): boolean;
   /** Resolves when what earlier runs left of pods nobody wants any more has been found and is gone. */
   readonly tidy: Promise<void>;
+  /** Device plugins, device pools, CSI drivers, FlexVolume drivers and DRA drivers, and how each is. */
+  plugins(): readonly PluginReport[];
   /** True once every source of pods has delivered. */
   sourcesSynced(): boolean;
 }

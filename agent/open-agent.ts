@@ -3,14 +3,17 @@ import { mkdir } from 'node:fs/promises';
 import { systemClock, type Clock } from '../base/clock.js';
 import type { Logger } from '../base/log.js';
 import { runProgram, type RunProgram } from '../base/run-program.js';
+import type { ApplyCdi } from '../cri/embedded/index.js';
 import type { PodUid } from './api/index.js';
 import type { Agent } from './agent.js';
 import { agentView } from './agent-view.js';
 import type { AgentConfig } from './config/agent-config.js';
 import { openNodeAgent } from './controlplane/node-agent/index.js';
 import { openControlPlane } from './controlplane/open-control-plane.js';
+import { LazyCdi } from './devices/index.js';
 import type { FaultPoint } from './fault-point.js';
 import { EventLog } from './events/event-log.js';
+import { prepareRunFolder } from './node/run-folder.js';
 import { readHostFacts } from './node/host-facts.js';
 import { openPodWorld } from './open-pod-world.js';
 import { CallLog } from './recorder/call-log.js';
@@ -38,8 +41,8 @@ export async function openAgent(
 ): Promise<Agent> {
   await using opening = new Lifetimes();
   const { paths } = config;
-  for (const folder of [paths.rootDir, paths.stateDir, paths.runDir])
-    await mkdir(folder, { recursive: true, mode: 0o750 });
+  for (const folder of [paths.rootDir, paths.stateDir]) await mkdir(folder, { recursive: true, mode: 0o750 });
+  await prepareRunFolder(config, signal);
   const startedAt = clock.now();
   const found = await readHostFacts();
   const nodeIps = config.cluster?.nodeIps ?? [];
@@ -56,8 +59,10 @@ export async function openAgent(
   const { controlPlane } = opened;
   opening.use(events.onEvent((event) => void controlPlane.writeEvent(event, signal)));
 
+  const cdi = opening.use(new LazyCdi(undefined, log));
+  const applyCdi: ApplyCdi = (names, spec) => cdi.apply(names, spec);
   const runtime = opening.use(
-    await openRuntime(config, { run, recorder: calls, log, clock, bootId: host.bootId, at }, signal),
+    await openRuntime(config, { run, recorder: calls, log, clock, bootId: host.bootId, applyCdi, at }, signal),
   );
   const { imageStore, cni } = runtime;
   const cri = countedRuntime(runtime.cri, metrics);
@@ -77,6 +82,7 @@ export async function openAgent(
         metrics,
         run,
         at,
+        knownImages: imageStore && (() => imageStore.usage().images),
         onNetworkChange: cni && ((listener) => cni.onChange(listener)),
       },
       signal,

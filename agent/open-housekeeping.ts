@@ -127,8 +127,8 @@ export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig,
   const garbage = openGarbage(agent, config, node, deps);
   const thresholds = parseThresholds(config.eviction, config.reservations.enforce.includes('pods'));
   const evictionPods = new EvictionPods();
-  const measure = async (active: readonly Pod[]): Promise<EvictionPod[]> => {
-    await filesystems.measure();
+  const measure = async (active: readonly Pod[], disk: boolean): Promise<EvictionPod[]> => {
+    if (disk) await filesystems.measure();
     const usages = new Map(monitor.snapshot(0).pods.map((usage) => [usage.pod.uid, usage]));
     return active.map((pod) => evictionPods.of(pod, usages.get(podUidOf(pod)), filesystems.of(podUidOf(pod))));
   };
@@ -206,7 +206,7 @@ export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig,
   async function whatIf(signal: AbortSignal, all: readonly Threshold[]): Promise<string> {
     const [{ layout, observations }, measured, verdicts] = await Promise.all([
       look(),
-      measure(desired.active()),
+      measure(desired.active(), true),
       garbage.images.explain(signal),
     ]);
     const free = verdicts.filter(({ stays }) => stays === undefined || stays.why === 'enough-space');
@@ -247,8 +247,10 @@ function openGarbage(
       imageUsers({ runtime: runtime.runtime, images: runtime.images, wantedPods: () => desired.active() }, signal),
   });
   const lifeOf = (uid: PodUid): PodLife => {
-    const wanted = desired.get(uid);
-    return !wanted ? 'absent' : wanted.termination ? 'ended' : 'alive';
+    if (!desired.get(uid)) return deps.sourcesSynced() ? 'absent' : 'alive';
+    // Only once its status tells of the end: until then the containers are what it is told from.
+    const { phase } = loops.last(uid)?.status ?? {};
+    return phase === 'Failed' || phase === 'Succeeded' ? 'ended' : 'alive';
   };
   const containers = new ContainerCollector(config.containers, {
     clock,

@@ -6,6 +6,8 @@ import type { CallRecorder } from '../base/call-recorder.js';
 import type { RunProgram } from '../base/run-program.js';
 import type { CriRuntime } from '../cri/index.js';
 import { admitPod } from './admission/admit-pod.js';
+import { PodAmounts } from './admission/pod-amounts.js';
+import { preempted, preemptionMessage } from './admission/preempted.js';
 import { isStaticPod, podUidOf, type Pod, type PodUid, type Quantity } from './api/index.js';
 import { kubeVersion, type AgentConfig } from './config/agent-config.js';
 import { CriConfigBuilder } from './containers/config-builder.js';
@@ -13,6 +15,7 @@ import { environmentSources } from './containers/environment-sources.js';
 import { PodFiles } from './containers/pod-files.js';
 import { terminationMessage } from './containers/termination-message.js';
 import type { ControlPlane } from './controlplane/control-plane.js';
+import { devicesUsers, openDevices, type Devices } from './devices/index.js';
 import type { ObjectStore } from './controlplane/local/object-store.js';
 import type { FaultPoint } from './fault-point.js';
 import type { EventLog } from './events/event-log.js';
@@ -22,11 +25,14 @@ import { LifecycleHooks } from './hooks/lifecycle-hooks.js';
 import { ImagePuller } from './images/image-puller.js';
 import { imageUser } from './images/image-user.js';
 import { Lifetimes } from './lifetimes.js';
+import { openHousekeeping, type Housekeeping } from './open-housekeeping.js';
 import { PodLogFolders } from './logs/pod-log-folders.js';
 import { parseResolvConf } from './network/dns-config.js';
 import { CachedFile } from './node/cached-file.js';
+import { defaultHousekeeping } from './housekeeping-config.js';
+import type { KnownImage } from './garbage/index.js';
 import type { HostFacts } from './node/host-facts.js';
-import { nodeAllocatable, nodeCapacity } from './node/node-capacity.js';
+import { nodeCapacity } from './node/node-capacity.js';
 import { RuntimeObserver } from './observe/runtime-observer.js';
 import { nextTryAfter } from './podloop/backoff.js';
 import { planPod } from './podloop/plan-pod.js';
@@ -70,6 +76,8 @@ export interface PodWorldDeps {
   /** Calls back when the network's configuration changed. */
   readonly onNetworkChange?: ((listener: () => void) => () => void) | undefined;
   readonly metrics: AgentMetrics;
+  /** What the runtime's own image store knows of its images, where there is one. */
+  readonly knownImages?: (() => readonly KnownImage[]) | undefined;
 }
 
 /** Steps that read what a pod's containers refer to. */
@@ -84,6 +92,8 @@ export interface PodWorld extends AsyncDisposable {
   readonly health: RuntimeHealth;
   /** What pods may use of the machine. */
   readonly allocatable: Readonly<Record<string, Quantity>>;
+  readonly devices: Devices;
+  readonly housekeeping: Housekeeping;
   /** Resolves when what earlier runs left of pods nobody wants any more is gone. */
   readonly tidy: Promise<void>;
   /** Reads what is there, then lets the sources speak. */
@@ -96,18 +106,22 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   const { runtime, images } = deps.runtime;
   const { paths } = config;
   const hierarchy = await detectHierarchy();
-  const allocatable = nodeAllocatable(host, config.limits.maxPods);
+  const capacity = nodeCapacity(host, config.limits.maxPods);
+  const allocatable = capacity;
   const node = { nodeName: config.nodeName, hostIps: host.addresses };
 
   const cgroups = await openKubepods(
-    { ...config.cgroups, limits: kubepodsLimits(nodeCapacity(host, config.limits.maxPods), noReservations, undefined) },
+    { ...config.cgroups, limits: kubepodsLimits(capacity, noReservations, host.maxPids) },
     hierarchy,
     { log, clock, run: deps.run },
     signal,
   );
+  const devices = opening.use(
+    await openDevices(config, { clock, log, run: deps.run, recorder: deps.calls, events, controlPlane }, signal),
+  );
   const volumes = opening.use(
     await openVolumeManager(
-      { rootDir: paths.rootDir, nodeName: config.nodeName },
+      { rootDir: paths.rootDir, nodeName: config.nodeName, standalone: config.cluster === undefined },
       {
         run: deps.run,
         recorder: deps.calls,
@@ -118,6 +132,8 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
         nodeFields: () => ({ ...node, podIps: [] }),
         allocatable: () => allocatable,
         supportsRecursiveReadOnly: () => true,
+        csi: devices.csi,
+        flexVolumes: devices.flexVolumes,
       },
       signal,
     ),
@@ -148,7 +164,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
       runtimeClass: (name, asked) => controlPlane.get('RuntimeClass', '', name, asked),
       hostResolver: () => resolver.read(),
       nodeHosts: () => readFile('/etc/hosts', 'utf8'),
-      grants: () => ({ devices: [], mounts: [], envs: {}, annotations: {}, cdiDevices: [] }),
+      grants: (pod, container) => devices.pods.grantsOf(pod, container),
       runningId: (pod, container) =>
         loops
           .live(podUidOf(pod))
@@ -211,7 +227,8 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     cgroups,
     folders: files,
     logs,
-    grants: { release: () => Promise.resolve() },
+    grants: devices.pods,
+    reject: (uid, reason, message) => desired.reject(uid, reason, message),
   });
   const publisher = opening.use(new StatusPublisher({ coalesceMs: 500 }, { clock, log, controlPlane }));
   const statuses = new PodStatuses({ publisher, controlPlane, events, log });
@@ -235,6 +252,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
             probes,
             agentStartedAt: startedAt,
             hostIps: host.addresses,
+            devices: devices.pods,
             observe: (uid, s) => observer.observe(uid, s),
             network: () => watch.health.network,
             sourcesSynced: () => sources.synced,
@@ -273,17 +291,24 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
       },
     }),
   );
-  const desired = new DesiredPods({
+  const amounts = new PodAmounts();
+  const desired: DesiredPods = new DesiredPods({
     clock,
     admit: (pod, active) => {
       const verdict = admitPod(pod, active, {
-        allocatable,
-        labels: {},
+        allocatable: { ...allocatable, ...devices.admissible() },
+        amounts,
         maxPods: config.limits.maxPods,
         allowedUnsafeSysctls: config.security.allowedUnsafeSysctls,
         appArmor: false,
+        pressures: housekeeping.pressures,
       });
-      return verdict.admitted ? { admitted: true, pod } : verdict;
+      if (!verdict.admitted) return verdict;
+      for (const victim of verdict.preempt ?? []) {
+        events.record(podReference(victim), 'Warning', 'Preempting', preemptionMessage);
+        desired.terminate(podUidOf(victim), preempted(clock.now()));
+      }
+      return { admitted: true, pod };
     },
     isStatic: isStaticPod,
     wake: (uid) => loops.wake(uid),
@@ -299,6 +324,16 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
       ignored: (pod, message) => events.record(podReference(pod), 'Warning', 'FailedValidation', message),
     }),
   );
+  const housekeeping: Housekeeping = opening.use(
+    openHousekeeping(config, defaultHousekeeping(), {
+      ...{ clock, log, events, host, hierarchy, loops, desired, volumes, cgroups, observer, logs, capacity },
+      runtime: deps.runtime,
+      knownImages: deps.knownImages,
+      sourcesSynced: () => sources.synced,
+      conditionsChanged: () => {},
+      evicted: () => {},
+    }),
+  );
   const watch: WorldWatch = opening.use(
     new WorldWatch({
       clock,
@@ -311,7 +346,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
       volumes,
       probes,
       onNetworkChange: deps.onNetworkChange,
-      traces: [cgroups, files, logs],
+      traces: [cgroups, files, logs, devices.pods],
     }),
   );
   await watch.open(signal);
@@ -321,14 +356,20 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     desired,
     sources,
     statuses,
-    allocatable,
+    get allocatable() {
+      return { ...allocatable, ...devices.amounts().allocatable };
+    },
+    devices,
+    housekeeping,
     tidy: watch.tidy,
     get health() {
       return watch.health;
     },
     start: () => {
+      devices.start(devicesUsers(desired, loops, (uid) => statuses.of(uid)?.phase));
       watch.start();
       sources.start();
+      housekeeping.start();
     },
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   };

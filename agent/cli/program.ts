@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { addClusterOptions } from './cluster-options.js';
 import { describeSockets, type ClientFlags, type CommandContext } from './command-context.js';
 
 type Run<F> = (flags: F, context: CommandContext) => Promise<number>;
@@ -54,7 +55,7 @@ const duration = (text: string): number => {
 };
 
 export function addAgentOptions(command: Command): Command {
-  return command
+  return addClusterOptions(command)
     .option('--manifests <path>', 'folder or file of manifests to run')
     .option('--manifest-url <url>', 'URL of manifests to run')
     .option('--node-name <name>', 'name of this node (default: the host name)')

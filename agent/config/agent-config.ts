@@ -1,4 +1,6 @@
+import type { DevicePoolConfig } from '../../deviceplugin/index.js';
 import type { ClusterSettings } from './cluster-config.js';
+import type { KubeletConfiguration } from './kubelet/index.js';
 
 /** Everything that is decided before the agent starts, parsed once and frozen. */
 export interface AgentConfig {
@@ -14,6 +16,8 @@ export interface AgentConfig {
     readonly containerLogsDir: string | undefined;
     readonly cniConfDir: string;
     readonly cniBinDirs: readonly string[];
+    /** Where FlexVolume drivers are. */
+    readonly volumePluginDir: string;
   };
   readonly sources: {
     readonly manifestPath: string | undefined;
@@ -22,6 +26,8 @@ export interface AgentConfig {
     readonly fileCheckMs: number;
     readonly httpCheckMs: number;
   };
+  /** The kubelet's own configuration with its defaults, for parts that have no place of their own in this tree. */
+  readonly kubelet?: KubeletConfiguration | undefined;
   /** Undefined on a machine without a cluster. */
   readonly cluster?: ClusterSettings | undefined;
   readonly runtime: {
@@ -31,6 +37,13 @@ export interface AgentConfig {
     readonly ociRuntimes: Readonly<Record<string, string>>;
     /** Registries spoken to over plain HTTP. */
     readonly insecureRegistries: readonly string[];
+  };
+  /** Device plugins, dynamic resources, and devices of the host that need no plugin. */
+  readonly devices: {
+    readonly enabled: boolean;
+    readonly pools: readonly DevicePoolConfig[];
+    /** How long a plugin that went may come back before its pods are refused; 5 minutes when absent. */
+    readonly graceMs?: number | undefined;
   };
   readonly cgroups: {
     readonly driver: 'cgroupfs' | 'systemd';
@@ -66,6 +79,7 @@ export function defaultConfig(nodeName: string, cpus: number): AgentConfig {
       containerLogsDir: '/var/log/containers',
       cniConfDir: '/etc/cni/net.d',
       cniBinDirs: ['/opt/cni/bin', '/usr/lib/cni'],
+      volumePluginDir: '/usr/libexec/kubernetes/kubelet-plugins/volume/exec/',
     },
     sources: {
       manifestPath: undefined,
@@ -79,6 +93,7 @@ export function defaultConfig(nodeName: string, cpus: number): AgentConfig {
       ociRuntimes: { crun: '/usr/bin/crun', runc: '/usr/sbin/runc' },
       insecureRegistries: [],
     },
+    devices: { enabled: true, pools: [] },
     cgroups: { driver: 'cgroupfs', root: '/', cpuCfsQuota: true, cpuPeriodUs: 100_000, podPidsLimit: -1 },
     dns: { servers: [], domain: '', resolvConf: '/etc/resolv.conf' },
     limits: { maxPods: 110, starts: Math.max(cpus * 2, 4), parallelPulls: 3, restartBackoffMaxMs: 300_000 },

@@ -1,4 +1,14 @@
-import type { ConfigMap, Container, EnvVar, EphemeralContainer, Pod, Quantity, Secret, Service } from '../api/index.js';
+import {
+  isStaticPod,
+  type ConfigMap,
+  type Container,
+  type EnvVar,
+  type EphemeralContainer,
+  type Pod,
+  type Quantity,
+  type Secret,
+  type Service,
+} from '../api/index.js';
 import { requireFieldValue, type NodeFields } from '../downward/field-ref.js';
 import { resourceFieldValue } from '../downward/resource-field-ref.js';
 import { StepError } from '../executors/step-error.js';
@@ -162,10 +172,18 @@ async function serviceVariables(
   const env = new Map<string, string>();
   const namespace = pod.metadata?.namespace ?? 'default';
   const links = pod.spec?.enableServiceLinks ?? true;
-  const master = (await sources.services('default', signal)).filter(
-    (service) => service.metadata?.name === 'kubernetes',
-  );
-  const linked = links ? await sources.services(namespace, signal) : [];
+  const servicesOf = async (from: string): Promise<readonly Service[]> => {
+    try {
+      return await sources.services(from, signal);
+    } catch (err) {
+      signal.throwIfAborted();
+      // A static pod must run without a control plane; it may be what makes one.
+      if (isStaticPod(pod)) return [];
+      throw err;
+    }
+  };
+  const master = (await servicesOf('default')).filter((service) => service.metadata?.name === 'kubernetes');
+  const linked = links ? await servicesOf(namespace) : [];
   for (const service of [...master, ...linked]) addServiceVariables(env, service);
   return env;
 }

@@ -25,10 +25,12 @@ export async function cleanDemo(log: Logger, signal: AbortSignal): Promise<void>
   const left = (await readFile('/proc/self/mountinfo', 'utf8'))
     .split('\n')
     .map((line) => line.split(' ')[4] ?? '')
-    .filter((path) => [demo.stateDir, demo.runDir].some((dir) => path === dir || path.startsWith(`${dir}/`)));
+    .filter((path) => [demo.stateDir, demo.runDir].some((dir) => path.startsWith(`${dir}/`)));
   // Nothing is removed through a mount: it could be somebody's data.
   if (left.length > 0)
     throw new Error(`remove the demo: still mounted: ${left.join(', ')}; unmount them and clean again`);
+  // The tmpfs of the run folder itself, on machines whose /run is none.
+  await host(['umount', demo.runDir], signal);
   await host(['ip', 'link', 'delete', demo.bridge], signal);
   await removeUnusedCniChains(signal);
   await removeCgroups();
@@ -78,6 +80,6 @@ async function host(argv: readonly [string, ...string[]], signal: AbortSignal): 
     { argv, env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }, timeoutMs: 10_000 },
     signal,
   );
-  if (!programSucceeded(result) && !/Cannot find device/.test(result.stderr))
+  if (!programSucceeded(result) && !/Cannot find device|not mounted|no mount point/.test(result.stderr))
     throw new Error(`remove the demo: ${argv.join(' ')}: ${result.stderr.trim()}`);
 }

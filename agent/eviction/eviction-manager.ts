@@ -44,8 +44,8 @@ export interface EvictionDeps {
   look(signal: AbortSignal): Promise<NodeLook>;
   /** Pods that hold resources, not those that end already. */
   activePods(): readonly Pod[];
-  /** Their usage, measured now. Called only when somebody may have to go. */
-  measure(pods: readonly Pod[], signal: AbortSignal): Promise<readonly EvictionPod[]>;
+  /** Their usage, measured now; what they have on disk only when that counts. Called only when somebody may have to go. */
+  measure(pods: readonly Pod[], disk: boolean, signal: AbortSignal): Promise<readonly EvictionPod[]>;
   /** What the pod last was counted to have on disk. */
   filesystemsOf(uid: PodUid): PodFilesystems;
   readonly reclaim: Readonly<Record<NodeReclaim, (signal: AbortSignal) => Promise<unknown>>>;
@@ -168,7 +168,8 @@ export class EvictionManager {
     if (await this.#reclaim(starvation, signal)) return [];
     const active = this.#deps.activePods();
     const look = await this.#deps.look(signal);
-    const again = this.#decide(look, await this.#deps.measure(active, signal)).starvation;
+    const disk = signalFacts[starvation.crossed.threshold.signal].condition === 'DiskPressure';
+    const again = this.#decide(look, await this.#deps.measure(active, disk, signal)).starvation;
     if (!again) return [];
     const { victim, crossed } = again;
     const pod = active.find((candidate) => podUidOf(candidate) === victim?.pod.uid);

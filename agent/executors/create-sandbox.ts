@@ -1,4 +1,5 @@
 import { errorText } from '../../base/errors.js';
+import type { Pod } from '../api/index.js';
 import { podReference } from '../events/references.js';
 import type { ExecutorDeps, Executors } from './executor-deps.js';
 
@@ -7,6 +8,7 @@ export const createSandbox = (deps: ExecutorDeps): Executors['create-sandbox'] =
     const desired = context.desired();
     if (!desired) return;
     const { pod } = desired;
+    await prepareClaims(deps, pod, signal);
     try {
       const { config, runtimeHandler, notes } = await deps.configs.sandbox(pod, step.attempt, signal);
       for (const { reason, message } of notes) deps.events.record(podReference(pod), 'Warning', reason, message);
@@ -23,3 +25,13 @@ export const createSandbox = (deps: ExecutorDeps): Executors['create-sandbox'] =
       throw err;
     }
   };
+
+async function prepareClaims(deps: ExecutorDeps, pod: Pod, signal: AbortSignal): Promise<void> {
+  try {
+    await deps.grants.prepareClaims(pod, signal);
+  } catch (err) {
+    const message = `Failed to prepare dynamic resources: ${errorText(err)}`;
+    if (!signal.aborted) deps.events.record(podReference(pod), 'Warning', 'FailedPrepareDynamicResources', message);
+    throw err;
+  }
+}

@@ -82,9 +82,23 @@ export interface PodFolders {
   remove(uid: PodUid): Promise<void>;
 }
 
-/** Devices, CPUs and other things that were granted to a pod at admission. */
+export type GrantOutcome =
+  | { readonly kind: 'granted' }
+  /** Not yet; why and for how long is a fact of the pod (`PodFacts.grantWait`). Its loop is woken when it may ask again. */
+  | { readonly kind: 'waiting' }
+  /** The pod cannot be run here. */
+  | { readonly kind: 'refused'; readonly reason: string; readonly message: string };
+
+/** Devices and other things that are granted to a pod at admission and held until nothing of it runs. */
 export interface PodGrants {
-  release(uid: PodUid): Promise<void>;
+  /** Everything the pod's containers ask for, or nothing. May be repeated. `running` names the containers that run already. */
+  allocate(pod: Pod, running: ReadonlySet<string>, signal: AbortSignal): Promise<GrantOutcome>;
+  /** Before the pod's sandbox is made. Failures are `StepError`s. */
+  prepareClaims(pod: Pod, signal: AbortSignal): Promise<void>;
+  /** Before each start of a container. Failures are `StepError`s. */
+  preStart(pod: Pod, container: string, signal: AbortSignal): Promise<void>;
+  /** Succeeds when the pod holds nothing. */
+  release(uid: PodUid, signal: AbortSignal): Promise<void>;
 }
 
 export interface ExecutorDeps {
@@ -101,6 +115,8 @@ export interface ExecutorDeps {
   readonly folders: PodFolders;
   readonly logs: PodLogs;
   readonly grants: PodGrants;
+  /** The pod is refused after all: it ends, and says why. */
+  reject(uid: PodUid, reason: string, message: string): void;
 }
 
 /** One executor per step kind: a new kind without one does not compile. */

@@ -37,6 +37,7 @@ async function createAndStart(deps: ExecutorDeps, request: ContainerRequest, sig
   const reference = containerReference(pod, container);
   const config = await deps.configs.container(request, signal);
   await deps.logs.prepare(pod, container.container.name);
+  await preStart(deps, request, signal);
   return deps.gate.run(
     'container',
     async () => {
@@ -50,6 +51,18 @@ async function createAndStart(deps: ExecutorDeps, request: ContainerRequest, sig
     },
     signal,
   );
+}
+
+/** Before the container is made: a device that is not ready leaves none behind, and holds up no other start. */
+async function preStart(deps: ExecutorDeps, { pod, container }: ContainerRequest, signal: AbortSignal): Promise<void> {
+  try {
+    await deps.grants.preStart(pod, container.container.name, signal);
+  } catch (err) {
+    const message = `Internal PreStartContainer hook failed: ${errorText(err)}`;
+    if (!signal.aborted)
+      deps.events.record(containerReference(pod, container), 'Warning', 'FailedPreStartHook', message);
+    throw err;
+  }
 }
 
 /** A hook that fails ends the container; its restart policy decides what comes next. */

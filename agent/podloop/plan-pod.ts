@@ -1,3 +1,4 @@
+import { toRfc3339 } from '../../base/clock.js';
 import { deadlineOf, endingOf, type Ending } from './ending.js';
 import { PlanDraft } from './plan-draft.js';
 import { planEnding } from './plan-ending.js';
@@ -33,7 +34,7 @@ function planLife(view: PodView, policy: PlanPolicy): PodPlan {
   const draft = new PlanDraft(facts, now);
   const deadline = deadlineOf(view);
   if (deadline !== undefined) draft.lookAgain(deadline);
-  const isLaidOut = planGround(facts, draft);
+  const isLaidOut = planGround(facts, draft, now);
   const sandbox = currentSandbox(view);
   if (!sandbox) {
     planSandbox(view, draft, isLaidOut);
@@ -53,8 +54,27 @@ function planLife(view: PodView, policy: PlanPolicy): PodPlan {
 }
 
 /** True when folders, cgroup and volumes are there, so that something may be started. */
-function planGround(facts: PodFacts, draft: PlanDraft): boolean {
-  if (!facts.prepared) draft.do({ kind: 'prepare-pod' });
+function planGround(facts: PodFacts, draft: PlanDraft, now: number): boolean {
+  if (!facts.prepared) planPreparation(facts, draft, now);
   else if (!facts.volumesMounted) draft.do({ kind: 'mount-volumes' });
   return facts.prepared && facts.volumesMounted;
+}
+
+/** Asks for what the pod is to be granted, unless it was told to wait. */
+function planPreparation(facts: PodFacts, draft: PlanDraft, now: number): void {
+  const { grantWait } = facts;
+  if (!grantWait || grantWait.until <= now || facts.inFlight.has('prepare-pod')) {
+    draft.do({ kind: 'prepare-pod' });
+    return;
+  }
+  const { resource, reason, since, until } = grantWait;
+  draft.lookAgain(until);
+  draft.wait('blocked', {
+    step: 'devices',
+    object: `device ${resource}`,
+    since,
+    attempt: 1,
+    lastError: { reason: 'WaitingForDevices', message: `${reason}; the pod is refused at ${toRfc3339(until)}` },
+    nextTry: until,
+  });
 }

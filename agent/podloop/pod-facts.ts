@@ -1,5 +1,5 @@
 import type { ContainerResources, ContainerUser, Mount } from '../../proto/generated/cri-v1.js';
-import type { Pod, PodCondition, PodStatus, PodUid } from '../api/index.js';
+import type { Pod, PodCondition, PodStatus, PodUid, ResourceStatus } from '../api/index.js';
 import type { KillWhy, Operation, RestartBackoff, StepFailure } from './steps.js';
 
 /** Why a pod must end. One-way: once set it stays, and only its grace may shrink. */
@@ -109,6 +109,15 @@ export interface ContainerNotes {
   readonly postStartDone?: string | undefined;
 }
 
+/** A device or another grant that a pod must wait for. */
+export interface GrantWait {
+  readonly resource: string;
+  readonly reason: string;
+  /** Since when it waits, and from when on it is refused; ms. */
+  readonly since: number;
+  readonly until: number;
+}
+
 /** Everything `planPod` and `deriveStatus` look at besides the desired pod and the time. Immutable, built once a pass. */
 export interface PodFacts {
   readonly runtime: RuntimeFacts;
@@ -125,6 +134,10 @@ export interface PodFacts {
   readonly failures: ReadonlyMap<string, StepFailure>;
   /** `prepare-pod` succeeded since the agent started. */
   readonly prepared: boolean;
+  /** Why the pod cannot have its devices yet; it is asked for them again when this is gone, and at `until`. */
+  readonly grantWait?: GrantWait | undefined;
+  /** Health of the devices that containers hold, by container name. */
+  readonly deviceHealth?: ReadonlyMap<string, readonly ResourceStatus[]> | undefined;
   /** All volumes of the current spec are mounted and current. */
   readonly volumesMounted: boolean;
   /** Something of the pod is still mounted or laid out on disk. */

@@ -113,6 +113,8 @@ export interface StepFailure {
 /** What a pod waits for besides its steps. */
 export type WaitStep =
   | Step['kind']
+  /** Devices that cannot be had yet. */
+  | 'devices'
   /** The network of the node; no sandbox can be made. */
   | 'network'
   /** A container that ended may not start again yet. */

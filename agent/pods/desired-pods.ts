@@ -88,6 +88,14 @@ export class DesiredPods {
     if (entry) this.#end(uid, entry, termination);
   }
 
+  /** The node found after admission that it cannot run the pod. */
+  reject(uid: PodUid, reason: string, message: string): void {
+    const entry = this.#entries.get(uid);
+    if (!entry || entry.desired.termination) return;
+    this.#reject(entry, reason, message);
+    this.#deps.wake(uid);
+  }
+
   /** Nothing of the pod is left. One that the sources still name stays known, so that it is not started again. */
   gone(uid: PodUid): void {
     const entry = this.#entries.get(uid);

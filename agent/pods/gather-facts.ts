@@ -1,3 +1,4 @@
+import type { PodDevices } from '../devices/index.js';
 import type { DesiredPod, ObservedContainer, PodFacts, RuntimeFacts } from '../podloop/pod-facts.js';
 import type { LivePod } from '../podloop/pod-loops.js';
 import type { PodStatus, PodUid } from '../api/index.js';
@@ -10,6 +11,7 @@ export interface GatherFactsDeps {
   readonly probes: Pick<ProbeManager, 'sync' | 'facts'>;
   readonly agentStartedAt: number;
   readonly hostIps: readonly string[];
+  readonly devices: Pick<PodDevices, 'waitOf' | 'healthOf'>;
   observe(uid: PodUid, signal: AbortSignal): Promise<RuntimeFacts>;
   network(): { readonly ready: boolean; readonly message: string };
   sourcesSynced(): boolean;
@@ -36,6 +38,8 @@ export async function gatherFacts(pod: LivePod, deps: GatherFactsDeps, signal: A
     inFlight,
     failures: operations.failures,
     prepared: memory.prepared,
+    grantWait: deps.devices.waitOf(uid),
+    deviceHealth: desired && deps.devices.healthOf(desired.pod),
     volumesMounted: desired !== undefined && deps.volumes.isMounted(desired.pod),
     volumesPresent: deps.volumes.isPresent(uid),
     stoppedSandboxes: memory.stoppedSandboxes,

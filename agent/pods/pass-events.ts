@@ -52,6 +52,8 @@ function waitEvent(pod: Pod, { step, object, container, lastError, nextTry }: Cu
       const message = `Back-off pulling image "${image}": ${lastError.reason}: ${lastError.message}`;
       return [{ container, type: 'Normal', reason: 'BackOff', message }];
     }
+    case 'devices':
+      return lastError ? [{ type: 'Warning', reason: lastError.reason, message: lastError.message }] : [];
     case 'network':
       return lastError ? [{ type: 'Warning', reason: 'NetworkNotReady', message: lastError.message }] : [];
     case 'prepare-pod':

@@ -4,8 +4,10 @@ import { systemClock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
 import type { Agent } from '../agent.js';
 import type { AgentConfig } from '../config/agent-config.js';
+import { prepareRunFolder } from '../node/run-folder.js';
 import { Lifetimes } from '../lifetimes.js';
 import { HealthzServer } from './healthz/healthz-server.js';
+import { kubeletApiSettings } from './kubelet-api/settings-of-config.js';
 import type { MetricsStore } from './metrics/index.js';
 import { claimSocket, NodeApiServer, nodeApiRoutes } from './node-api/index.js';
 
@@ -24,6 +26,7 @@ export interface Serving extends AsyncDisposable {
 export async function openServing(config: AgentConfig, { log, metrics }: ServingDeps): Promise<Serving> {
   await using opening = new Lifetimes();
   const api = opening.use(new NodeApiServer({ log }));
+  await prepareRunFolder(config, new AbortController().signal);
   await claimSocket(api.http, config.serving.socketPath);
   const { healthzAddress, healthzPort } = config.serving;
   const healthz = opening.use(
@@ -32,11 +35,16 @@ export async function openServing(config: AgentConfig, { log, metrics }: Serving
   // Archives on their way in or out when an earlier agent was killed.
   await rm(join(config.paths.stateDir, 'transfers'), { recursive: true, force: true });
   healthz.start();
+  const settings = kubeletApiSettings(config);
+  const kubeletApi = settings && (await import('./kubelet-api/index.js'));
   const owned = opening.release();
   return {
     serve: (agent) => {
       owned.use(metrics.watch(agent));
       api.serve(nodeApiRoutes(agent));
+      if (!settings || !kubeletApi) return;
+      const reviews = kubeletApi.reviewsOf(agent.controlPlane);
+      owned.use(kubeletApi.openKubeletApi(settings, agent, { log, metrics, reviews }));
     },
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   };

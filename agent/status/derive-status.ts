@@ -201,11 +201,17 @@ interface StatusLists {
 
 function containerStatuses(context: StatusContext, isOver: boolean): StatusLists {
   const { view } = context;
-  const of = (list: readonly ContainerView[]): ContainerStatus[] => list.map((each) => containerStatus(context, each));
+  const of = (list: readonly ContainerView[]): ContainerStatus[] =>
+    list.map((each) => withDevices(view.facts, containerStatus(context, each)));
   const init = of(view.init);
   const regular = of(view.regular).toSorted(byName);
   const ephemeral = of(view.ephemeral).toSorted(byName);
   return isOver ? { ...finalStatuses(view.pod, { init, regular }), ephemeral } : { init, regular, ephemeral };
+}
+
+function withDevices({ deviceHealth }: PodFacts, status: ContainerStatus): ContainerStatus {
+  const health = deviceHealth?.get(status.name);
+  return health ? { ...status, allocatedResourcesStatus: [...health] } : status;
 }
 
 /** Byte order, as Go sorts strings. */

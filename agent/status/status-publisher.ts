@@ -27,7 +27,7 @@ interface Queued {
 const retryMs = { first: 1000, last: 30_000 };
 
 /**
- * Writes pod statuses, the newest only, one write per pod at a time. Changes of Ready, of the phase, and exits of containers go at
+ * Writes pod statuses, the newest only, one write per pod at a time. Changes of Ready, of the phase, of a device's health, and exits of containers go at
  * once; the rest waits a moment for company.
  */
 export class StatusPublisher implements AsyncDisposable {
@@ -111,11 +111,19 @@ export class StatusPublisher implements AsyncDisposable {
 
 function isUrgent(sent: PodStatus | undefined, next: PodStatus): boolean {
   if (!sent || sent.phase !== next.phase || isReady(sent) !== isReady(next)) return true;
-  return exits(sent) !== exits(next);
+  return exits(sent) !== exits(next) || deviceHealth(sent) !== deviceHealth(next);
 }
 
 const isReady = (status: PodStatus): boolean =>
   status.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
+
+/** Whoever watches over devices must hear at once of one that broke. */
+const deviceHealth = (status: PodStatus): string =>
+  JSON.stringify(
+    [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].flatMap(
+      ({ name, allocatedResourcesStatus }) => (allocatedResourcesStatus ? [[name, allocatedResourcesStatus]] : []),
+    ),
+  );
 
 /** Grows with each container that ended. */
 const exits = (status: PodStatus): number =>

@@ -44,6 +44,7 @@ function imageProblem(facts: PodFacts, { name, spec }: ContainerView, failure: S
 /** Steps that all containers of a pod wait for. */
 const podSteps: ReadonlySet<CurrentWait['step']> = new Set([
   'prepare-pod',
+  'devices',
   'mount-volumes',
   'create-sandbox',
   'network',

@@ -2,7 +2,7 @@ import type { Duplex, Readable } from 'node:stream';
 import type { CallRecorder, CallSubject } from '../../base/call-recorder.js';
 import { errnoOf, errorText } from '../../base/errors.js';
 import { TimedOut, linkSignal, orAbort } from '../../base/signals.js';
-import { CriError, criError, type CriCode } from '../contract/cri-error.js';
+import { criError, type CriCode, type CriError } from '../contract/cri-error.js';
 
 type Query = Readonly<Record<string, string | number | boolean | object | undefined>>;
 
@@ -54,7 +54,7 @@ export class DockerApi {
   static async open(options: DockerApiOptions, recorder: CallRecorder, signal: AbortSignal): Promise<DockerApi> {
     const { default: Docker } = await import('dockerode');
     const docker = new Docker({ socketPath: options.socketPath });
-    const api = new DockerApi(docker.modem as Modem, options, recorder);
+    const api = new DockerApi(docker.modem, options, recorder);
     const version = await api.call<{ Version?: string; ApiVersion?: string; MinAPIVersion?: string }>(
       { method: 'GET', path: '/version', verb: 'ask Docker for its version' },
       signal,
@@ -119,7 +119,7 @@ export class DockerApi {
             ...(auth && { authconfig: auth }),
             ...how,
           },
-          (err, data) => (err ? reject(err as Error) : resolve(data)),
+          (err, data) => (err ? reject(err) : resolve(data)),
         );
       });
       const response = await orAbort(answered, signal);

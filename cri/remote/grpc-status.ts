@@ -46,14 +46,13 @@ export function criErrorFromWire(verb: string, err: unknown): CriError {
 }
 
 /**
- * containerd and CRI-O answer a second create of the same name (the first one's answer was lost, or it is still at work) with
- * `unknown` and these words.
+ * containerd and CRI-O have no code of their own for a second create of the same name (the first one's answer was lost, or it
+ * is still at work), only these words.
  */
 const reservedName = /name "[^"]*" is reserved for|name is reserved/;
 
 function wireCode(code: number, details: string): CriCode {
-  const known = fromWire.get(code) ?? 'unknown';
-  return known === 'unknown' && reservedName.test(details) ? 'already-exists' : known;
+  return reservedName.test(details) ? 'already-exists' : (fromWire.get(code) ?? 'unknown');
 }
 
 /** What our server answers for a failure of the runtime behind it. */

@@ -60,7 +60,7 @@ export function imageStreams(images: ImageService, closing: AbortSignal): Untype
 async function* inPieces<T>(
   list: () => Promise<readonly T[] | undefined>,
   message: (items: readonly T[]) => unknown,
-): AsyncGenerator<unknown> {
+): AsyncGenerator {
   const items = (await list()) ?? [];
   for (let at = 0; at < items.length; at += itemsPerMessage) yield message(items.slice(at, at + itemsPerMessage));
 }

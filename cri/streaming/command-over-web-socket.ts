@@ -15,7 +15,6 @@ const oldest: CommandProtocol = {
 };
 const protocols: readonly CommandProtocol[] = [
   { name: 'v5.channel.k8s.io', base64: false, closeSignal: true, outcomeIsStatus: true },
-  { name: 'v5.base64.channel.k8s.io', base64: true, closeSignal: true, outcomeIsStatus: true },
   { name: 'v4.channel.k8s.io', base64: false, closeSignal: false, outcomeIsStatus: true },
   { name: 'v4.base64.channel.k8s.io', base64: true, closeSignal: false, outcomeIsStatus: true },
   oldest,

@@ -9,15 +9,15 @@ export type CheckpointRead =
   | { readonly kind: 'missing' }
   | { readonly kind: 'set-aside'; readonly reason: string; readonly movedTo: string };
 
-/** The kubelet's device checkpoint. Writes that come while one runs are done together in the next. */
+/** The kubelet's device checkpoint; the codec is loaded when there is something to read or write. Writes that come while one runs are done together in the next. */
 export class CheckpointFile {
   readonly path: string;
-  readonly #codec: ResponseCodec;
+  readonly #codec: () => Promise<ResponseCodec>;
   readonly #snapshot: () => CheckpointData;
   #queued: Promise<void> | undefined;
   #last: Promise<void> = Promise.resolve();
 
-  constructor(path: string, codec: ResponseCodec, snapshot: () => CheckpointData) {
+  constructor(path: string, codec: () => Promise<ResponseCodec>, snapshot: () => CheckpointData) {
     this.path = path;
     this.#codec = codec;
     this.#snapshot = snapshot;
@@ -26,8 +26,9 @@ export class CheckpointFile {
   async read(now: number): Promise<CheckpointRead> {
     const text = await readIfPresent(this.path);
     if (text === undefined) return { kind: 'missing' };
+    const codec = await this.#codec();
     try {
-      return { kind: 'read', ...parseCheckpoint(text, this.#codec) };
+      return { kind: 'read', ...parseCheckpoint(text, codec) };
     } catch (err) {
       const movedTo = `${this.path}.corrupt-${now}`;
       await rename(this.path, movedTo);
@@ -50,9 +51,10 @@ export class CheckpointFile {
     const write = this.#last
       .catch(() => {})
       .then(async () => {
+        const codec = await this.#codec();
         this.#queued = undefined;
         // Taken here and not by the caller: one write serves all who wait for it.
-        await writeFileAtomic(this.path, formatCheckpoint(this.#snapshot(), this.#codec));
+        await writeFileAtomic(this.path, formatCheckpoint(this.#snapshot(), codec));
       });
     this.#last = write;
     return write;

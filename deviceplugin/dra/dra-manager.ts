@@ -128,11 +128,15 @@ export class DraManager implements Disposable {
     return this.#ofPod(podUid).length > 0;
   }
 
+  /** The pods something is prepared for, or half prepared. */
+  holders(): readonly string[] {
+    return [...new Set([...this.#claims.values()].flatMap((claim) => [...claim.podUids]))];
+  }
+
   /** Gives back what pods hold that are not in the list; returns what did not work, to be repeated later. */
   async retainOnly(podUids: ReadonlySet<string>, signal: AbortSignal): Promise<readonly DraError[]> {
-    const gone = new Set([...this.#claims.values()].flatMap((claim) => [...claim.podUids]));
     const failures: DraError[] = [];
-    for (const uid of gone) {
+    for (const uid of this.holders()) {
       if (podUids.has(uid)) continue;
       try {
         await this.unprepare(uid, signal);

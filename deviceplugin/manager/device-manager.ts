@@ -10,7 +10,7 @@ import { mergeResponses, type ContainerDeviceOptions } from '../allocation/conta
 import { topologyHints, type TopologyHint } from '../allocation/topology-hints.js';
 import { CheckpointFile } from '../checkpoint/checkpoint-file.js';
 import type { CheckpointData } from '../checkpoint/checkpoint-format.js';
-import { responseCodec } from '../checkpoint/response-codec.js';
+import { responseCodec, type ResponseCodec } from '../checkpoint/response-codec.js';
 import { DevicePluginError } from '../device-plugin-error.js';
 import { grantedIds, Grants } from '../devices/grants.js';
 import {
@@ -279,19 +279,28 @@ export class DeviceManager implements AsyncDisposable {
       );
   }
 
+  holds(podUid: string): boolean {
+    return this.#grants.ofPod(podUid).length > 0;
+  }
+
+  /** The pods that hold something. */
+  holders(): readonly string[] {
+    return this.#grants.podUids();
+  }
+
   /** Releases what pods hold that are not in the list. Call it only when every pod source has delivered. */
   async retainOnly(podUids: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
     for (const uid of this.#brokenOff.keys()) if (!podUids.has(uid)) this.#brokenOff.delete(uid);
-    const released = this.#grants
-      .podUids()
-      .filter((uid) => !podUids.has(uid))
-      .flatMap((uid) => this.#grants.deletePod(uid));
-    if (released.length === 0) return;
-    await this.#mustSave();
-    for (const resource of new Set(released.map((grant) => grant.resource))) {
-      this.#tell({ resource, podUids: [], capacity: true });
-    }
+    await this.#release(
+      this.holders().filter((uid) => !podUids.has(uid)),
+      signal,
+    );
+  }
+
+  /** Releases what one pod holds, when nothing of it runs any more. Succeeds when it holds nothing. */
+  async release(podUid: string, signal: AbortSignal): Promise<void> {
+    this.#brokenOff.delete(podUid);
+    await this.#release([podUid], signal);
   }
 
   /** The listener must not throw and must not take long. */
@@ -307,6 +316,16 @@ export class DeviceManager implements AsyncDisposable {
     await this.#checkpoint?.idle();
   }
 
+  async #release(podUids: readonly string[], signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const released = podUids.flatMap((uid) => this.#grants.deletePod(uid));
+    if (released.length === 0) return;
+    await this.#mustSave();
+    for (const resource of new Set(released.map((grant) => grant.resource))) {
+      this.#tell({ resource, podUids: [], capacity: true });
+    }
+  }
+
   /** A plugin that dies or is updated while it is asked is away like any other: the pod waits, within the same grace. */
   #waitWhenBrokenOff(podUid: string, err: unknown): AllocateResult {
     if (!(err instanceof DevicePluginError) || err.failure.code !== 'plugin-unreachable') throw err;
@@ -318,8 +337,8 @@ export class DeviceManager implements AsyncDisposable {
   }
 
   async #readCheckpoint(folder: string): Promise<void> {
-    const { serviceDefinition } = await import('../../proto/load.js');
-    const codec = responseCodec(serviceDefinition('deviceplugin-v1beta1', 'v1beta1.DevicePlugin'));
+    let loading: Promise<ResponseCodec> | undefined;
+    const codec = (): Promise<ResponseCodec> => (loading ??= loadCodec());
     this.#checkpoint = new CheckpointFile(join(folder, checkpointName), codec, () => this.#snapshot());
     const read = await this.#checkpoint.read(this.#deps.clock.now());
     const { log } = this.#deps;
@@ -391,4 +410,9 @@ export class DeviceManager implements AsyncDisposable {
       this.#deps.log.warn({ err }, 'device checkpoint could not be written');
     });
   }
+}
+
+async function loadCodec(): Promise<ResponseCodec> {
+  const { serviceDefinition } = await import('../../proto/load.js');
+  return responseCodec(serviceDefinition('deviceplugin-v1beta1', 'v1beta1.DevicePlugin'));
 }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { RegisterRequest } from '../../proto/generated/deviceplugin-v1beta1.js';
 import { DevicePluginError } from '../device-plugin-error.js';
 import { extendedResourceNameProblem } from '../extended-resource-name.js';
-import { UnixServer } from '../wire/unix-server.js';
+import { UnixServer, type ServedService } from '../wire/unix-server.js';
 import { endpointSocket } from './plugin-folder.js';
 
 export const supportedVersion = 'v1beta1';
@@ -50,10 +50,9 @@ export async function serveRegistration(
   path: string,
   register: (request: RegisterRequest) => Promise<void>,
 ): Promise<UnixServer> {
-  const { serviceDefinition } = await import('../../proto/load.js');
-  return await UnixServer.listen(
-    path,
-    [
+  const services = async (): Promise<readonly ServedService[]> => {
+    const { serviceDefinition } = await import('../../proto/load.js');
+    return [
       {
         definition: serviceDefinition('deviceplugin-v1beta1', 'v1beta1.Registration'),
         methods: {
@@ -63,7 +62,7 @@ export async function serveRegistration(
           },
         },
       },
-    ],
-    0o750,
-  );
+    ];
+  };
+  return await UnixServer.listen(path, services, 0o750);
 }

@@ -10,7 +10,7 @@ import type {
 } from '../../proto/generated/podresources-v1.js';
 import type { ContainerDevice } from '../manager/device-manager.js';
 import { TokenBucket } from '../wire/token-bucket.js';
-import { StatusError, UnixServer } from '../wire/unix-server.js';
+import { StatusError, UnixServer, type ServedService } from '../wire/unix-server.js';
 
 export interface PodResourcesPod {
   readonly uid: string;
@@ -54,7 +54,6 @@ export async function servePodResources(
   facts: PodResourcesFacts,
   now: () => number = () => performance.now(),
 ): Promise<UnixServer> {
-  const { serviceDefinition } = await import('../../proto/load.js');
   const bucket = new TokenBucket(perSecond, burst, now());
   const limited =
     (answer: (request: object) => object) =>
@@ -63,9 +62,9 @@ export async function servePodResources(
       if (!bucket.take(now())) throw new StatusError(resourceExhausted, 'rejected by rate limit');
       return answer(request);
     };
-  return await UnixServer.listen(
-    podResourcesSocket(root),
-    [
+  const services = async (): Promise<readonly ServedService[]> => {
+    const { serviceDefinition } = await import('../../proto/load.js');
+    return [
       {
         definition: serviceDefinition('podresources-v1', 'v1.PodResourcesLister'),
         methods: {
@@ -74,9 +73,9 @@ export async function servePodResources(
           get: limited((request) => getPod(request, facts)),
         },
       },
-    ],
-    0o750,
-  );
+    ];
+  };
+  return await UnixServer.listen(podResourcesSocket(root), services, 0o750);
 }
 
 function getPod(request: GetPodResourcesRequest, facts: PodResourcesFacts): object {

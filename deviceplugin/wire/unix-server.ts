@@ -1,8 +1,10 @@
 import { mkdir, rm } from 'node:fs/promises';
+import { createServer, type Server as SocketServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import type { ConnectionInjector, Server, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { longestSocketPath } from './unix-client.js';
-import type { Server, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 
+type Services = readonly ServedService[] | (() => Promise<readonly ServedService[]>);
 type Method = (request: object) => Promise<object>;
 type Reply = (err: { code: number; details: string } | null, response?: object) => void;
 
@@ -30,35 +32,88 @@ export class StatusError extends Error {
   }
 }
 
-/** A gRPC server on a unix socket; what a killed predecessor left at the path is removed first. */
+interface Answering {
+  readonly server: Server;
+  readonly injector: ConnectionInjector;
+}
+
+/**
+ * A gRPC server on a unix socket; what a killed predecessor left at the path is removed first. The gRPC library and the services
+ * (250 ms of CPU, 20 MB) are loaded when somebody connects: most nodes listen for plugins that never come.
+ */
 export class UnixServer implements AsyncDisposable {
   readonly path: string;
-  readonly #server: Server;
+  readonly #sockets: SocketServer;
+  readonly #services: Services;
+  readonly #waiting = new Set<Socket>();
+  #answering: Promise<Answering> | undefined;
+  #closed = false;
 
-  private constructor(path: string, server: Server) {
+  private constructor(path: string, services: Services) {
     this.path = path;
-    this.#server = server;
+    this.#services = services;
+    // Paused: what a client sends before the library is there must wait in the kernel.
+    this.#sockets = createServer({ pauseOnConnect: true }, (socket) => void this.#take(socket));
   }
 
-  static async listen(path: string, services: readonly ServedService[], folderMode: number): Promise<UnixServer> {
+  static async listen(path: string, services: Services, folderMode: number): Promise<UnixServer> {
     if (Buffer.byteLength(path) > longestSocketPath) {
       throw new Error(`${path} is longer than the ${longestSocketPath} bytes of a unix socket address`);
     }
-    const { Server, ServerCredentials } = await import('@grpc/grpc-js');
     await mkdir(dirname(path), { recursive: true, mode: folderMode });
     await rm(path, { force: true });
-    const server = new Server();
-    for (const service of services) server.addService(service.definition, implementation(service));
+    const server = new UnixServer(path, services);
     await new Promise<void>((resolve, reject) => {
-      server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (err) => (err ? reject(err) : resolve()));
+      server.#sockets.once('error', reject);
+      server.#sockets.listen(path, () => {
+        server.#sockets.off('error', reject);
+        resolve();
+      });
     });
-    return new UnixServer(path, server);
+    return server;
   }
 
   /** Ends open calls; the socket goes with it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.forceShutdown();
+    this.#closed = true;
+    this.#sockets.close();
+    for (const socket of this.#waiting) socket.destroy();
+    const answering = await this.#answering?.catch(() => undefined);
+    answering?.injector.destroy();
+    answering?.server.forceShutdown();
     await rm(this.path, { force: true });
+  }
+
+  async #take(socket: Socket): Promise<void> {
+    this.#waiting.add(socket);
+    // A client that goes before it was answered.
+    const onError = (): void => {};
+    socket.on('error', onError);
+    try {
+      this.#answering ??= this.#load();
+      const { injector } = await this.#answering;
+      socket.off('error', onError);
+      if (this.#closed || socket.destroyed) {
+        socket.destroy();
+        return;
+      }
+      injector.injectConnection(socket);
+      socket.resume();
+    } catch {
+      // The client sees a broken connection and comes again; so does the next try to load.
+      this.#answering = undefined;
+      socket.destroy();
+    } finally {
+      this.#waiting.delete(socket);
+    }
+  }
+
+  async #load(): Promise<Answering> {
+    const services = typeof this.#services === 'function' ? await this.#services() : this.#services;
+    const { Server, ServerCredentials } = await import('@grpc/grpc-js');
+    const server = new Server();
+    for (const service of services) server.addService(service.definition, implementation(service));
+    return { server, injector: server.createConnectionInjector(ServerCredentials.createInsecure()) };
   }
 }
 

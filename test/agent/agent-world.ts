@@ -94,6 +94,14 @@ export class AgentRun implements AsyncDisposable {
     return this.ended;
   }
 
+  /** What the agent itself took for an error. */
+  get errors(): string[] {
+    return this.#log
+      .split('\n')
+      .filter((line) => !line.startsWith('{') || /"level":[56]0/.test(line))
+      .filter(Boolean);
+  }
+
   /** Resolves when `holds` does; what it waited for and the end of the log are in the error. */
   async until(what: string, holds: (run: AgentRun) => boolean, withinMs = 30_000): Promise<void> {
     const deadline = Date.now() + withinMs;
@@ -260,6 +268,7 @@ export class AgentWorld implements AsyncDisposable {
         containerLogsDir: undefined,
         cniConfDir: join(dir, 'net.d'),
         cniBinDirs: ['/usr/lib/cni'],
+        volumePluginDir: join(dir, 'flexvolume'),
       },
       sources: { ...base.sources, manifestPath: join(dir, 'manifests') },
       cgroups: { ...base.cgroups, root: `/${bridge}` },
@@ -301,7 +310,8 @@ export class AgentWorld implements AsyncDisposable {
   /** Whatever of pods is on the machine; empty when nothing is. */
   async leftovers(): Promise<string[]> {
     const { runDir, rootDir, stateDir } = this.config.paths;
-    const mounts = mountsBelow([this.dir, runDir]);
+    // The tmpfs of the run folder itself stays as long as the agent's folders do.
+    const mounts = mountsBelow([this.dir, runDir]).filter((path) => path !== runDir);
     const processes = await processesNaming([this.dir, runDir]);
     const cgroups = await podCgroups(this.bridge);
     const folders = [

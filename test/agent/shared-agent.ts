@@ -44,6 +44,14 @@ export class SharedAgent {
     return this.#run;
   }
 
+  /** SIGTERM, as systemd does, and a new start. */
+  async stopAndStart(): Promise<AgentRun> {
+    const { run } = this;
+    await run[Symbol.asyncDispose]();
+    expect(run.errors).toEqual([]);
+    return this.restart();
+  }
+
   /** A folder of the machine that containers of one test see, to leave word in. */
   async notes(name: string): Promise<Notes> {
     const path = join(this.world.dir, 'notes', name);
@@ -58,6 +66,7 @@ export class SharedAgent {
     for (const { name } of this.#run.pods.values()) await this.#run.delete(name, 1);
     await this.#run.untilGone();
     expect(await world.leftovers()).toEqual([]);
+    expect(this.#run.errors).toEqual([]);
   }
 }
 

@@ -188,7 +188,8 @@ describe('exec and attach', () => {
   });
 
   test('a terminal has the size of ours, and a program that is not there is said', async () => {
-    const command = `stty rows 33 cols 101; ${process.execPath} ${berthMain} exec -itq web --socket ${world.socket} -- sh -c 'stty size; exit 5'`;
+    // An OCI runtime may set the size a moment after the command began.
+    const command = `stty rows 33 cols 101; ${process.execPath} ${berthMain} exec -itq web --socket ${world.socket} -- sh -c 'until stty size 2>/dev/null; do sleep 0.1; done; exit 5'`;
     const ran = await runProcess('script', ['-qec', command, '/dev/null']);
     expect(ran.stdout).toContain('33 101');
     expect(ran.code).toBe(5);

@@ -7,7 +7,7 @@ import { defaultClusterSettings, type ClusterSettings } from '../../agent/config
 import type { Logger } from '../../base/log.js';
 import type { Pod, PodStatus } from '../../agent/api/index.js';
 import { AgentWorld, sampleImage } from '../agent/agent-world.js';
-import { TestControlPlane } from '../support/control-plane.js';
+import type { TestControlPlane } from '../support/control-plane.js';
 
 export interface ClusterNode extends AsyncDisposable {
   readonly agent: Agent;
@@ -97,7 +97,7 @@ export class NodeWorld implements AsyncDisposable {
   }
 
   async create(pod: Record<string, unknown>): Promise<Pod> {
-    return (await this.cluster.api('POST', '/api/v1/namespaces/default/pods', pod)).body as Pod;
+    return (await this.cluster.api('POST', '/api/v1/namespaces/default/pods', pod)).body;
   }
 
   async delete(name: string, options: object = {}): Promise<void> {
@@ -108,7 +108,7 @@ export class NodeWorld implements AsyncDisposable {
   /** Undefined when there is no such pod. */
   async get(name: string): Promise<Pod | undefined> {
     const { status, body } = await this.cluster.api('GET', `/api/v1/namespaces/default/pods/${name}`, undefined, [404]);
-    return status === 404 ? undefined : (body as Pod);
+    return status === 404 ? undefined : body;
   }
 
   async untilPod(what: string, name: string, holds: (pod: Pod) => boolean, withinMs?: number): Promise<Pod> {

@@ -18,9 +18,7 @@ describe.runIf(hasControlPlane())('a node of a real cluster', () => {
     const ready = await cluster.until('the node is ready', async () => {
       const { status, body } = await cluster.api('GET', `/api/v1/nodes/${node.name}`, undefined, [404]);
       const conditions = (body as Node).status?.conditions;
-      return status === 200 && conditions?.some((c) => c.type === 'Ready' && c.status === 'True')
-        ? (body as Node)
-        : undefined;
+      return status === 200 && conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ? body : undefined;
     });
     expect(ready.metadata?.labels).toMatchObject({
       'kubernetes.io/os': 'linux',

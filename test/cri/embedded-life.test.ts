@@ -1,6 +1,11 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { runProgram } from '../../base/run-program.js';
+import { ensureVolatileFolder } from '../../cri/embedded/index.js';
 import { isCriCode } from '../../cri/index.js';
+import { hostProgram } from '../support/host-program.js';
 import { logText, missingComponents, neverAborted, RuntimeWorld, until } from './support/runtime-world.js';
 
 const missing = missingComponents();
@@ -51,6 +56,22 @@ describe.skipIf(missing !== '')('the life of a pod in the embedded runtime', () 
     await runtime.removePodSandbox({ podSandboxId: sandbox }, signal);
     await runtime.removePodSandbox({ podSandboxId: sandbox }, signal);
     expect((await runtime.listPodSandbox({}, signal)).items).toEqual([]);
+  });
+
+  test('the volatile folder gets a tmpfs where it has none, once', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'berth-run-'));
+    const path = join(folder, 'run');
+    try {
+      await ensureVolatileFolder(path, { run: runProgram }, neverAborted());
+      const { type } = await statfs(path);
+      expect(type).toBe(0x01021994);
+      await ensureVolatileFolder(path, { run: runProgram }, neverAborted());
+      const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').filter((line) => line.includes(path));
+      expect(mounts.length).toBeLessThanOrEqual(1);
+      if (mounts.length === 1) await hostProgram(['umount', path]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   test('events tell each step', async () => {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { noRecorder } from '../../base/call-recorder.js';
@@ -8,6 +8,7 @@ import { silentLogger } from '../../base/log.js';
 import { openRemoteRuntime } from '../../cri/remote/index.js';
 import { makeBusyboxImage } from '../setup/busybox-image.js';
 import { Daemon, eventually } from './daemon.js';
+import { LeakCheck } from './leak-check.js';
 import { hostProgram, tryHostProgram } from './host-program.js';
 
 /** The two lines of containerd that matter, and where their programs may be. */
@@ -32,16 +33,18 @@ interface ConfigFolders {
   readonly subnet: string;
 }
 
-/** A containerd of its own, with images and a network in a temporary folder; disposing removes all it made. */
+/** A containerd of its own, with images and a network in a temporary folder; disposing removes all it made and looks for leaks. */
 export class Containerd implements AsyncDisposable {
   readonly folder: string;
   readonly socket: string;
   readonly endpoint: string;
   readonly #daemon: Daemon;
   readonly #binDir: string;
+  readonly #leaks: LeakCheck;
 
-  private constructor(folder: string, binDir: string) {
+  private constructor(folder: string, binDir: string, leaks: LeakCheck) {
     this.folder = folder;
+    this.#leaks = leaks;
     this.socket = join(folder, 'containerd.sock');
     this.endpoint = `unix://${this.socket}`;
     this.#binDir = binDir;
@@ -53,7 +56,8 @@ export class Containerd implements AsyncDisposable {
   static async open(flavour: ContainerdFlavour): Promise<Containerd> {
     const folder = await mkdtemp(join(tmpdir(), 'brt-cd-'));
     const { binDir, config } = flavours[flavour];
-    const containerd = new Containerd(folder, binDir);
+    const leaks = await LeakCheck.open({ tokens: [basename(folder)] });
+    const containerd = new Containerd(folder, binDir, leaks);
     try {
       const subnet = `10.${100 + Math.floor(Math.random() * 100)}.${Math.floor(Math.random() * 250)}.0/24`;
       await writeNetwork(folder, subnet);
@@ -131,7 +135,9 @@ export class Containerd implements AsyncDisposable {
     await this.#daemon.stop('SIGTERM');
     await endProcessesOf(this.folder);
     await unmountBelow(this.folder);
+    await removeCgroups(this.name);
     await rm(this.folder, { recursive: true, force: true });
+    await this.#leaks[Symbol.asyncDispose]();
   }
 
   async #removePods(): Promise<void> {
@@ -171,6 +177,14 @@ export async function unmountBelow(folder: string): Promise<void> {
   const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
   const points = lines.map((line) => line.split(' ')[4] ?? '').filter((point) => point.startsWith(`${folder}/`));
   for (const point of points.toReversed()) await hostProgram(['umount', '-l', point]);
+}
+
+/** What OCI runtimes left in every hierarchy below a parent of the test's own; its processes have ended. */
+export async function removeCgroups(name: string): Promise<void> {
+  const found = await tryHostProgram(['find', '/sys/fs/cgroup', '-depth', '-type', 'd', '-path', `*/${name}*`]);
+  for (const path of found.stdout.toString('utf8').split('\n')) {
+    if (path !== '') await rmdir(path).catch(() => {});
+  }
 }
 
 async function writeNetwork(folder: string, subnet: string): Promise<void> {

@@ -9,8 +9,9 @@ import { runProgram } from '../../base/run-program.js';
 import { openDockerRuntime, type DockerRuntimeDeps } from '../../cri/docker/index.js';
 import type { SandboxNetwork } from '../../cri/index.js';
 import { makeBusyboxImage } from '../setup/busybox-image.js';
-import { endProcessesOf, unmountBelow } from './containerd.js';
+import { endProcessesOf, removeCgroups, unmountBelow } from './containerd.js';
 import { Daemon, eventually } from './daemon.js';
+import { LeakCheck } from './leak-check.js';
 import { hostProgram, tryHostProgram } from './host-program.js';
 
 /** Undefined when a Docker daemon can be started here, else what is missing. */
@@ -25,9 +26,11 @@ export class Dockerd implements AsyncDisposable {
   readonly folder: string;
   readonly socket: string;
   readonly #daemon: Daemon;
+  readonly #leaks: LeakCheck;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, leaks: LeakCheck) {
     this.folder = folder;
+    this.#leaks = leaks;
     this.socket = join(folder, 'docker.sock');
     this.#daemon = new Daemon({
       argv: [
@@ -48,7 +51,9 @@ export class Dockerd implements AsyncDisposable {
   }
 
   static async open(): Promise<Dockerd> {
-    const dockerd = new Dockerd(await mkdtemp(join(tmpdir(), 'brt-dk-')));
+    const folder = await mkdtemp(join(tmpdir(), 'brt-dk-'));
+    const leaks = await LeakCheck.open({ tokens: [basename(folder)] });
+    const dockerd = new Dockerd(folder, leaks);
     try {
       await dockerd.start();
       const archive = join(dockerd.folder, 'busybox.tar');
@@ -67,10 +72,13 @@ export class Dockerd implements AsyncDisposable {
   }
 
   async start(): Promise<void> {
+    // One that was killed left its own.
+    await rm(join(this.folder, 'docker.pid'), { force: true });
     this.#daemon.start();
     await eventually(
       'dockerd answers',
       async () => {
+        if (!this.#daemon.running) this.#daemon.start();
         const result = await tryHostProgram(['/usr/bin/docker', '-H', `unix://${this.socket}`, 'version']);
         return result.end.kind === 'exited' && result.end.code === 0;
       },
@@ -102,6 +110,8 @@ export class Dockerd implements AsyncDisposable {
     await this.#daemon.stop('SIGTERM');
     await endProcessesOf(this.folder);
     await unmountBelow(this.folder);
+    await removeCgroups(this.name);
     await rm(this.folder, { recursive: true, force: true });
+    await this.#leaks[Symbol.asyncDispose]();
   }
 }

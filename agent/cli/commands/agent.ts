@@ -1,13 +1,29 @@
 import { cpus, hostname } from 'node:os';
-import { join } from 'node:path';
 import { z } from 'zod';
-import { defaultConfig, type AgentConfig } from '../../config/agent-config.js';
+import { ConfigError } from '../../config/kubelet/index.js';
+import { loadConfig } from '../../config/load-config.js';
 import { logLevels } from '../log-level.js';
 import { openLogger } from '../open-logger.js';
 import { runUntilStopped } from '../run-until-stopped.js';
 
 const flagsSchema = z
   .object({
+    config: z.string().optional(),
+    configDir: z.string().optional(),
+    kubeconfig: z.string().optional(),
+    bootstrapKubeconfig: z.string().optional(),
+    certDir: z.string().optional(),
+    rotateCertificates: z.boolean().optional(),
+    hostnameOverride: z.string().optional(),
+    nodeIp: z.string().optional(),
+    nodeLabels: z.string().optional(),
+    registerWithTaints: z.string().optional(),
+    registerNode: z.boolean().optional(),
+    providerId: z.string().optional(),
+    cloudProvider: z.string().optional(),
+    containerRuntimeEndpoint: z.string().optional(),
+    seccompDefault: z.boolean().optional(),
+    featureGates: z.string().optional(),
     manifests: z.string().optional(),
     manifestUrl: z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }).optional(),
     nodeName: z.string().optional(),
@@ -23,8 +39,6 @@ const flagsSchema = z
   })
   .strict();
 
-export type AgentFlags = z.infer<typeof flagsSchema>;
-
 export async function runAgent(rawFlags: Record<string, unknown>): Promise<number> {
   const parsed = flagsSchema.safeParse(rawFlags);
   if (!parsed.success) {
@@ -32,33 +46,18 @@ export async function runAgent(rawFlags: Record<string, unknown>): Promise<numbe
       process.stderr.write(`berth: --${flagName(path)}: ${message}\n`);
     return 2;
   }
-  return await runUntilStopped(configOf(parsed.data), { log: await openLogger(parsed.data.logLevel) });
+  const { logLevel, ...flags } = parsed.data;
+  try {
+    const { config, idle } = await loadConfig(flags, { hostname: hostname(), cpus: cpus().length });
+    const log = await openLogger(logLevel);
+    for (const { path, message } of idle) log.debug({ setting: path, why: message }, 'setting has no effect');
+    return await runUntilStopped(config, { log });
+  } catch (err) {
+    if (!(err instanceof ConfigError)) throw err;
+    process.stderr.write(`berth: ${err.message}\n`);
+    return 2;
+  }
 }
 
 const flagName = (path: readonly PropertyKey[]): string =>
   String(path[0] ?? '').replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-
-function configOf(flags: AgentFlags): AgentConfig {
-  const base = defaultConfig(flags.nodeName ?? hostname().toLowerCase(), cpus().length);
-  const runDir = flags.runDir ?? base.paths.runDir;
-  return {
-    ...base,
-    paths: {
-      ...base.paths,
-      rootDir: flags.rootDir ?? base.paths.rootDir,
-      stateDir: flags.stateDir ?? base.paths.stateDir,
-      runDir,
-      podLogsDir: flags.podLogsDir ?? base.paths.podLogsDir,
-      containerLogsDir: flags.podLogsDir === undefined ? base.paths.containerLogsDir : undefined,
-      cniConfDir: flags.cniConfDir ?? base.paths.cniConfDir,
-    },
-    sources: { ...base.sources, manifestPath: flags.manifests, manifestUrl: flags.manifestUrl },
-    runtime: { ...base.runtime, insecureRegistries: flags.insecureRegistry ?? [] },
-    cgroups: { ...base.cgroups, root: flags.cgroupRoot ?? base.cgroups.root },
-    serving: {
-      ...base.serving,
-      healthzPort: flags.healthzPort ?? base.serving.healthzPort,
-      socketPath: join(runDir, 'berth.sock'),
-    },
-  };
-}

@@ -28,8 +28,7 @@ export function signed(content: Buffer, key: KeyObject): Buffer {
 }
 
 export const keyObject = (keyPem: string): KeyObject => createPrivateKey(keyPem);
-export const publicKeyInfo = (key: KeyObject): Buffer =>
-  createPublicKey(key).export({ type: 'spki', format: 'der' }) as Buffer;
+export const publicKeyInfo = (key: KeyObject): Buffer => createPublicKey(key).export({ type: 'spki', format: 'der' });
 
 const attribute = (oid: string, value: string): Buffer => set(sequence(objectId(oid), utf8(value)));
 

@@ -94,8 +94,8 @@ export class MirrorPods {
   }
 
   async #round(signal: AbortSignal): Promise<void> {
-    const { cache, node } = this.#deps;
-    const owner = node();
+    const { cache } = this.#deps;
+    const owner = this.#deps.node();
     if (!cache.synced || this.#wanted === undefined || !owner || owner.metadata?.deletionTimestamp !== undefined)
       return;
     const occupants = this.#occupants();

@@ -11,7 +11,7 @@ const shared = new Set(['capacity', 'allocatable']);
 /** What must be changed in the node's status; undefined when nothing must. Conditions of others stay. */
 export function nodeStatusPatch(current: NodeStatus, wanted: NodeStatus): Record<string, unknown> | undefined {
   const patch: Record<string, unknown> = {};
-  for (const [field, next] of Object.entries(wanted) as Array<[keyof NodeStatus & string, unknown]>) {
+  for (const [field, next] of Object.entries(wanted) as Array<[keyof NodeStatus, unknown]>) {
     const is = current[field];
     if (foreign.has(field) || next === undefined || same(is, next)) continue;
     if (field === 'conditions') {

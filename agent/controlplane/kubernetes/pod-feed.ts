@@ -1,7 +1,7 @@
 import type { Clock } from '../../../base/clock.js';
 import { errorText } from '../../../base/errors.js';
 import type { Logger } from '../../../base/log.js';
-import { linkSignal } from '../../../base/signals.js';
+import { linkSignal, orAbort } from '../../../base/signals.js';
 import { isMirrorPod, podUidOf, type Pod } from '../../api/index.js';
 import { reflect, type ApiClient } from './client/index.js';
 import type { LastKnown } from './last-known.js';
@@ -44,7 +44,7 @@ export class PodFeed {
       if (!cache.synced) this.#remember();
     };
     const falling = fallBack().catch(() => {});
-    await ready;
+    await orAbort(ready, signal);
     await reflect<Pod>(
       { path: '/api/v1/pods', fieldSelector: `spec.nodeName=${this.#nodeName}` },
       {

@@ -161,10 +161,10 @@ export class ReadObjects {
   }
 
   #keep(key: string, kind: ReadableKind, object: object | undefined): void {
-    const { lastKnown, pods } = this.#deps;
+    const { lastKnown } = this.#deps;
     if (notKept.has(kind)) return;
     if (!object) return lastKnown.remove(key);
-    if (referenced.has(kind) && !pods().some((pod) => podReferences(pod).has(key))) return;
+    if (referenced.has(kind) && !this.#deps.pods().some((pod) => podReferences(pod).has(key))) return;
     const before = lastKnown.get(key) as { metadata?: { resourceVersion?: string } } | undefined;
     const { metadata } = object as { metadata?: { resourceVersion?: string } };
     if (before?.metadata?.resourceVersion !== metadata?.resourceVersion) lastKnown.put(key, object);

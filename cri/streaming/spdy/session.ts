@@ -43,11 +43,8 @@ export class SpdySession {
     this.#socket = socket;
     this.#options = options;
     this.#nextId = options.role === 'client' ? 1 : 2;
-    const session = this;
     this.#link = {
-      get peerHasWindows() {
-        return session.#peerHasWindows;
-      },
+      peerHasWindows: () => this.#peerHasWindows,
       sendData: (id, data, fin, done) => this.#sendData(id, data, fin, done),
       sendWindowUpdate: (id, delta) => this.#send(encodeFrame.windowUpdate(id, delta)),
       gone: (id, reset) => {

@@ -7,7 +7,7 @@ export interface StreamLink {
   sendData(streamId: number, data: Buffer, fin: boolean, done: (err?: Error | null) => void): void;
   sendWindowUpdate(streamId: number, delta: number): void;
   /** False while the other end does no flow control: then no window limits what we send. */
-  readonly peerHasWindows: boolean;
+  peerHasWindows(): boolean;
   /** The stream is gone; `reset` when one of its directions was still open. */
   gone(streamId: number, reset: boolean): void;
 }
@@ -100,7 +100,7 @@ export class SpdyStream extends Duplex {
     if (this.#lost || this.#remoteEnded || consumed < receiveWindow / 2) return;
     this.#uncredited -= consumed;
     // A peer without windows may be gone already: bytes it never reads would make its kernel reset the connection.
-    if (this.#link.peerHasWindows) this.#link.sendWindowUpdate(this.id, consumed);
+    if (this.#link.peerHasWindows()) this.#link.sendWindowUpdate(this.id, consumed);
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (err?: Error | null) => void): void {
@@ -127,7 +127,7 @@ export class SpdyStream extends Duplex {
   #sendPending(): void {
     const pending = this.#pending;
     if (pending === undefined) return;
-    const room = this.#link.peerHasWindows ? Math.max(0, this.#sendWindow) : pending.data.length;
+    const room = this.#link.peerHasWindows() ? Math.max(0, this.#sendWindow) : pending.data.length;
     if (room === 0 && pending.data.length > 0) return;
     const piece = pending.data.subarray(0, Math.min(room, maxFrameBytes));
     const rest = pending.data.subarray(piece.length);

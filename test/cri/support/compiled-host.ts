@@ -31,7 +31,12 @@ export class CompiledHost implements AsyncDisposable {
     };
     await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(config));
     await writeFile(join(folder, 'package.json'), '{"type":"module"}');
-    await hostProgram([join(repository, 'node_modules/.bin/tsc'), '-p', join(folder, 'tsconfig.json')], 120_000);
+    try {
+      await hostProgram([join(repository, 'node_modules/.bin/tsc'), '-p', join(folder, 'tsconfig.json')], 120_000);
+    } catch (err) {
+      await rm(folder, { recursive: true });
+      throw err;
+    }
     return new CompiledHost(folder);
   }
 

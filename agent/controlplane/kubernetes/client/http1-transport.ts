@@ -21,7 +21,7 @@ class Http1Transport implements Transport {
     try {
       const answer = await this.#dispatcher.request({
         origin: this.#server.origin,
-        method: method as Dispatcher.HttpMethod,
+        method,
         path,
         headers,
         body: body ?? null,

@@ -126,7 +126,7 @@ export class Http2Session {
     const answered = new Promise<HttpAnswer>((resolve, reject) => {
       stream.once('response', (headers) => {
         const plain = headers as Readonly<Record<string, string | undefined>>;
-        resolve({ status: Number(headers[':status'] ?? 0), headers: plain, body: stream });
+        resolve({ status: headers[':status'] ?? 0, headers: plain, body: stream });
       });
       stream.once('close', () => reject(connectionError(this.#server, failure ?? new Error(this.#why))));
     });

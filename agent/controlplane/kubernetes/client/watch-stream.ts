@@ -108,7 +108,6 @@ export function parseEvent(path: string, line: string): WatchEvent {
   }
   const { metadata } = object as WatchedObject;
   if (typeof metadata?.resourceVersion !== 'string') throw garbage();
-  if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED' || type === 'BOOKMARK')
-    return { type, object: object as WatchedObject };
+  if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED' || type === 'BOOKMARK') return { type, object };
   throw garbage();
 }

@@ -11,7 +11,8 @@ export function nodeRoutes(agent: Agent): CallRoute[] {
     {
       method: 'GET',
       path: '/v1/plugins',
-      handle: async (_request, signal) => value({ items: await plugins(agent, signal) } satisfies List<PluginRow>),
+      handle: async (_request, signal) =>
+        value({ items: [...(await plugins(agent, signal)), ...agent.plugins()] } satisfies List<PluginRow>),
     },
     { method: 'GET', path: '/healthz', handle: () => value({ status: 'ok' }) },
   ];

@@ -1,0 +1,69 @@
+import type { ConfigProblem } from './decode-fields.js';
+import type { KubeletConfiguration } from './kubelet-configuration.js';
+
+const reservedSets = [
+  'pods',
+  'system-reserved',
+  'kube-reserved',
+  'system-reserved-compressible',
+  'kube-reserved-compressible',
+  'none',
+];
+const signals = [
+  'memory.available',
+  'nodefs.available',
+  'nodefs.inodesFree',
+  'imagefs.available',
+  'imagefs.inodesFree',
+  'containerfs.available',
+  'containerfs.inodesFree',
+  'allocatableMemory.available',
+  'pid.available',
+];
+
+/** What single fields cannot say: rules between fields, as the kubelet has them. */
+export function validateKubelet(config: KubeletConfiguration): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const wrong = (path: string, message: string): void => void problems.push({ path, message });
+  if (config.runOnce) wrong('runOnce', 'is no longer supported');
+  if (config.imageGCLowThresholdPercent >= config.imageGCHighThresholdPercent)
+    wrong(
+      'imageGCLowThresholdPercent',
+      `must be less than imageGCHighThresholdPercent (${config.imageGCHighThresholdPercent})`,
+    );
+  if ((config.maxParallelImagePulls ?? 1) > 1 && config.serializeImagePulls)
+    wrong('maxParallelImagePulls', 'more than 1 needs serializeImagePulls: false');
+  if (config.shutdownGracePeriodCriticalPods > config.shutdownGracePeriod)
+    wrong('shutdownGracePeriodCriticalPods', 'must not be longer than shutdownGracePeriod');
+  if (config.shutdownGracePeriodByPodPriority.length > 0 && config.shutdownGracePeriod > 0)
+    wrong('shutdownGracePeriodByPodPriority', 'excludes shutdownGracePeriod');
+  for (const [index, name] of config.enforceNodeAllocatable.entries())
+    if (!reservedSets.includes(name))
+      wrong(
+        `enforceNodeAllocatable[${index}]`,
+        `expected one of ${reservedSets.join(', ')}, got ${JSON.stringify(name)}`,
+      );
+  for (const which of ['system', 'kube'] as const) {
+    const enforced = config.enforceNodeAllocatable;
+    const both = enforced.includes(`${which}-reserved`) && enforced.includes(`${which}-reserved-compressible`);
+    if (both)
+      wrong('enforceNodeAllocatable', `${which}-reserved and ${which}-reserved-compressible exclude each other`);
+    const named = enforced.some((name) => name.startsWith(`${which}-reserved`));
+    if (named && config[`${which}ReservedCgroup`] === '')
+      wrong(`${which}ReservedCgroup`, `is needed to enforce ${which}-reserved`);
+  }
+  if (config.enforceNodeAllocatable.includes('none') && config.enforceNodeAllocatable.length > 1)
+    wrong('enforceNodeAllocatable', 'none excludes everything else');
+  if (config.reservedSystemCPUs !== '' && (config.systemReservedCgroup !== '' || config.kubeReservedCgroup !== ''))
+    wrong('reservedSystemCPUs', 'excludes systemReservedCgroup and kubeReservedCgroup');
+  for (const field of ['evictionHard', 'evictionSoft', 'evictionMinimumReclaim'] as const)
+    for (const signal of Object.keys(config[field]))
+      if (!signals.includes(signal))
+        wrong(`${field}.${signal}`, `unknown eviction signal; known are ${signals.join(', ')}`);
+  for (const signal of Object.keys(config.evictionSoft))
+    if (config.evictionSoftGracePeriod[signal] === undefined)
+      wrong(`evictionSoftGracePeriod.${signal}`, `is missing, and evictionSoft names ${signal}`);
+  if (config.staticPodURL !== '' && !URL.canParse(config.staticPodURL)) wrong('staticPodURL', 'is not a URL');
+  if (!config.podLogsDir.startsWith('/')) wrong('podLogsDir', 'must be an absolute path');
+  return problems;
+}

@@ -1,0 +1,225 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { AgentFlags } from './agent-flags.js';
+import { ConfigError, parseGoDuration } from './kubelet/index.js';
+import { loadConfig, type LoadedConfig } from './load-config.js';
+
+const machine = { hostname: 'Box', cpus: 4 };
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'berth-config-'));
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+const head = 'apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n';
+async function load(text: string, flags: AgentFlags = {}): Promise<LoadedConfig> {
+  await writeFile(join(dir, 'config.yaml'), text);
+  return await loadConfig({ config: join(dir, 'config.yaml'), ...flags }, machine);
+}
+async function problemsOf(loading: Promise<unknown>): Promise<string> {
+  const failed = await loading.catch((err: unknown) => err);
+  if (!(failed instanceof ConfigError)) throw new Error(`no ConfigError: ${String(failed)}`);
+  return failed.message;
+}
+
+test('without a file and flags a machine stands alone with the defaults', async () => {
+  const { config, idle } = await loadConfig({}, machine);
+  expect(config).toMatchObject({ nodeName: 'box', runtime: { endpoint: 'embedded' }, limits: { maxPods: 110 } });
+  expect(config.cluster).toBeUndefined();
+  expect(idle).toEqual([]);
+  expect(Object.isFrozen(config.limits)).toBe(true);
+});
+
+test("a kubelet's file becomes the agent's configuration, paths relative to it", async () => {
+  const { config, idle } = await load(
+    `${head}staticPodPath: manifests
+clusterDNS: [10.0.0.10]
+clusterDomain: cluster.local
+maxPods: 50
+cgroupDriver: systemd
+rotateCertificates: true
+serializeImagePulls: true
+nodeStatusUpdateFrequency: 4s
+containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+systemReserved: { cpu: 1, memory: 200Mi }
+crashLoopBackOff: { maxContainerRestartPeriod: 1m0s }
+kubeAPIQPS: 20
+`,
+    { kubeconfig: '/etc/kubelet.conf', rootDir: '/data/kubelet' },
+  );
+  expect(config).toMatchObject({
+    sources: { manifestPath: join(dir, 'manifests') },
+    dns: { servers: ['10.0.0.10'], domain: 'cluster.local' },
+    limits: { maxPods: 50, parallelPulls: 1, restartBackoffMaxMs: 60_000 },
+    cgroups: { driver: 'systemd' },
+    runtime: { endpoint: 'unix:///run/containerd/containerd.sock' },
+    cluster: {
+      kubeconfig: '/etc/kubelet.conf',
+      certDir: '/data/kubelet/pki',
+      rotateCertificates: true,
+      statusEveryMs: 4000,
+      reportEveryMs: 4000,
+    },
+    kubelet: { systemReserved: { cpu: '1', memory: '200Mi' }, imageGCHighThresholdPercent: 85 },
+  });
+  expect(idle.map(({ path }) => path)).toEqual(['kubeAPIQPS']);
+});
+
+test("berth's own settings are a second document", async () => {
+  const { config } = await load(
+    `${head}maxPods: 5\n---\napiVersion: berth/v1\nkind: BerthConfiguration\nstateDir: /data/berth\nruntime: docker\n`,
+  );
+  expect(config).toMatchObject({
+    paths: { stateDir: '/data/berth' },
+    runtime: { endpoint: 'docker' },
+    limits: { maxPods: 5 },
+  });
+});
+
+test('drop-ins are merged in order: maps join, lists and values are replaced, null takes away, flags win', async () => {
+  await mkdir(join(dir, 'conf.d', 'sub'), { recursive: true });
+  await writeFile(
+    join(dir, 'conf.d', '20-b.conf'),
+    `${head}maxPods: 30\nevictionHard: { nodefs.available: 5% }\nclusterDNS: [10.0.0.2]\n`,
+  );
+  await writeFile(
+    join(dir, 'conf.d', '10-a.conf'),
+    JSON.stringify({
+      apiVersion: 'kubelet.config.k8s.io/v1beta1',
+      kind: 'KubeletConfiguration',
+      maxPods: 20,
+      clusterDomain: null,
+      seccompDefault: true,
+    }),
+  );
+  await writeFile(join(dir, 'conf.d', 'sub', 'c.conf'), `${head}featureGates: { B: true }\n`);
+  await writeFile(join(dir, 'conf.d', 'ignored.yaml'), 'nonsense: [');
+  const { config } = await load(
+    `${head}maxPods: 10\nevictionHard: { memory.available: 1Gi }\nclusterDNS: [10.0.0.1, 10.0.0.3]\nclusterDomain: x\nfeatureGates: { A: true, B: false }\n`,
+    { configDir: join(dir, 'conf.d'), featureGates: 'A=false' },
+  );
+  expect(config).toMatchObject({
+    limits: { maxPods: 30 },
+    dns: { servers: ['10.0.0.2'], domain: '' },
+    security: { seccompDefault: true },
+  });
+  expect(config.kubelet?.evictionHard).toEqual({ 'memory.available': '1Gi', 'nodefs.available': '5%' });
+  expect(config.kubelet?.featureGates).toEqual({ A: false, B: true });
+});
+
+describe('problems', () => {
+  test('are all told at once, each with its path', async () => {
+    const message = await problemsOf(
+      load(
+        `${head}maxPod: 3\nauthentication: { webhok: { enabled: true } }\nsyncFrequency: often\nport: 99999\nregisterWithTaints: [{ key: a, effect: Never }]\ncpuCFSQuotaPeriod: 2s\nclusterDNS: 10.0.0.1\n---\napiVersion: berth/v1\nkind: BerthConfiguration\nstatedir: /x\n`,
+        {
+          nodeLabels: 'a=b,kubernetes.io/role=x,broken',
+          nodeIp: '10.0.0.1,10.0.0.2',
+          registerWithTaints: 'k=v:Sometimes',
+          bootstrapKubeconfig: '/b',
+        },
+      ),
+    );
+    for (const words of [
+      'maxPod: unknown field; did you mean "maxPods"?',
+      'authentication.webhok: unknown field; did you mean "webhook"?',
+      'syncFrequency: expected a duration such as "1m30s", got "often"',
+      'port: expected at most 65535',
+      'registerWithTaints[0].effect: expected one of "NoSchedule"',
+      'cpuCFSQuotaPeriod: expected at most 1000 ms',
+      'clusterDNS: expected a list, got "10.0.0.1"',
+      'BerthConfiguration: statedir: unknown field; did you mean "stateDir"?',
+      '--node-labels: "kubernetes.io/role=x": a node may not give itself',
+      '--node-labels: "broken": expected name=value',
+      '--node-ip: two addresses must be of different families',
+      '--register-with-taints: "k=v:Sometimes"',
+      '--kubeconfig: is needed with --bootstrap-kubeconfig',
+    ])
+      expect(message).toContain(words);
+  });
+
+  test.each<[string, string, string]>([
+    ['an empty file', '', 'is empty'],
+    ['another kind', 'apiVersion: v1\nkind: Pod\n', 'expected kubelet.config.k8s.io/v1beta1 KubeletConfiguration'],
+    ['the same kind twice', `${head}---\n${head}`, 'holds KubeletConfiguration twice'],
+    ['broken YAML', 'a: [', 'config.yaml: '],
+    [
+      'thresholds the wrong way round',
+      `${head}imageGCHighThresholdPercent: 50\n`,
+      'imageGCLowThresholdPercent: must be less than',
+    ],
+    [
+      'more time for critical pods than for all',
+      `${head}shutdownGracePeriodCriticalPods: 1s\n`,
+      'shutdownGracePeriodCriticalPods: must not be longer',
+    ],
+    [
+      'reservations without a cgroup',
+      `${head}enforceNodeAllocatable: [pods, kube-reserved]\n`,
+      'kubeReservedCgroup: is needed',
+    ],
+    [
+      'a soft threshold without its grace',
+      `${head}evictionSoft: { memory.available: 1Gi }\n`,
+      'evictionSoftGracePeriod.memory.available: is missing',
+    ],
+    [
+      'an unknown signal',
+      `${head}evictionHard: { memory.free: 1Gi }\n`,
+      'evictionHard.memory.free: unknown eviction signal',
+    ],
+    ['running once', `${head}runOnce: true\n`, 'runOnce: is no longer supported'],
+  ])('%s', async (_what, text, words) => {
+    expect(await problemsOf(load(text))).toContain(words);
+  });
+
+  test('a file that is not there is one', async () => {
+    expect(await problemsOf(loadConfig({ config: join(dir, 'none') }, machine))).toContain('cannot be read (ENOENT)');
+  });
+});
+
+test('flags say who the node is', async () => {
+  const { config } = await loadConfig(
+    {
+      kubeconfig: '/k',
+      hostnameOverride: 'Node-7',
+      nodeLabels: 'zone=a,node.kubernetes.io/pool=x',
+      registerWithTaints: 'dedicated=db:NoSchedule,gone:NoExecute',
+      nodeIp: '10.0.0.1,fd00::1',
+      registerNode: false,
+      cloudProvider: 'external',
+      certDir: '/pki',
+    },
+    machine,
+  );
+  expect(config).toMatchObject({
+    nodeName: 'node-7',
+    cluster: {
+      labels: { zone: 'a', 'node.kubernetes.io/pool': 'x' },
+      taints: [
+        { key: 'dedicated', value: 'db', effect: 'NoSchedule' },
+        { key: 'gone', effect: 'NoExecute' },
+      ],
+      nodeIps: ['10.0.0.1', 'fd00::1'],
+      registerNode: false,
+      externalCloudProvider: true,
+      certDir: '/pki',
+    },
+  });
+});
+
+test.each([
+  ['1m30s', 90_000],
+  ['0', 0],
+  ['1.5h', 5_400_000],
+  ['-10s', -10_000],
+  ['100us', 0.1],
+  ['', undefined],
+  ['10', undefined],
+  ['s', undefined],
+  ['1m 30s', undefined],
+])('duration %j', (text, ms) => {
+  expect(parseGoDuration(text)).toBe(ms);
+});

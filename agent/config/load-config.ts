@@ -1,0 +1,197 @@
+import { join } from 'node:path';
+import type { Taint } from '../api/index.js';
+import { defaultConfig, type AgentConfig } from './agent-config.js';
+import type { AgentFlags } from './agent-flags.js';
+import { defaultClusterSettings, type ClusterSettings } from './cluster-config.js';
+import {
+  berthFields,
+  ConfigError,
+  decodeFields,
+  kubeletFields,
+  readDocuments,
+  validateKubelet,
+  withDefaults,
+  type ConfigProblem,
+  type KubeletConfiguration,
+  type ObjectOf,
+} from './kubelet/index.js';
+import { parseGates, parseLabels, parseNodeIps, parseTaints } from './parse-flags.js';
+
+export interface Machine {
+  readonly hostname: string;
+  readonly cpus: number;
+}
+
+export interface LoadedConfig {
+  readonly config: AgentConfig;
+  /** Settings that are known and change nothing, for `berth check`: `path: why`. */
+  readonly idle: readonly ConfigProblem[];
+}
+
+type BerthSettings = ObjectOf<typeof berthFields>;
+
+/**
+ * Built-in defaults, then `--config`, then the files of `--config-dir`, then flags: one frozen tree. Throws a `ConfigError` that
+ * tells all problems.
+ */
+export async function loadConfig(flags: AgentFlags, machine: Machine): Promise<LoadedConfig> {
+  const problems: ConfigProblem[] = [];
+  const wrong = (problem: ConfigProblem): void => void problems.push(problem);
+  const documents = await readDocuments(flags.config, flags.configDir, kubeletFields);
+  const decoded = decodeFields(kubeletFields, documents.kubelet);
+  const berth = decodeFields(berthFields, documents.berth);
+  problems.push(
+    ...decoded.problems,
+    ...berth.problems.map(({ path, message }) => ({ path: `BerthConfiguration: ${path}`, message })),
+  );
+  const kubelet = withFlags(withDefaults(decoded.value), flags, wrong);
+  // Rules between fields only make sense of fields that are right.
+  if (problems.length === 0) problems.push(...validateKubelet(kubelet));
+  const nodeName = (flags.hostnameOverride ?? flags.nodeName ?? machine.hostname).trim().toLowerCase();
+  if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(nodeName))
+    wrong({ path: '--hostname-override', message: `${JSON.stringify(nodeName)} is not a DNS name` });
+  const cluster = clusterOf(kubelet, flags, wrong);
+  if (problems.length > 0) throw new ConfigError(problems);
+  const base = merged(defaultConfig(nodeName, machine.cpus), kubelet, berth.value, flags, documents.kubelet);
+  const config: AgentConfig = { ...base, kubelet, ...(cluster && { cluster }) };
+  return { config: deepFreeze(config), idle: [...decoded.idle, ...berth.idle] };
+}
+
+/** A flag goes before the file, a feature gate each for itself. */
+function withFlags(
+  kubelet: KubeletConfiguration,
+  flags: AgentFlags,
+  wrong: (problem: ConfigProblem) => void,
+): KubeletConfiguration {
+  const taints = flags.registerWithTaints === undefined ? undefined : parseTaints(flags.registerWithTaints, wrong);
+  return {
+    ...kubelet,
+    ...(taints && { registerWithTaints: taints }),
+    ...(flags.registerNode !== undefined && { registerNode: flags.registerNode }),
+    ...(flags.providerId !== undefined && { providerID: flags.providerId }),
+    ...(flags.seccompDefault !== undefined && { seccompDefault: flags.seccompDefault }),
+    ...(flags.rotateCertificates !== undefined && { rotateCertificates: flags.rotateCertificates }),
+    ...(flags.containerRuntimeEndpoint !== undefined && { containerRuntimeEndpoint: flags.containerRuntimeEndpoint }),
+    ...(flags.manifests !== undefined && { staticPodPath: flags.manifests }),
+    ...(flags.manifestUrl !== undefined && { staticPodURL: flags.manifestUrl }),
+    ...(flags.podLogsDir !== undefined && { podLogsDir: flags.podLogsDir }),
+    ...(flags.cgroupRoot !== undefined && { cgroupRoot: flags.cgroupRoot }),
+    ...(flags.healthzPort !== undefined && { healthzPort: flags.healthzPort }),
+    featureGates: { ...kubelet.featureGates, ...parseGates(flags.featureGates, wrong) },
+  };
+}
+
+function clusterOf(
+  kubelet: KubeletConfiguration,
+  flags: AgentFlags,
+  wrong: (problem: ConfigProblem) => void,
+): ClusterSettings | undefined {
+  const labels = parseLabels(flags.nodeLabels, wrong);
+  const nodeIps = parseNodeIps(flags.nodeIp, wrong);
+  const { cloudProvider = '' } = flags;
+  if (cloudProvider !== '' && cloudProvider !== 'external')
+    wrong({ path: '--cloud-provider', message: `expected "" or "external", got ${JSON.stringify(cloudProvider)}` });
+  if (flags.kubeconfig === undefined) {
+    if (flags.bootstrapKubeconfig !== undefined)
+      wrong({
+        path: '--kubeconfig',
+        message: 'is needed with --bootstrap-kubeconfig: it is where the result is written',
+      });
+    return undefined;
+  }
+  return {
+    ...defaultClusterSettings(flags.kubeconfig),
+    bootstrapKubeconfig: flags.bootstrapKubeconfig,
+    certDir: flags.certDir ?? join(flags.rootDir ?? '/var/lib/kubelet', 'pki'),
+    rotateCertificates: kubelet.rotateCertificates,
+    serverTlsBootstrap: kubelet.serverTLSBootstrap,
+    registerNode: kubelet.registerNode,
+    labels,
+    taints: kubelet.registerWithTaints.map(({ key = '', value, effect }): Taint => {
+      return { key, ...(value && { value }), effect: effect ?? 'NoSchedule' };
+    }),
+    nodeIps,
+    providerId: kubelet.providerID === '' ? undefined : kubelet.providerID,
+    externalCloudProvider: cloudProvider === 'external',
+    statusEveryMs: kubelet.nodeStatusUpdateFrequency,
+    reportEveryMs: kubelet.nodeStatusReportFrequency,
+    leaseSeconds: kubelet.nodeLeaseDurationSeconds,
+    events: { perSecond: kubelet.eventRecordQPS, burst: kubelet.eventBurst },
+    kubeletPort: kubelet.port,
+  };
+}
+
+/** `given` is what the files say without defaults: berth's own defaults stay where the file says nothing. */
+function merged(
+  base: AgentConfig,
+  kubelet: KubeletConfiguration,
+  berth: BerthSettings,
+  flags: AgentFlags,
+  given: object,
+): AgentConfig {
+  const runDir = flags.runDir ?? berth.runDir ?? base.paths.runDir;
+  const logsMoved = kubelet.podLogsDir !== base.paths.podLogsDir;
+  const parallelPulls =
+    kubelet.maxParallelImagePulls ?? ('serializeImagePulls' in given && kubelet.serializeImagePulls ? 1 : undefined);
+  const endpoint =
+    berth.runtime ?? (kubelet.containerRuntimeEndpoint === '' ? undefined : kubelet.containerRuntimeEndpoint);
+  const absent = (text: string): string | undefined => (text === '' ? undefined : text);
+  return {
+    ...base,
+    paths: {
+      rootDir: flags.rootDir ?? base.paths.rootDir,
+      stateDir: flags.stateDir ?? berth.stateDir ?? base.paths.stateDir,
+      runDir,
+      podLogsDir: kubelet.podLogsDir,
+      containerLogsDir: berth.containerLogsDir ?? (logsMoved ? undefined : base.paths.containerLogsDir),
+      cniConfDir: flags.cniConfDir ?? berth.cniConfDir ?? base.paths.cniConfDir,
+      cniBinDirs: berth.cniBinDirs ?? base.paths.cniBinDirs,
+      volumePluginDir: kubelet.volumePluginDir,
+    },
+    sources: {
+      manifestPath: absent(kubelet.staticPodPath),
+      manifestUrl: absent(kubelet.staticPodURL),
+      manifestHeaders: kubelet.staticPodURLHeader,
+      fileCheckMs: kubelet.fileCheckFrequency,
+      httpCheckMs: kubelet.httpCheckFrequency,
+    },
+    runtime: {
+      endpoint: endpoint ?? base.runtime.endpoint,
+      ociRuntimes: { ...base.runtime.ociRuntimes, ...berth.ociRuntimes },
+      insecureRegistries: flags.insecureRegistry ?? berth.insecureRegistries ?? base.runtime.insecureRegistries,
+    },
+    cgroups: {
+      driver: kubelet.cgroupDriver,
+      root: absent(kubelet.cgroupRoot) ?? base.cgroups.root,
+      cpuCfsQuota: kubelet.cpuCFSQuota,
+      cpuPeriodUs: kubelet.cpuCFSQuotaPeriod * 1000,
+      podPidsLimit: kubelet.podPidsLimit,
+    },
+    dns: { servers: kubelet.clusterDNS, domain: kubelet.clusterDomain, resolvConf: kubelet.resolvConf },
+    limits: {
+      ...base.limits,
+      maxPods:
+        kubelet.podsPerCore > 0
+          ? Math.min(kubelet.maxPods, kubelet.podsPerCore * Math.max(base.limits.starts / 2, 1))
+          : kubelet.maxPods,
+      starts: berth.parallelStarts ?? base.limits.starts,
+      parallelPulls: parallelPulls ?? base.limits.parallelPulls,
+      restartBackoffMaxMs: kubelet.crashLoopBackOff?.maxContainerRestartPeriod ?? base.limits.restartBackoffMaxMs,
+    },
+    security: { seccompDefault: kubelet.seccompDefault, allowedUnsafeSysctls: kubelet.allowedUnsafeSysctls },
+    serving: {
+      ...base.serving,
+      healthzAddress: kubelet.healthzBindAddress,
+      healthzPort: kubelet.healthzPort,
+      socketPath: join(runDir, 'berth.sock'),
+    },
+  };
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const each of Object.values(value)) deepFreeze(each);
+  }
+  return value;
+}

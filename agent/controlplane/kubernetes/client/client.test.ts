@@ -1,0 +1,198 @@
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { systemClock } from '../../../../base/clock.js';
+import { silentLogger } from '../../../../base/log.js';
+import { runProgram } from '../../../../base/run-program.js';
+import { ApiClient } from './api-client.js';
+import { ApiError, isExpired } from './api-error.js';
+import { Backoff } from './backoff.js';
+import { parseKubeconfig } from './kubeconfig.js';
+import { listAll } from './list-all.js';
+import { reflect } from './reflector.js';
+import { parseEvent, type WatchedObject } from './watch-stream.js';
+
+// Rules of the client itself; that it understands an API server is shown on a real one in test/controlplane.
+
+let server: Server;
+let client: ApiClient;
+let answer: (url: URL, response: ServerResponse) => void;
+const asked: string[] = [];
+const never = new AbortController().signal;
+const clock = { ...systemClock, sleep: (_ms: number, signal: AbortSignal) => systemClock.sleep(1, signal) };
+
+beforeEach(async () => {
+  asked.length = 0;
+  server = createServer((request, response) => {
+    asked.push(request.url ?? '');
+    answer(new URL(request.url ?? '', 'http://x'), response);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  const config = parseKubeconfig(
+    {
+      'current-context': 'a',
+      contexts: [{ name: 'a', context: { cluster: 'c' } }],
+      clusters: [{ name: 'c', cluster: { server: `http://127.0.0.1:${port}/prefix` } }],
+    },
+    '/c',
+  );
+  client = new ApiClient(config, { userAgent: 'test' }, { clock, log: silentLogger, run: runProgram });
+});
+afterEach(async () => {
+  await client[Symbol.asyncDispose]();
+  server.closeAllConnections();
+  server.close();
+});
+
+const send = (response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void => {
+  response.writeHead(status, headers);
+  response.end(typeof body === 'string' ? body : JSON.stringify(body));
+};
+const list = (items: unknown[], metadata: object): object => ({
+  kind: 'PodList',
+  apiVersion: 'v1',
+  items,
+  metadata: { resourceVersion: '7', ...metadata },
+});
+const get = { method: 'GET', path: '/api/v1/pods' } as const;
+
+test('asks again when the server says later, and below the path of the server', async () => {
+  answer = (_url, response) =>
+    asked.length < 3 ? send(response, 429, {}, { 'retry-after': '1' }) : send(response, 200, { ok: true });
+  expect(await client.json(get, never)).toEqual({ ok: true });
+  expect(asked).toEqual(['/prefix/api/v1/pods', '/prefix/api/v1/pods', '/prefix/api/v1/pods']);
+});
+
+test.each<[string, (response: ServerResponse) => void, object]>([
+  [
+    'an error status',
+    (r) => send(r, 403, { reason: 'Forbidden', message: 'no' }),
+    { code: 'status', status: 403, reason: 'Forbidden' },
+  ],
+  ['an error without a body', (r) => send(r, 500, 'oops'), { code: 'status', status: 500, reason: '' }],
+  ['no JSON', (r) => send(r, 200, '<html>'), { code: 'garbage' }],
+  ['a bare word of JSON', (r) => send(r, 200, '"hello"'), { code: 'garbage' }],
+  [
+    'an answer that breaks off',
+    (r) => {
+      r.writeHead(200, { 'content-length': '100' });
+      r.write('{');
+      setImmediate(() => r.destroy());
+    },
+    { code: 'unreachable' },
+  ],
+  ['silence', () => {}, { code: 'timed-out' }],
+])('%s is a typed failure', async (_what, respond, failure) => {
+  answer = (_url, response) => respond(response);
+  const failed = await client.json({ ...get, method: 'POST', timeoutMs: 300 }, never).catch((err: unknown) => err);
+  expect(failed instanceof ApiError && failed.failure).toMatchObject(failure);
+});
+
+test('a server that is not there is unreachable, and that is told once', async () => {
+  server.closeAllConnections();
+  server.close();
+  await once(server, 'close').catch(() => {});
+  const told: boolean[] = [];
+  using _listener = client.onReachability(({ reachable }) => told.push(reachable));
+  for (let tries = 0; tries < 3; tries++) {
+    const failed = await client.json(get, never).catch((err: unknown) => err);
+    expect(failed instanceof ApiError && failed.failure.code).toBe('unreachable');
+  }
+  expect(told).toEqual([false]);
+  expect(client.reachability.problem).toContain('ECONNREFUSED');
+});
+
+test('an abort is no failure of the server', async () => {
+  const abort = new AbortController();
+  answer = () => abort.abort(new Error('enough'));
+  await expect(client.json(get, abort.signal)).rejects.toThrow('enough');
+});
+
+test('reads all pages, and starts over in one piece when the place was forgotten', async () => {
+  answer = (url, response) => {
+    const token = url.searchParams.get('continue');
+    if (token) return send(response, 410, { reason: 'Expired', message: 'too old' });
+    const limited = url.searchParams.has('limit');
+    send(
+      response,
+      200,
+      limited
+        ? list([{ metadata: { name: 'a' } }], { continue: 'next' })
+        : list([{ metadata: { name: 'a' } }, { metadata: { name: 'b' } }], {}),
+    );
+  };
+  const { items, resourceVersion } = await listAll(client, { path: '/api/v1/pods' }, never);
+  expect(items.map((item) => item.metadata?.name)).toEqual(['a', 'b']);
+  expect(items[0]).toMatchObject({ kind: 'Pod', apiVersion: 'v1' });
+  expect(resourceVersion).toBe('7');
+});
+
+test('an event is taken apart, and what is none is garbage', () => {
+  expect(parseEvent('/p', '{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}}').type).toBe('BOOKMARK');
+  const expired = (): unknown => parseEvent('/p', '{"type":"ERROR","object":{"code":410,"reason":"Expired"}}');
+  expect(expired).toThrow(ApiError);
+  try {
+    expired();
+  } catch (err) {
+    expect(isExpired(err)).toBe(true);
+  }
+  for (const line of [
+    '',
+    '7',
+    '[]',
+    '{"type":"ADDED"}',
+    '{"type":"ADDED","object":{}}',
+    '{"type":"NEW","object":{"metadata":{"resourceVersion":"1"}}}',
+  ])
+    expect(() => parseEvent('/p', line)).toThrow(/not a watch event/);
+});
+
+test('a watch goes on from the last version it saw, through cuts, characters cut in two, and a version that was forgotten', async () => {
+  const seen: string[] = [];
+  const abort = new AbortController();
+  let watches = 0;
+  let lists = 0;
+  const event = (type: string, name: string, version: string): string =>
+    `${JSON.stringify({ type, object: { metadata: { name, resourceVersion: version } } })}\n`;
+  answer = (url, response) => {
+    if (!url.searchParams.has('watch'))
+      return send(response, 200, list([{ metadata: { name: `listed${++lists}` } }], {}));
+    watches++;
+    if (watches === 1) {
+      const bytes = Buffer.from(event('ADDED', 'käse', '8'));
+      const half = bytes.indexOf(0xc3) + 1;
+      response.write(bytes.subarray(0, half));
+      return void setTimeout(() => {
+        response.write(bytes.subarray(half));
+        response.write('{"type":"MODIF');
+        setTimeout(() => response.destroy(), 20);
+      }, 20);
+    }
+    seen.push(`from ${url.searchParams.get('resourceVersion')}`);
+    if (watches === 2) return send(response, 200, event('BOOKMARK', '', '12'));
+    if (watches === 3) return send(response, 200, '{"type":"ERROR","object":{"code":410,"reason":"Expired"}}\n');
+    response.write(event('DELETED', 'last', '20'));
+  };
+  const target = {
+    replaced: (items: readonly WatchedObject[]) =>
+      void seen.push(`all ${items.map((item) => item.metadata?.name).join()}`),
+    changed: (item: WatchedObject) => void seen.push(`changed ${item.metadata?.name}`),
+    removed: (item: WatchedObject) => {
+      seen.push(`removed ${item.metadata?.name}`);
+      abort.abort(new Error('enough'));
+    },
+  };
+  await expect(reflect({ path: '/p' }, target, { client, clock, log: silentLogger }, abort.signal)).rejects.toThrow(
+    'enough',
+  );
+  expect(seen).toEqual(['all listed1', 'changed käse', 'from 8', 'from 12', 'all listed2', 'from 7', 'removed last']);
+});
+
+test('delays double, are spread, and end at the limit', () => {
+  const backoff = new Backoff({ firstMs: 100, maxMs: 1000 }, () => 1);
+  expect([1, 2, 3, 4, 5, 6].map(() => backoff.next())).toEqual([100, 200, 400, 800, 1000, 1000]);
+  backoff.reset();
+  expect(backoff.next()).toBe(100);
+  expect(new Backoff({ firstMs: 100, maxMs: 1000 }, () => 0).next()).toBe(50);
+});

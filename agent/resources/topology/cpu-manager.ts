@@ -1,0 +1,204 @@
+import { BerthError } from '../../../base/errors.js';
+import {
+  allContainers,
+  hasPodLevelResources,
+  podQosClass,
+  podUidOf,
+  quantityMilliValue,
+  type Pod,
+  type PodUid,
+} from '../../api/index.js';
+import { formatCpuSet, parseCpuSet } from './cpu-set.js';
+import { hintsOf, type HintProvider, type ResourceHints } from './hints.js';
+import type { MachineTopology } from './machine-topology.js';
+import { takeCpus, takeCpusEvenly, type TakeOptions } from './take-cpus.js';
+
+export interface CpuManagerOptions extends TakeOptions {
+  /** CPUs pods get no exclusive use of. */
+  readonly reserved: ReadonlySet<number>;
+  /** strict-cpu-reservation: nor any other use. */
+  readonly strictReservation: boolean;
+  /** distribute-cpus-across-numa. */
+  readonly evenly: boolean;
+}
+
+export class CpuError extends BerthError<{ code: 'no-cpus' | 'smt-alignment' | 'bad-checkpoint' }> {}
+
+/** The kubelet's `cpu_manager_state`, without its checksum. */
+export interface CpuManagerState {
+  readonly policyName: string;
+  readonly defaultCpuSet: string;
+  readonly entries?: Readonly<Record<string, Readonly<Record<string, string>>>> | undefined;
+}
+
+/** Static CPU policy: containers of Guaranteed pods that ask for whole CPUs have them for themselves; all others share the rest. */
+export class CpuManager implements HintProvider<Pod> {
+  readonly #topology: MachineTopology;
+  readonly #options: CpuManagerOptions;
+  readonly #grants = new Map<PodUid, Map<string, readonly number[]>>();
+
+  constructor(topology: MachineTopology, options: CpuManagerOptions) {
+    this.#topology = topology;
+    this.#options = options;
+  }
+
+  /** What the container runs on: its own CPUs, or the shared ones. */
+  cpusOf(uid: PodUid, container: string): readonly number[] {
+    return this.#grants.get(uid)?.get(container) ?? this.shared();
+  }
+
+  /** True when the container has CPUs of its own; then no quota may slow it down. */
+  isExclusive(uid: PodUid, container: string): boolean {
+    return this.#grants.get(uid)?.has(container) ?? false;
+  }
+
+  /** Those nobody has for himself. */
+  shared(): readonly number[] {
+    const taken = new Set([...this.#grants.values()].flatMap((own) => [...own.values()].flat()));
+    const { reserved, strictReservation } = this.#options;
+    return this.#topology.cpus
+      .map(({ id }) => id)
+      .filter((id) => !taken.has(id) && !(strictReservation && reserved.has(id)));
+  }
+
+  hints(pod: Pod, container: string | undefined): ResourceHints {
+    const count = container === undefined ? exclusiveCpusOfPod(pod) : exclusiveCpus(pod, container);
+    if (count === 0) return new Map();
+    const held = container === undefined ? undefined : this.#grants.get(podUidOf(pod))?.get(container);
+    const usable = new Set(held ?? [...this.#free(), ...this.#reusable(pod, container)]);
+    const within = (nodes: ReadonlySet<number>, from: ReadonlySet<number> | undefined): number =>
+      this.#topology.cpus.filter(({ id, numaNode }) => nodes.has(numaNode) && (from?.has(id) ?? true)).length;
+    const nodes = this.#topology.numaNodes.map(({ id }) => id);
+    return new Map([
+      [
+        'cpu',
+        hintsOf(
+          nodes,
+          (set) => within(set, usable) >= count,
+          (set) => within(set, undefined) >= count,
+        ),
+      ],
+    ]);
+  }
+
+  /** Idempotent. Throws `CpuError` when there are not enough, or not in whole cores. */
+  allocate(pod: Pod, container: string, numaNodes: readonly number[] | undefined): void {
+    const count = exclusiveCpus(pod, container);
+    const uid = podUidOf(pod);
+    if (count === 0 || this.#grants.get(uid)?.has(container)) return;
+    this.#checkAlignment(count, container);
+    const reusable = this.#reusable(pod, container);
+    const usable = new Set([...this.#free(), ...reusable]);
+    const near = new Set(
+      this.#topology.cpus
+        .filter(({ id, numaNode }) => usable.has(id) && (numaNodes?.includes(numaNode) ?? true))
+        .map(({ id }) => id),
+    );
+    const take = this.#options.evenly ? takeCpusEvenly : takeCpus;
+    const wanted = Math.min(count, near.size);
+    const first = take(this.#topology, near, wanted, this.#options) ?? [];
+    const rest = new Set([...usable].filter((id) => !first.includes(id)));
+    const more = count === first.length ? [] : take(this.#topology, rest, count - first.length, this.#options);
+    if (more === undefined)
+      throw new CpuError(`allocate ${count} CPUs for container ${container}: only ${usable.size} are free`, {
+        code: 'no-cpus',
+      });
+    const own = this.#grants.get(uid) ?? new Map<string, readonly number[]>();
+    own.set(
+      container,
+      [...first, ...more].sort((a, b) => a - b),
+    );
+    this.#grants.set(uid, own);
+  }
+
+  release(uid: PodUid): void {
+    this.#grants.delete(uid);
+  }
+
+  state(): CpuManagerState {
+    const entries = [...this.#grants].map(([uid, own]): [string, Record<string, string>] => [
+      uid,
+      Object.fromEntries([...own].map(([name, cpus]) => [name, formatCpuSet(cpus)])),
+    ]);
+    return { policyName: 'static', defaultCpuSet: formatCpuSet(this.shared()), entries: Object.fromEntries(entries) };
+  }
+
+  /** Throws `CpuError` when the state is of another policy or another machine: grants of containers that run must not be guessed. */
+  restore(state: CpuManagerState): void {
+    if (state.policyName !== 'static') throw bad(`it was written by policy "${state.policyName}"`);
+    const present = new Set(this.#topology.cpus.map(({ id }) => id));
+    const seen = new Set<number>();
+    const grants = new Map<PodUid, Map<string, readonly number[]>>();
+    for (const [uid, containers] of Object.entries(state.entries ?? {})) {
+      const own = new Map<string, readonly number[]>();
+      for (const [name, text] of Object.entries(containers)) {
+        const cpus = parseCpuSet(text);
+        for (const cpu of cpus) {
+          if (!present.has(cpu)) throw bad(`CPU ${cpu} of container ${name} is not on this machine`);
+          seen.add(cpu);
+        }
+        own.set(name, cpus);
+      }
+      grants.set(uid as PodUid, own);
+    }
+    for (const cpu of parseCpuSet(state.defaultCpuSet))
+      if (seen.has(cpu)) throw bad(`CPU ${cpu} is shared and exclusive at once`);
+    this.#grants.clear();
+    for (const [uid, own] of grants) this.#grants.set(uid, own);
+  }
+
+  #checkAlignment(count: number, container: string): void {
+    if (!this.#options.fullCores) return;
+    const perCore = this.#topology.cpus.length / new Set(this.#topology.cpus.map(({ core }) => core)).size;
+    if (count % perCore === 0) return;
+    throw new CpuError(
+      `allocate CPUs for container ${container}: SMT Alignment Error: requested ${count} cpus not multiple cpus per core = ${perCore}`,
+      { code: 'smt-alignment' },
+    );
+  }
+
+  #free(): readonly number[] {
+    return this.shared().filter((id) => !this.#options.reserved.has(id));
+  }
+
+  /** CPUs of init containers of the same pod that have ended by the time this one starts. */
+  #reusable(pod: Pod, container: string | undefined): readonly number[] {
+    const own = this.#grants.get(podUidOf(pod));
+    if (!own) return [];
+    const reusable = new Set<number>();
+    for (const { kind, container: each } of allContainers(pod)) {
+      if (each.name === container) break;
+      const cpus = own.get(each.name) ?? [];
+      for (const cpu of cpus) {
+        if (kind === 'init') reusable.add(cpu);
+        else reusable.delete(cpu);
+      }
+    }
+    return [...reusable];
+  }
+}
+
+/** Whole CPUs a container of a Guaranteed pod asks for; 0 when it shares. */
+export function exclusiveCpus(pod: Pod, name: string): number {
+  if (podQosClass(pod) !== 'Guaranteed' || hasPodLevelResources(pod)) return 0;
+  const found = allContainers(pod).find(({ container }) => container.name === name)?.container;
+  const resources = found?.resources;
+  const milli = quantityMilliValue(resources?.requests?.['cpu'] ?? resources?.limits?.['cpu'] ?? '0');
+  return milli % 1000 === 0 ? milli / 1000 : 0;
+}
+
+/** What the pod needs at once: init containers run one at a time and before the others. */
+function exclusiveCpusOfPod(pod: Pod): number {
+  let together = 0;
+  let before = 0;
+  for (const { kind, container } of allContainers(pod)) {
+    const count = exclusiveCpus(pod, container.name);
+    if (kind === 'init') before = Math.max(before, together + count);
+    else together += count;
+  }
+  return Math.max(before, together);
+}
+
+function bad(reason: string): CpuError {
+  return new CpuError(`read CPU manager state: ${reason}`, { code: 'bad-checkpoint' });
+}

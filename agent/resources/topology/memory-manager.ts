@@ -1,0 +1,191 @@
+import { BerthError } from '../../../base/errors.js';
+import {
+  allContainers,
+  hasPodLevelResources,
+  podQosClass,
+  podUidOf,
+  quantityValue,
+  type Pod,
+  type PodUid,
+} from '../../api/index.js';
+import { hintsOf, type HintProvider, type ResourceHints } from './hints.js';
+import type { MachineTopology } from './machine-topology.js';
+
+export class MemoryError extends BerthError<{ code: 'no-memory' | 'bad-checkpoint' }> {}
+
+/** One share of memory of a container, as in the kubelet's `memory_manager_state`. */
+export interface MemoryBlock {
+  readonly numaAffinity: readonly number[];
+  /** `memory`, `hugepages-2Mi`. */
+  readonly type: string;
+  readonly size: number;
+}
+
+interface MemoryTable {
+  readonly total: number;
+  readonly systemReserved: number;
+  readonly allocatable: number;
+  readonly reserved: number;
+  readonly free: number;
+}
+
+export interface MemoryManagerState {
+  readonly policyName: string;
+  readonly machineState: Readonly<
+    Record<string, { numberOfAssignments: number; memoryMap: Record<string, MemoryTable>; cells: readonly number[] }>
+  >;
+  readonly entries?: Readonly<Record<string, Readonly<Record<string, readonly MemoryBlock[]>>>> | undefined;
+}
+
+/** Static memory policy: containers of Guaranteed pods get their memory from named NUMA nodes. */
+export class MemoryManager implements HintProvider<Pod> {
+  readonly #topology: MachineTopology;
+  /** Bytes of each resource a node keeps for the machine, by node and resource. */
+  readonly #reserved: ReadonlyMap<number, ReadonlyMap<string, number>>;
+  readonly #grants = new Map<PodUid, Map<string, readonly MemoryBlock[]>>();
+
+  constructor(topology: MachineTopology, reserved: ReadonlyMap<number, ReadonlyMap<string, number>>) {
+    this.#topology = topology;
+    this.#reserved = reserved;
+  }
+
+  /** `cpuset.mems` of the container; undefined for any. */
+  nodesOf(uid: PodUid, container: string): readonly number[] | undefined {
+    const blocks = this.#grants.get(uid)?.get(container);
+    return blocks && [...new Set(blocks.flatMap(({ numaAffinity }) => numaAffinity))].sort((a, b) => a - b);
+  }
+
+  hints(pod: Pod, container: string | undefined): ResourceHints {
+    const wanted = container === undefined ? wantedByPod(pod) : wantedMemory(pod, container);
+    const nodes = this.#topology.numaNodes.map(({ id }) => id);
+    const held = container === undefined ? undefined : this.#grants.get(podUidOf(pod))?.get(container);
+    return new Map(
+      [...wanted].map(([type, size]) => {
+        const own = held?.find((block) => block.type === type);
+        if (own) return [type, [{ numaNodes: own.numaAffinity, preferred: true }]];
+        const fits = (set: ReadonlySet<number>): boolean => this.#mayUse(set) && this.#free(set, type) >= size;
+        return [type, hintsOf(nodes, fits, (set) => this.#allocatable(set, type) >= size)];
+      }),
+    );
+  }
+
+  /** Idempotent. Throws `MemoryError` when the nodes do not have it. */
+  allocate(pod: Pod, container: string, numaNodes: readonly number[] | undefined): void {
+    const uid = podUidOf(pod);
+    const wanted = wantedMemory(pod, container);
+    if (wanted.size === 0 || this.#grants.get(uid)?.has(container)) return;
+    const blocks = [...wanted].map(([type, size]): MemoryBlock => {
+      const asked = numaNodes && this.#free(new Set(numaNodes), type) >= size ? numaNodes : undefined;
+      const numaAffinity = asked ?? this.#smallest(type, size);
+      if (!numaAffinity)
+        throw new MemoryError(`allocate ${size} bytes of ${type} for container ${container}: no NUMA nodes have it`, {
+          code: 'no-memory',
+        });
+      return { numaAffinity, type, size };
+    });
+    const own = this.#grants.get(uid) ?? new Map<string, readonly MemoryBlock[]>();
+    own.set(container, blocks);
+    this.#grants.set(uid, own);
+  }
+
+  release(uid: PodUid): void {
+    this.#grants.delete(uid);
+  }
+
+  state(): MemoryManagerState {
+    const blocks = this.#blocks();
+    const machineState = Object.fromEntries(
+      this.#topology.numaNodes.map(({ id, memory }) => {
+        const assigned = blocks.filter(({ numaAffinity }) => numaAffinity.includes(id));
+        const memoryMap = Object.fromEntries([...memory.keys()].map((type) => [type, this.#table(id, type)]));
+        const cells = assigned[0]?.numaAffinity ?? [id];
+        return [String(id), { numberOfAssignments: assigned.length, memoryMap, cells }];
+      }),
+    );
+    const entries = Object.fromEntries([...this.#grants].map(([uid, own]) => [uid, Object.fromEntries(own)]));
+    return { policyName: 'Static', machineState, entries };
+  }
+
+  restore(state: MemoryManagerState): void {
+    if (state.policyName !== 'Static') throw bad(`it was written by policy "${state.policyName}"`);
+    const present = new Set(this.#topology.numaNodes.map(({ id }) => id));
+    const grants = new Map<PodUid, Map<string, readonly MemoryBlock[]>>();
+    for (const [uid, containers] of Object.entries(state.entries ?? {})) {
+      for (const blocks of Object.values(containers))
+        for (const { numaAffinity } of blocks)
+          for (const node of numaAffinity)
+            if (!present.has(node)) throw bad(`NUMA node ${node} is not on this machine`);
+      grants.set(uid as PodUid, new Map(Object.entries(containers)));
+    }
+    this.#grants.clear();
+    for (const [uid, own] of grants) this.#grants.set(uid, own);
+  }
+
+  #blocks(): readonly MemoryBlock[] {
+    return [...this.#grants.values()].flatMap((own) => [...own.values()].flat());
+  }
+
+  /** Nodes that serve several together serve nobody alone: what is free on one could not be told otherwise. */
+  #mayUse(nodes: ReadonlySet<number>): boolean {
+    return this.#blocks().every(({ numaAffinity }) => {
+      const touches = numaAffinity.some((node) => nodes.has(node));
+      const same = numaAffinity.length === nodes.size && numaAffinity.every((node) => nodes.has(node));
+      return !touches || same || (nodes.size === 1 && numaAffinity.length === 1);
+    });
+  }
+
+  #smallest(type: string, size: number): readonly number[] | undefined {
+    const nodes = this.#topology.numaNodes.map(({ id }) => id);
+    const fits = (set: ReadonlySet<number>): boolean => this.#mayUse(set) && this.#free(set, type) >= size;
+    return hintsOf(nodes, fits, fits)[0]?.numaNodes;
+  }
+
+  #allocatable(nodes: ReadonlySet<number>, type: string): number {
+    return this.#topology.numaNodes.reduce(
+      (sum, { id, memory }) =>
+        nodes.has(id) ? sum + Math.max((memory.get(type) ?? 0) - (this.#reserved.get(id)?.get(type) ?? 0), 0) : sum,
+      0,
+    );
+  }
+
+  #free(nodes: ReadonlySet<number>, type: string): number {
+    const used = this.#blocks()
+      .filter((block) => block.type === type && block.numaAffinity.some((node) => nodes.has(node)))
+      .reduce((sum, { size }) => sum + size, 0);
+    return this.#allocatable(nodes, type) - used;
+  }
+
+  #table(node: number, type: string): MemoryTable {
+    const total = this.#topology.numaNodes.find(({ id }) => id === node)?.memory.get(type) ?? 0;
+    const systemReserved = this.#reserved.get(node)?.get(type) ?? 0;
+    const allocatable = Math.max(total - systemReserved, 0);
+    // Of a share of several nodes the first gives what it has, then the next.
+    const reserved = this.#blocks()
+      .filter((block) => block.type === type && block.numaAffinity[0] === node)
+      .reduce((sum, { size }) => sum + size, 0);
+    return { total, systemReserved, allocatable, reserved, free: Math.max(allocatable - reserved, 0) };
+  }
+}
+
+function wantedMemory(pod: Pod, name: string): ReadonlyMap<string, number> {
+  if (podQosClass(pod) !== 'Guaranteed' || hasPodLevelResources(pod)) return new Map();
+  const { limits = {}, requests = limits } =
+    allContainers(pod).find(({ container }) => container.name === name)?.container.resources ?? {};
+  return new Map(
+    Object.entries(requests)
+      .filter(([type]) => type === 'memory' || type.startsWith('hugepages-'))
+      .map(([type, quantity]) => [type, quantityValue(quantity)]),
+  );
+}
+
+function wantedByPod(pod: Pod): ReadonlyMap<string, number> {
+  const total = new Map<string, number>();
+  for (const { kind, container } of allContainers(pod))
+    for (const [type, size] of kind === 'init' ? [] : wantedMemory(pod, container.name))
+      total.set(type, (total.get(type) ?? 0) + size);
+  return total;
+}
+
+function bad(reason: string): MemoryError {
+  return new MemoryError(`read memory manager state: ${reason}`, { code: 'bad-checkpoint' });
+}

@@ -1,0 +1,4 @@
+export { BusctlLogind } from './busctl-logind.js';
+export type { Logind } from './logind.js';
+export { NodeShutdown, type NodeShutdownDeps } from './node-shutdown.js';
+export { groupPods, shutdownGroups, type ShutdownGroup, type ShutdownSettings } from './shutdown-groups.js';

@@ -1,0 +1,167 @@
+import { join } from 'node:path';
+import { writeFileAtomic } from '../../base/atomic-file.js';
+import { toRfc3339, type Clock } from '../../base/clock.js';
+import { errorText } from '../../base/errors.js';
+import type { Logger } from '../../base/log.js';
+import { podUidOf, type ObjectReference, type Pod, type PodUid } from '../api/index.js';
+import type { EventRecorder } from '../events/event-recorder.js';
+import type { Termination } from '../podloop/pod-facts.js';
+import type { Logind } from './logind.js';
+import { groupPods, totalPeriodMs, type GroupOfPods, type ShutdownGroup } from './shutdown-groups.js';
+
+export interface NodeShutdownDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly events: EventRecorder;
+  readonly node: ObjectReference;
+  readonly logind: Logind;
+  /** `$ROOT`, for the kubelet's state file. */
+  readonly rootDir: string;
+  activePods(): readonly Pod[];
+  terminate(uid: PodUid, termination: Termination): void;
+  /** Nothing of the pod runs or is mounted any more. */
+  isCleanedUp(uid: PodUid): boolean;
+  /** Told before the first pod goes: the node's Ready condition is another. Waited for, but not long. */
+  statusChanged(signal: AbortSignal): Promise<void>;
+}
+
+const retryMs = 5000;
+const lookEveryMs = 200;
+const statusWithinMs = 2000;
+const message = 'Pod was terminated in response to imminent node shutdown.';
+
+/** Holds the machine's shutdown up until its pods have ended, those of low priority first (facts 10.5). */
+export class NodeShutdown {
+  readonly #groups: readonly ShutdownGroup[];
+  readonly #deps: NodeShutdownDeps;
+  #inhibitor: AsyncDisposable | undefined;
+  #shuttingDown = false;
+
+  constructor(groups: readonly ShutdownGroup[], deps: NodeShutdownDeps) {
+    this.#groups = groups;
+    this.#deps = deps;
+  }
+
+  /** New pods are refused, and the node is not ready. */
+  get shuttingDown(): boolean {
+    return this.#shuttingDown;
+  }
+
+  /** Until the signal aborts; at once where nothing is configured or there is no login manager. */
+  async run(signal: AbortSignal): Promise<void> {
+    if (totalPeriodMs(this.#groups) === 0) return;
+    const { clock, log } = this.#deps;
+    while (!signal.aborted) {
+      try {
+        if (!(await this.#watch(signal))) return;
+      } catch (err) {
+        if (signal.aborted) break;
+        log.warn({ err: errorText(err), retryInMs: retryMs }, 'shutdowns of the machine cannot be watched');
+      }
+      await this.#release();
+      await clock.sleep(retryMs, signal).catch(() => {});
+    }
+    await this.#release();
+  }
+
+  /** False when there is nothing to watch. */
+  async #watch(signal: AbortSignal): Promise<boolean> {
+    const { logind, log } = this.#deps;
+    const delay = await logind.maxDelayMs(signal);
+    if (delay === undefined) {
+      log.info({}, 'no login manager on this machine: its shutdown does not wait for pods');
+      return false;
+    }
+    const wanted = totalPeriodMs(this.#groups);
+    if (delay < wanted) {
+      await logind.raiseMaxDelay(wanted, signal);
+      log.info({ wasMs: delay, isMs: wanted }, 'logind was asked to let a shutdown wait longer');
+    }
+    this.#inhibitor = await logind.inhibit(signal);
+    for await (const begins of logind.shutdowns(signal)) {
+      if (begins) await this.#shutDown(signal);
+      else await this.#calledOff(signal);
+    }
+    return true;
+  }
+
+  async #shutDown(signal: AbortSignal): Promise<void> {
+    const { clock, log, events, node, activePods } = this.#deps;
+    const start = clock.now();
+    this.#shuttingDown = true;
+    log.warn({}, 'the machine shuts down');
+    events.record(node, 'Normal', 'Shutdown', 'Shutdown manager detected shutdown event');
+    await Promise.race([this.#tellStatus(signal), clock.sleep(statusWithinMs, signal)]);
+    await this.#note(start, undefined);
+    for (const group of groupPods(activePods(), this.#groups)) await this.#endGroup(group, signal);
+    await this.#note(start, clock.now());
+    log.info({ tookMs: clock.now() - start }, 'pods have ended, the shutdown may go on');
+    await this.#release();
+  }
+
+  async #endGroup({ pods, periodMs, priority }: GroupOfPods, signal: AbortSignal): Promise<void> {
+    const { clock, log, terminate, isCleanedUp } = this.#deps;
+    const now = clock.now();
+    for (const pod of pods) terminate(podUidOf(pod), termination(pod, periodMs, now));
+    while (clock.now() - now < periodMs) {
+      if (pods.every((pod) => isCleanedUp(podUidOf(pod)))) return;
+      await clock.sleep(lookEveryMs, signal);
+    }
+    const left = pods.filter((pod) => !isCleanedUp(podUidOf(pod))).map(podUidOf);
+    if (left.length > 0)
+      log.warn({ priority, periodMs, podUids: left }, 'pods did not end within their part of the shutdown');
+  }
+
+  async #calledOff(signal: AbortSignal): Promise<void> {
+    this.#deps.log.info({}, 'the shutdown was called off');
+    this.#shuttingDown = false;
+    await this.#release();
+    this.#inhibitor = await this.#deps.logind.inhibit(signal);
+    await this.#tellStatus(signal);
+  }
+
+  async #tellStatus(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#deps.statusChanged(signal);
+    } catch (err) {
+      signal.throwIfAborted();
+      this.#deps.log.warn({ err: errorText(err) }, 'the node status could not be told before the shutdown');
+    }
+  }
+
+  /** The kubelet's state file, which its metrics are read from after the next start. */
+  async #note(startMs: number, endMs: number | undefined): Promise<void> {
+    const state = { startTime: toRfc3339(startMs), ...(endMs === undefined ? {} : { endTime: toRfc3339(endMs) }) };
+    try {
+      await writeFileAtomic(join(this.#deps.rootDir, 'graceful_node_shutdown_state'), JSON.stringify(state));
+    } catch (err) {
+      this.#deps.log.warn({ err: errorText(err) }, 'the times of the shutdown could not be noted');
+    }
+  }
+
+  async #release(): Promise<void> {
+    const held = this.#inhibitor;
+    this.#inhibitor = undefined;
+    await held?.[Symbol.asyncDispose]();
+  }
+}
+
+function termination(pod: Pod, periodMs: number, now: number): Termination {
+  return {
+    cause: 'shutdown',
+    since: now,
+    graceSeconds: Math.min(pod.spec?.terminationGracePeriodSeconds ?? 30, Math.floor(periodMs / 1000)),
+    status: {
+      phase: 'Failed',
+      reason: 'Terminated',
+      message,
+      condition: {
+        type: 'DisruptionTarget',
+        status: 'True',
+        reason: 'TerminationByKubelet',
+        message,
+        lastTransitionTime: toRfc3339(now),
+      },
+    },
+  };
+}

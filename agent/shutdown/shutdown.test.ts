@@ -1,0 +1,129 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { silentLogger } from '../../base/log.js';
+import type { Pod, PodUid } from '../api/index.js';
+import { parseMicroseconds, parsePrepareForShutdown, type Logind } from './logind.js';
+import { NodeShutdown } from './node-shutdown.js';
+import { groupPods, shutdownGroups } from './shutdown-groups.js';
+
+const pod = (name: string, priority?: number, grace?: number): Pod => ({
+  metadata: { name, uid: name },
+  spec: { containers: [], priority, terminationGracePeriodSeconds: grace },
+});
+const critical = 2_000_000_000;
+
+test.each([
+  ['off', { periodMs: 0, criticalMs: 0, byPriority: [] }, []],
+  [
+    'two groups',
+    { periodMs: 30_000, criticalMs: 10_000, byPriority: [] },
+    [
+      [0, 20_000, ['low', 'negative', 'mid']],
+      [critical, 10_000, ['high']],
+    ],
+  ],
+  [
+    'by priority, in any order',
+    {
+      periodMs: 0,
+      criticalMs: 0,
+      byPriority: [
+        { priority: 1000, periodMs: 5 },
+        { priority: 10, periodMs: 3 },
+      ],
+    },
+    [
+      [10, 3, ['low', 'negative']],
+      [1000, 5, ['mid', 'high']],
+    ],
+  ],
+])('groups: %s', (_name, settings, expected) => {
+  const pods = [pod('low', 0), pod('negative', -7), pod('mid', 1000), pod('high', critical)];
+  const groups = groupPods(pods, shutdownGroups(settings));
+  expect(
+    groups.map(({ priority, periodMs, pods: own }) => [priority, periodMs, own.map((each) => each.metadata?.name)]),
+  ).toEqual(expected);
+});
+
+test('what logind says', () => {
+  const line = (data: unknown): string =>
+    JSON.stringify({ type: 'signal', member: 'PrepareForShutdown', payload: { type: 'b', data: [data] } });
+  expect(parsePrepareForShutdown(line(true))).toBe(true);
+  expect(parsePrepareForShutdown(line(false))).toBe(false);
+  expect(parsePrepareForShutdown('{"member":"NameAcquired"}')).toBeUndefined();
+  expect(parsePrepareForShutdown('garbage')).toBeUndefined();
+  expect(parseMicroseconds('t 5000000\n')).toBe(5000);
+});
+
+let rootDir: string;
+beforeEach(async () => {
+  rootDir = await mkdtemp(join(tmpdir(), 'berth-shutdown-'));
+});
+afterEach(() => rm(rootDir, { recursive: true }));
+
+test('a shutdown waits until pods have ended, low priority first; called off, it is held up again', async () => {
+  const happened: string[] = [];
+  let now = 0;
+  const alive = new Set(['web', 'db', 'stuck', 'dns']);
+  const stop = new AbortController();
+  const logind: Logind = {
+    maxDelayMs: () => Promise.resolve(5000),
+    raiseMaxDelay: (ms) => Promise.resolve(void happened.push(`delay ${ms}`)),
+    inhibit: () => {
+      happened.push('inhibit');
+      return Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve(void happened.push('release')) });
+    },
+    async *shutdowns() {
+      yield true;
+      yield false;
+      await Promise.resolve();
+      stop.abort();
+    },
+  };
+  const pods = [pod('dns', critical, 5), pod('web', 0, 60), pod('db', 0, 3), pod('stuck', 0, 30)];
+  const shutdown: NodeShutdown = new NodeShutdown(
+    shutdownGroups({ periodMs: 30_000, criticalMs: 10_000, byPriority: [] }),
+    {
+      clock: {
+        now: () => now,
+        sleep: (ms) => {
+          now += ms;
+          return Promise.resolve();
+        },
+      },
+      log: silentLogger,
+      node: { kind: 'Node', name: 'n' },
+      events: { record: (_object, _type, reason) => void happened.push(reason) },
+      logind,
+      rootDir,
+      activePods: () => pods,
+      terminate: (uid: PodUid, { graceSeconds, status }) => {
+        happened.push(`end ${uid} ${graceSeconds} ${status?.reason} at ${now}`);
+        if (uid !== 'stuck') alive.delete(uid);
+      },
+      isCleanedUp: (uid) => !alive.has(uid),
+      statusChanged: () => Promise.resolve(void happened.push(`status ${shutdown.shuttingDown}`)),
+    },
+  );
+  await shutdown.run(stop.signal);
+  expect(happened).toEqual([
+    'delay 30000',
+    'inhibit',
+    'Shutdown',
+    'status true',
+    'end web 20 Terminated at 2000',
+    'end db 3 Terminated at 2000',
+    'end stuck 20 Terminated at 2000',
+    'end dns 5 Terminated at 22000',
+    'release',
+    'inhibit',
+    'status false',
+    'release',
+  ]);
+  expect(JSON.parse(await readFile(join(rootDir, 'graceful_node_shutdown_state'), 'utf8'))).toEqual({
+    startTime: '1970-01-01T00:00:00Z',
+    endTime: '1970-01-01T00:00:22Z',
+  });
+});

@@ -1,0 +1,168 @@
+import { readdir, readFile, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemClock } from '../../base/clock.js';
+import { silentLogger } from '../../base/log.js';
+import { runProgram } from '../../base/run-program.js';
+import {
+  CertificateStore,
+  parseHeld,
+  rotatingServingCertificate,
+  type HeldCertificate,
+} from '../../agent/controlplane/certificates/index.js';
+import { ApiClient, readKubeconfig } from '../../agent/controlplane/kubernetes/client/index.js';
+import type { CertificateSigningRequest, Pod } from '../../agent/api/index.js';
+import { hasControlPlane, inlineUser, TestControlPlane } from '../support/control-plane.js';
+import { NodeWorld } from './cluster-world.js';
+
+const mainId = (pod: Pod): string | undefined => pod.status?.containerStatuses?.[0]?.containerID;
+
+describe.runIf(hasControlPlane())('certificates that a real cluster issues', () => {
+  let cluster: TestControlPlane;
+  let bootstrapUser: object;
+  beforeAll(async () => {
+    cluster = await TestControlPlane.start({
+      controllerManager: true,
+      controllerManagerFlags: ['--cluster-signing-duration=20s'],
+    });
+    const token = { id: 'abcdef', secret: '0123456789abcdef' };
+    await cluster.api('POST', '/api/v1/namespaces/kube-system/secrets', {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: `bootstrap-token-${token.id}` },
+      type: 'bootstrap.kubernetes.io/token',
+      stringData: {
+        'token-id': token.id,
+        'token-secret': token.secret,
+        'usage-bootstrap-authentication': 'true',
+        'auth-extra-groups': 'system:bootstrappers:test',
+      },
+    });
+    // What kubeadm sets up: bootstrap tokens may ask, and are approved; nodes may renew.
+    const bind = async (name: string, role: string, group: string): Promise<void> => {
+      await cluster.api('POST', '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'ClusterRoleBinding',
+        metadata: { name },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
+        subjects: [{ kind: 'Group', name: group, apiGroup: 'rbac.authorization.k8s.io' }],
+      });
+    };
+    await bind('ask', 'system:node-bootstrapper', 'system:bootstrappers');
+    await bind('approve', 'system:certificates.k8s.io:certificatesigningrequests:nodeclient', 'system:bootstrappers');
+    await bind('renew', 'system:certificates.k8s.io:certificatesigningrequests:selfnodeclient', 'system:nodes');
+    bootstrapUser = { token: `${token.id}.${token.secret}` };
+  });
+  afterAll(async () => {
+    await cluster?.[Symbol.asyncDispose]();
+  });
+
+  const current = async (certDir: string): Promise<HeldCertificate | undefined> =>
+    parseHeld(await readFile(join(certDir, 'kubelet-client-current.pem'), 'utf8').catch(() => ''));
+
+  test('a bootstrap token becomes a certificate that is renewed in time, and again after it expired while off', async () => {
+    await using node = await NodeWorld.open(cluster);
+    const bootstrapKubeconfig = await cluster.kubeconfig(`bootstrap-${node.name}`, bootstrapUser);
+    node.kubeconfig = join(node.world.dir, 'kubelet.kubeconfig');
+    const certDir = join(node.world.dir, 'pki');
+    const settings = { bootstrapKubeconfig, certDir, rotateCertificates: true };
+    const first = await node.start(settings);
+    await node.create(node.pod('trusted'));
+    const pod = await node.untilReady('trusted', 60_000);
+    const held = await cluster.until('the certificate', async () => await current(certDir));
+    expect(held.leaf.subject).toBe(`O=system:nodes\nCN=system:node:${node.name}`);
+    expect(await readlink(join(certDir, 'kubelet-client-current.pem'))).toMatch(/kubelet-client-\d{4}-.*\.pem$/);
+    expect((await readKubeconfig(node.kubeconfig)).clientCertificate).toEqual({
+      kind: 'file',
+      path: join(certDir, 'kubelet-client-current.pem'),
+    });
+
+    const renewed = await cluster.until(
+      'a new certificate',
+      async () => {
+        const now = await current(certDir);
+        return now && now.leaf.serialNumber !== held.leaf.serialNumber ? now : undefined;
+      },
+      60_000,
+    );
+    const share = (Date.now() - held.notBefore) / (held.notAfter - held.notBefore);
+    expect(share).toBeGreaterThan(0.6);
+    expect((await readdir(certDir)).filter((name) => /\d{4}/.test(name))).toHaveLength(1);
+    await first[Symbol.asyncDispose]();
+
+    await cluster.until(
+      'it has expired while the agent was off',
+      async () => (Date.now() > renewed.notAfter + 1000 ? true : undefined),
+      60_000,
+    );
+    await using second = await node.start(settings);
+    await cluster.until(
+      'a certificate that holds',
+      async () => {
+        const now = await current(certDir);
+        return now && now.notAfter > Date.now() ? true : undefined;
+      },
+      60_000,
+    );
+    await cluster.api('PATCH', '/api/v1/namespaces/default/pods/trusted', { metadata: { labels: { seen: 'again' } } });
+    await cluster.until('the agent sees its pods again', async () =>
+      second.agent.pods().some((each) => each.pod?.metadata?.labels?.['seen'] === 'again') ? true : undefined,
+    );
+    const after = await node.untilReady('trusted');
+    expect(mainId(after)).toBe(mainId(pod));
+    expect(after.status?.containerStatuses?.[0]?.restartCount).toBe(0);
+    await node.delete('trusted');
+    await node.untilGone('trusted');
+  }, 180_000);
+
+  test('a serving certificate is asked for, waits for its approval, and follows the addresses', async () => {
+    const name = 'serving-node';
+    await cluster.api('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name } });
+    const kubeconfig = await cluster.kubeconfig('serving', inlineUser(await cluster.nodeIdentity(name)));
+    const deps = { clock: systemClock, log: silentLogger, run: runProgram };
+    await using api = new ApiClient(await readKubeconfig(kubeconfig), { userAgent: 'test' }, deps);
+    let addresses = ['10.1.1.1'];
+    const store = new CertificateStore(join(cluster.dir, 'serving-pki'), 'kubelet-server');
+    await using serving = rotatingServingCertificate(name, {
+      ...deps,
+      api,
+      store,
+      names: () => ({ dnsNames: [name], addresses }),
+    });
+    const changes: string[] = [];
+    using _listener = serving.onChange((held) => changes.push(held.leaf.subjectAltName ?? ''));
+    await serving.start();
+    await approve(cluster, name);
+    await cluster.until('the certificate', async () => (changes.length === 1 ? true : undefined));
+    expect(changes[0]).toBe(`DNS:${name}, IP Address:10.1.1.1`);
+    expect(serving.current?.leaf.issuer).toBe('CN=berth-test-authority');
+    addresses = ['10.1.1.2'];
+    serving.check();
+    // Certificates of seconds are renewed all the time: one that was asked for before may still come in between.
+    const next = `DNS:${name}, IP Address:10.1.1.2`;
+    while (changes.at(-1) !== next) {
+      const had = changes.length;
+      await approve(cluster, name);
+      await cluster.until('another certificate', async () => (changes.length > had ? true : undefined));
+      expect(changes.length).toBeLessThan(6);
+    }
+  });
+});
+
+/** Approves the newest request of a node's serving certificate, as an administrator does. */
+async function approve(cluster: TestControlPlane, nodeName: string): Promise<void> {
+  const path = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
+  await cluster.until('a request to approve', async () => {
+    const items = (await cluster.api('GET', path)).body['items'] as CertificateSigningRequest[];
+    const waiting = items.find(
+      ({ spec, status }) =>
+        spec.username === `system:node:${nodeName}` &&
+        spec.signerName === 'kubernetes.io/kubelet-serving' &&
+        !status?.conditions,
+    );
+    if (!waiting) return undefined;
+    const conditions = [{ type: 'Approved', status: 'True', reason: 'Test', message: 'approved' }];
+    await cluster.api('PATCH', `${path}/${waiting.metadata?.name}/approval`, { status: { conditions } });
+    return true;
+  });
+}
