@@ -93,6 +93,20 @@ function addHostCommands(program: Command, deps: ProgramDeps): void {
       await deps.alone(async () => (await import('./commands/demo.js')).demo(flags));
     });
   program
+    .command('cri')
+    .description("this machine's container runtime as others see it")
+    .command('serve')
+    .description('serve a runtime as CRI v1 on a unix socket, for a kubelet, crictl and the like')
+    .option('--socket <path>', 'socket to serve on (default: /run/berth/cri.sock)')
+    .option('--runtime <runtime>', 'embedded, docker, or unix:///run/containerd/containerd.sock', 'embedded')
+    .option('--state-dir <path>', 'folder for what survives a reboot (default: /var/lib/berth)')
+    .option('--run-dir <path>', 'folder for what does not (default: /run/berth)')
+    .option('--cni-conf-dir <path>', 'folder of CNI configuration (default: /etc/cni/net.d)')
+    .option('--log-level <level>', 'debug, info, warn or error', 'info')
+    .action(async (flags: { runtime: string; logLevel: string }) => {
+      await deps.alone(async () => (await import('./commands/cri-serve.js')).criServe(flags));
+    });
+  program
     .command('check')
     .description('say what this machine lacks to run pods, and how to get it')
     .option('-o, --output <format>', 'json')

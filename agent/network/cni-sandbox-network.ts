@@ -27,7 +27,8 @@ export function cniSandboxNetwork(cni: Cni, log: Logger): SandboxNetwork {
         },
         signal,
       );
-      const { unmetCapabilities: unmet } = attached;
+      // Resolver and cgroup are offered to any plugin that wants them; these two the pod asked for.
+      const unmet = attached.unmetCapabilities.filter((name) => name === 'portMappings' || name === 'bandwidth');
       if (unmet.length > 0)
         log.warn({ podUid: pod.uid, network: attached.network, unmet }, 'network has no plugin for what the pod asks');
       return { ips: attached.addresses };

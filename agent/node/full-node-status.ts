@@ -47,7 +47,7 @@ export class FullNodeStatus {
   }
 
   async read(previous: NodeStatus | undefined, signal: AbortSignal): Promise<NodeStatus> {
-    const { clock, runtime, readiness, pressures, volumesInUse } = this.#deps;
+    const { clock, runtime } = this.#deps;
     const { addresses, nodeName, kubeletPort, maxImages } = this.#options;
     const [images, status] = await Promise.all([
       runtime.images.listImages({}, signal),
@@ -64,11 +64,16 @@ export class FullNodeStatus {
       ],
       capacity: { ...this.#deps.capacity(), ...deviceList(({ capacity }) => capacity) },
       allocatable: { ...this.#deps.allocatable(), ...deviceList(({ allocatable }) => allocatable) },
-      conditions: nodeConditions(pressures(), readiness(), previous?.conditions ?? [], clock.now()),
+      conditions: nodeConditions(
+        this.#deps.pressures(),
+        this.#deps.readiness(),
+        previous?.conditions ?? [],
+        clock.now(),
+      ),
       daemonEndpoints: { kubeletEndpoint: { Port: kubeletPort } },
       nodeInfo: this.#nodeInfo(),
       images: nodeImages(images.images ?? [], maxImages),
-      volumesInUse: volumesInUse()?.slice(),
+      volumesInUse: this.#deps.volumesInUse()?.slice(),
       runtimeHandlers: runtimeHandlers(status),
       features: { supplementalGroupsPolicy: status.features?.supplementalGroupsPolicy ?? false },
     };

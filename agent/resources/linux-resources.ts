@@ -10,6 +10,7 @@ import {
 } from '../api/index.js';
 import { quotaOf, sharesOf } from './cpu-shares.js';
 import { oomScoreAdj } from './oom-score.js';
+import { swapLimit, type SwapBehavior } from './swap.js';
 
 export interface NodeLimits {
   readonly memoryBytes: number;
@@ -20,6 +21,17 @@ export interface NodeLimits {
   readonly cgroupV2: boolean;
   /** One process of a container that runs out of memory is killed, not all. */
   readonly singleProcessOomKill: boolean;
+  /** Absent on a machine without swap. */
+  readonly swap?: { readonly behavior: SwapBehavior; readonly swapBytes: number } | undefined;
+  /** CPUs and NUMA nodes of the container's own; undefined for all. */
+  readonly cpusOf?: ((pod: Pod, container: string) => ExclusiveCpus | undefined) | undefined;
+}
+
+export interface ExclusiveCpus {
+  readonly cpus: string;
+  readonly mems: string;
+  /** Nobody else runs on them: no quota may hold the container back. */
+  readonly exclusive: boolean;
 }
 
 /** Requests and limits of one container as cgroup values for the runtime (facts 4.2, 8.2b). */
@@ -31,12 +43,28 @@ export function containerResources(
   const limits: ResourceList = container.resources?.limits ?? {};
   const requests = effectiveRequests(container);
   const cpuLimit = quantityMilliValue(limits['cpu'] ?? '0');
+  const own = node.cpusOf?.(pod, container.name);
+  const unified = unifiedValues(pod, container, node);
   return {
-    ...cpuValues(quantityMilliValue(requests['cpu'] ?? '0'), cpuLimit, node),
+    ...cpuValues(quantityMilliValue(requests['cpu'] ?? '0'), own?.exclusive === true ? 0 : cpuLimit, node),
     memoryLimitInBytes: quantityValue(limits['memory'] ?? '0'),
     oomScoreAdj: oomScoreAdj(pod, container, node.memoryBytes),
     hugepageLimits: hugepageLimits(limits, node.hugepageSizes),
-    ...(node.cgroupV2 && !node.singleProcessOomKill ? { unified: { 'memory.oom.group': '1' } } : {}),
+    ...(own ? { cpusetCpus: own.cpus, cpusetMems: own.mems } : {}),
+    ...(Object.keys(unified).length > 0 ? { unified } : {}),
+  };
+}
+
+function unifiedValues(
+  pod: Pod,
+  container: Container | EphemeralContainer,
+  node: NodeLimits,
+): Readonly<Record<string, string>> {
+  if (!node.cgroupV2) return {};
+  const swap = node.swap && swapLimit(pod, container, { ...node.swap, memoryBytes: node.memoryBytes });
+  return {
+    ...(node.singleProcessOomKill ? {} : { 'memory.oom.group': '1' }),
+    ...(swap === undefined ? {} : { 'memory.swap.max': String(swap) }),
   };
 }
 

@@ -86,28 +86,29 @@ export class NodeShutdown {
   }
 
   async #shutDown(signal: AbortSignal): Promise<void> {
-    const { clock, log, events, node, activePods } = this.#deps;
+    const { clock, log, events, node } = this.#deps;
     const start = clock.now();
     this.#shuttingDown = true;
     log.warn({}, 'the machine shuts down');
     events.record(node, 'Normal', 'Shutdown', 'Shutdown manager detected shutdown event');
     await Promise.race([this.#tellStatus(signal), clock.sleep(statusWithinMs, signal)]);
     await this.#note(start, undefined);
-    for (const group of groupPods(activePods(), this.#groups)) await this.#endGroup(group, signal);
+    for (const group of groupPods(this.#deps.activePods(), this.#groups)) await this.#endGroup(group, signal);
     await this.#note(start, clock.now());
     log.info({ tookMs: clock.now() - start }, 'pods have ended, the shutdown may go on');
     await this.#release();
   }
 
   async #endGroup({ pods, periodMs, priority }: GroupOfPods, signal: AbortSignal): Promise<void> {
-    const { clock, log, terminate, isCleanedUp } = this.#deps;
+    const { clock, log } = this.#deps;
+    const isDone = (pod: Pod): boolean => this.#deps.isCleanedUp(podUidOf(pod));
     const now = clock.now();
-    for (const pod of pods) terminate(podUidOf(pod), termination(pod, periodMs, now));
+    for (const pod of pods) this.#deps.terminate(podUidOf(pod), termination(pod, periodMs, now));
     while (clock.now() - now < periodMs) {
-      if (pods.every((pod) => isCleanedUp(podUidOf(pod)))) return;
+      if (pods.every(isDone)) return;
       await clock.sleep(lookEveryMs, signal);
     }
-    const left = pods.filter((pod) => !isCleanedUp(podUidOf(pod))).map(podUidOf);
+    const left = pods.filter((pod) => !isDone(pod)).map(podUidOf);
     if (left.length > 0)
       log.warn({ priority, periodMs, podUids: left }, 'pods did not end within their part of the shutdown');
   }

@@ -130,6 +130,8 @@ async function pull(
       signal,
     )
     .catch((err: unknown) => {
+      signal.throwIfAborted();
+      if (isCriCode(err, 'unavailable')) throw err;
       throw pullFailure(text, err instanceof Error ? err.message : String(err), err);
     });
   await follow(text, progress, signal, onProgress);

@@ -15,7 +15,7 @@ describe.runIf(hasControlPlane())('a node of a real cluster', () => {
   test('registers, keeps its lease, runs a pod the scheduler gave it, and lets it go', async () => {
     await using node = await NodeWorld.open(cluster);
     await using _run = await node.start();
-    const ready = await cluster.until('the node is ready', async () => {
+    const ready = await cluster.until<Node>('the node is ready', async () => {
       const { status, body } = await cluster.api('GET', `/api/v1/nodes/${node.name}`, undefined, [404]);
       const conditions = (body as Node).status?.conditions;
       return status === 200 && conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ? body : undefined;

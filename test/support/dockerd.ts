@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { noRecorder } from '../../base/call-recorder.js';
@@ -26,12 +26,20 @@ export class Dockerd implements AsyncDisposable {
   readonly folder: string;
   readonly socket: string;
   readonly #daemon: Daemon;
+  /** Docker's own would die with it and, where process 1 does not reap, be taken for alive at the next start. */
+  readonly #containerd: Daemon;
   readonly #leaks: LeakCheck;
 
   private constructor(folder: string, leaks: LeakCheck) {
     this.folder = folder;
     this.#leaks = leaks;
     this.socket = join(folder, 'docker.sock');
+    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: folder };
+    this.#containerd = new Daemon({
+      argv: ['/usr/bin/containerd', '-c', join(folder, 'containerd.toml')],
+      env,
+      logFile: join(folder, 'containerd.log'),
+    });
     this.#daemon = new Daemon({
       argv: [
         '/usr/sbin/dockerd',
@@ -39,13 +47,14 @@ export class Dockerd implements AsyncDisposable {
         `--exec-root=${folder}/exec`,
         `--pidfile=${folder}/docker.pid`,
         `--host=unix://${this.socket}`,
+        `--containerd=${folder}/containerd.sock`,
         '--bridge=none',
         '--iptables=false',
         '--ip6tables=false',
         '--ip-forward=false',
         '--ip-masq=false',
       ],
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: folder },
+      env,
       logFile: join(folder, 'dockerd.log'),
     });
   }
@@ -55,6 +64,8 @@ export class Dockerd implements AsyncDisposable {
     const leaks = await LeakCheck.open({ tokens: [basename(folder)] });
     const dockerd = new Dockerd(folder, leaks);
     try {
+      await writeFile(join(folder, 'containerd.toml'), containerdConfig(folder));
+      dockerd.#containerd.start();
       await dockerd.start();
       const archive = join(dockerd.folder, 'busybox.tar');
       await makeBusyboxImage({ path: archive, format: 'docker-archive' });
@@ -108,6 +119,7 @@ export class Dockerd implements AsyncDisposable {
       if (ids.length > 0) await this.docker('rm', '-f', ...ids);
     }
     await this.#daemon.stop('SIGTERM');
+    await this.#containerd.stop('SIGTERM');
     await endProcessesOf(this.folder);
     await unmountBelow(this.folder);
     await removeCgroups(this.name);
@@ -115,3 +127,13 @@ export class Dockerd implements AsyncDisposable {
     await this.#leaks[Symbol.asyncDispose]();
   }
 }
+
+const containerdConfig = (folder: string): string => `version = 2
+root = '${folder}/containerd'
+state = '${folder}/containerd-state'
+disabled_plugins = ['io.containerd.grpc.v1.cri']
+[grpc]
+  address = '${folder}/containerd.sock'
+[plugins.'io.containerd.internal.v1.opt']
+  path = '${folder}/opt'
+`;

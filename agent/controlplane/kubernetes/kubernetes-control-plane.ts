@@ -22,6 +22,12 @@ import {
   type ReadableObjects,
 } from '../control-plane.js';
 import type { Sealer } from '../local/sealed-file.js';
+import {
+  rotatingServingCertificate,
+  type AlternativeNames,
+  type CertificateStore,
+  type RotatingCertificate,
+} from '../certificates/index.js';
 import { ApiClient, Backoff, statusOf, type Method } from './client/index.js';
 import type { ClusterAccess } from './cluster-access.js';
 import { EventWriter } from './event-writer.js';
@@ -42,6 +48,8 @@ export interface KubernetesOptions {
   /** Folder of the sealed copy of what the server last said. */
   readonly lastKnownDir: string;
   readonly userAgent: string;
+  /** Asks the cluster for the certificate of the node's own API, as soon as the node's addresses are known. */
+  readonly serving: CertificateStore | undefined;
   readonly events: { readonly perSecond: number; readonly burst: number };
 }
 
@@ -70,11 +78,12 @@ export class KubernetesControlPlane implements ControlPlane {
   readonly #watches: ApiObjectWatches;
   readonly #objects: ReadObjects;
   readonly #access: ClusterAccess;
+  readonly #serving: RotatingCertificate | undefined;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>[] = [];
 
   private constructor(
-    { nodeName, access, userAgent, events }: KubernetesOptions,
+    { nodeName, access, userAgent, events, serving }: KubernetesOptions,
     lastKnown: LastKnown,
     deps: KubernetesDeps,
   ) {
@@ -103,6 +112,11 @@ export class KubernetesControlPlane implements ControlPlane {
       watches: this.#watches,
       pods: () => this.#cache.all(),
     });
+    if (serving) {
+      const names = (): AlternativeNames | undefined => addressesOf(this.#node.current);
+      this.#serving = rotatingServingCertificate(nodeName, { api: client, store: serving, clock, log, names });
+      this.#node.onChange(() => this.#serving?.check());
+    }
     this.#cache.onMirrors(() => this.#mirrors.changed());
     this.#node.onChange(() => this.#mirrors.changed());
   }
@@ -112,6 +126,7 @@ export class KubernetesControlPlane implements ControlPlane {
     const lastKnown = await LastKnown.open(options.lastKnownDir, deps);
     const controlPlane = new KubernetesControlPlane(options, lastKnown, deps);
     await options.access.keep(controlPlane.client);
+    await controlPlane.#serving?.start();
     controlPlane.#start();
     return controlPlane;
   }
@@ -122,6 +137,11 @@ export class KubernetesControlPlane implements ControlPlane {
     this.#run('pods', this.#feed.run(this.#node.known, signal));
     this.#run('services', this.#objects.run(signal));
     this.#run('mirror pods', this.#mirrors.run(signal));
+  }
+
+  /** Keeps the certificate of the node's own API, where the cluster issues it. */
+  get servingCertificate(): RotatingCertificate | undefined {
+    return this.#serving;
   }
 
   watchPods(onSnapshot: (snapshot: PodSnapshot) => void): Disposable {
@@ -232,6 +252,7 @@ export class KubernetesControlPlane implements ControlPlane {
     await Promise.all([...this.#running, this.#events[Symbol.asyncDispose](), this.#watches[Symbol.asyncDispose]()]);
     await this.#lastKnown[Symbol.asyncDispose]();
     await this.#access[Symbol.asyncDispose]();
+    await this.#serving?.[Symbol.asyncDispose]();
     await Promise.all([this.client[Symbol.asyncDispose](), this.#heartbeat[Symbol.asyncDispose]()]);
   }
 
@@ -256,4 +277,14 @@ export class KubernetesControlPlane implements ControlPlane {
       }),
     );
   }
+}
+
+/** What the certificate of the node's API must carry; undefined while the node has told no address. */
+function addressesOf(node: Node | undefined): AlternativeNames | undefined {
+  const all = node?.status?.addresses ?? [];
+  const of = (pattern: RegExp): string[] => [
+    ...new Set(all.filter(({ type }) => pattern.test(type)).map((each) => each.address)),
+  ];
+  const addresses = of(/IP$/);
+  return addresses.length === 0 ? undefined : { dnsNames: of(/^(Hostname|.*DNS)$/), addresses };
 }

@@ -1,5 +1,5 @@
 import type { ClusterSettings } from '../../config/cluster-config.js';
-import { openClusterAccess } from './cluster-access.js';
+import { openClusterAccess, servingStore } from './cluster-access.js';
 import { KubernetesControlPlane, type KubernetesDeps } from './kubernetes-control-plane.js';
 
 export interface OpenClusterOptions {
@@ -17,6 +17,7 @@ export async function openCluster(
 ): Promise<KubernetesControlPlane> {
   signal.throwIfAborted();
   const access = await openClusterAccess(nodeName, settings, userAgent, deps);
-  const { events } = settings;
-  return await KubernetesControlPlane.open({ nodeName, access, lastKnownDir, userAgent, events }, deps);
+  const { events, serverTlsBootstrap, certDir } = settings;
+  const serving = serverTlsBootstrap ? servingStore(certDir) : undefined;
+  return await KubernetesControlPlane.open({ nodeName, access, lastKnownDir, userAgent, events, serving }, deps);
 }

@@ -120,8 +120,8 @@ function fitter(best: Merged, candidate: Merged, options: MergeOptions): Merged 
   return candidate.mask < best.mask ? candidate : best;
 }
 
-function meanDistance(mask: number, { nodes, distance }: MergeOptions): number {
-  const chosen = nodes.flatMap((_, at) => ((mask & (1 << at)) === 0 ? [] : [at]));
-  const sum = chosen.reduce((total, a) => total + chosen.reduce((part, b) => part + distance(a, b), 0), 0);
+function meanDistance(mask: number, options: MergeOptions): number {
+  const chosen = options.nodes.flatMap((_, at) => ((mask & (1 << at)) === 0 ? [] : [at]));
+  const sum = chosen.reduce((total, a) => total + chosen.reduce((part, b) => part + options.distance(a, b), 0), 0);
   return sum / (chosen.length * chosen.length);
 }

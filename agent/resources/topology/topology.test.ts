@@ -208,7 +208,9 @@ describe('merging hints', () => {
     const lists = fc.array(fc.array(hint, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 3 });
     fc.assert(
       fc.property(lists, (drawn) => {
-        const sorted = drawn.map((list) => list.map((each) => ({ ...each, numaNodes: each.numaNodes.sort() })));
+        const sorted = drawn.map((list) =>
+          list.map((each) => ({ ...each, numaNodes: each.numaNodes.sort((a, b) => a - b) })),
+        );
         const { numaNodes, admit } = mergeHints(
           sorted.map((list) => cpu(...list)),
           options('restricted', [0, 1, 2]),
