@@ -7,6 +7,7 @@ import {
 } from './garbage/index.js';
 import type { EvictionSettings } from './eviction/index.js';
 import { noReservations, type Reservations } from './resources/node-allocatable.js';
+import type { ShutdownSettings } from './shutdown/index.js';
 
 /** How the node is kept fit for its pods: the fields of KubeletConfiguration with the kubelet's defaults. */
 export interface HousekeepingConfig {
@@ -21,6 +22,7 @@ export interface HousekeepingConfig {
   readonly localStorageLimits: boolean;
   readonly volumeStatsEveryMs: number;
   readonly reservations: Reservations;
+  readonly shutdown: ShutdownSettings;
 }
 
 export function defaultHousekeeping(): HousekeepingConfig {
@@ -40,5 +42,6 @@ export function defaultHousekeeping(): HousekeepingConfig {
     localStorageLimits: true,
     volumeStatsEveryMs: 60_000,
     reservations: noReservations,
+    shutdown: { periodMs: 0, criticalMs: 0, byPriority: [] },
   };
 }

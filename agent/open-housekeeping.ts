@@ -1,7 +1,6 @@
 import type { Clock } from '../base/clock.js';
-import { errorText } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
-import { runEvery } from '../base/run-every.js';
+import type { RunProgram } from '../base/run-program.js';
 import type { CriRuntime } from '../cri/index.js';
 import {
   podUidOf,
@@ -25,34 +24,17 @@ import {
   type PressureCondition,
   type Threshold,
 } from './eviction/index.js';
-import {
-  ContainerCollector,
-  ImageCollector,
-  imageUsers,
-  LogRotator,
-  sweepLogs,
-  type ImageVerdict,
-  type KnownImage,
-  type PodLife,
-} from './garbage/index.js';
+import { openGarbage, type ImageVerdict, type KnownImage } from './garbage/index.js';
 import type { HousekeepingConfig } from './housekeeping-config.js';
 import type { PodLogFolders } from './logs/pod-log-folders.js';
 import type { HostFacts } from './node/host-facts.js';
 import type { RuntimeObserver } from './observe/runtime-observer.js';
 import type { PodLoops } from './podloop/pod-loops.js';
 import type { DesiredPods } from './pods/desired-pods.js';
+import { BusctlLogind, NodeShutdown, shutdownGroups } from './shutdown/index.js';
 import type { Kubepods } from './resources/cgroups/kubepods.js';
 import type { CgroupHierarchy } from './resources/cgroups/hierarchy.js';
-import {
-  buildSummary,
-  cadvisorMetrics,
-  FilesystemUsages,
-  monitoredPod,
-  resourceMetrics,
-  ResourceMonitor,
-  type MonitoredPod,
-  type Summary,
-} from './stats/index.js';
+import { openNodeStats, type NodeStatsEndpoints } from './stats/index.js';
 import type { VolumeManager } from './volumes/volume-manager.js';
 
 export interface HousekeepingDeps {
@@ -71,8 +53,8 @@ export interface HousekeepingDeps {
   readonly observer: RuntimeObserver;
   readonly logs: PodLogFolders;
   readonly capacity: ResourceList;
+  readonly run: RunProgram;
   sourcesSynced(): boolean;
-  conditionsChanged(conditions: ReadonlySet<PressureCondition>): void;
   evicted(signal: string): void;
 }
 
@@ -80,9 +62,11 @@ export interface HousekeepingDeps {
 export interface Housekeeping extends AsyncDisposable {
   /** The pressures the node is under now. */
   readonly pressures: ReadonlySet<PressureCondition>;
-  summary(options: { readonly onlyCpuAndMemory: boolean }): Promise<Summary>;
-  resourceMetrics(): string;
-  cadvisorMetrics(): Promise<string>;
+  /** The machine is going down: no new pods. */
+  readonly shuttingDown: boolean;
+  /** Calls back when a pressure or the shutdown changed what the node says of itself. */
+  onChange(listener: () => void): Disposable;
+  readonly stats: NodeStatsEndpoints;
   /** Each image with the reason it is still here. */
   explainImages(signal: AbortSignal): Promise<readonly ImageVerdict[]>;
   /** For `berth pressure --what-if`. */
@@ -90,41 +74,21 @@ export interface Housekeeping extends AsyncDisposable {
   start(): void;
 }
 
-const imageEveryMs = 300_000;
-const containerEveryMs = 60_000;
-
 export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig, deps: HousekeepingDeps): Housekeeping {
   const stop = new AbortController();
-  const { clock, log, events, host, runtime, loops, desired } = deps;
+  const listeners = new Set<() => void>();
+  const tell = (): void => {
+    for (const listener of listeners) listener();
+  };
+  const { clock, log, events, host, desired } = deps;
   const node: ObjectReference = { kind: 'Node', name: agent.nodeName, uid: agent.nodeName };
-  const pods = (): MonitoredPod[] =>
-    desired.all().flatMap(({ pod, uid }) => {
-      const seen = loops.live(uid)?.seen();
-      return seen ? [monitoredPod(pod, seen, deps.cgroups.parentOf(pod))] : [];
-    });
-  const monitor = new ResourceMonitor(
-    { hierarchy: deps.hierarchy, system: [{ name: 'pods', cgroup: deps.cgroups.root }] },
-    { clock, pods },
-  );
-  const filesystems = new FilesystemUsages(
-    { rootDir: agent.paths.rootDir, maxAgeMs: config.volumeStatsEveryMs },
-    {
-      clock,
-      log,
-      runtime: runtime.runtime,
-      volumes: (uid, signal) => deps.volumes.usage(uid, signal),
-      pods,
-      imageFilesystems: async (signal) => {
-        const { imageFilesystems, containerFilesystems } = await runtime.images.imageFsInfo({}, signal);
-        return {
-          images: imageFilesystems?.[0]?.fsId?.mountpoint,
-          containers: containerFilesystems?.[0]?.fsId?.mountpoint,
-        };
-      },
-    },
+  const stats = openNodeStats(
+    { nodeName: agent.nodeName, rootDir: agent.paths.rootDir, maxAgeMs: config.volumeStatsEveryMs },
+    deps,
     stop.signal,
   );
-  const garbage = openGarbage(agent, config, node, deps);
+  const { monitor, filesystems } = stats;
+  const garbage = openGarbage(agent.paths, config, node, deps);
   const thresholds = parseThresholds(config.eviction, config.reservations.enforce.includes('pods'));
   const evictionPods = new EvictionPods();
   const measure = async (active: readonly Pod[], disk: boolean): Promise<EvictionPod[]> => {
@@ -167,36 +131,34 @@ export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig,
       terminate: (uid, termination) => desired.terminate(uid, termination),
       isCleanedUp: (uid) => isCleanedUp(uid, deps),
       evicted: (signal) => deps.evicted(signal),
-      conditionsChanged: (conditions) => deps.conditionsChanged(conditions),
+      conditionsChanged: () => tell(),
     },
   );
+  const shutdown = new NodeShutdown(shutdownGroups(config.shutdown), {
+    ...{ clock, log, events, node },
+    logind: new BusctlLogind(deps.run),
+    rootDir: agent.paths.rootDir,
+    activePods: () => desired.active(),
+    terminate: (uid, termination) => desired.terminate(uid, termination),
+    isCleanedUp: (uid) => isCleanedUp(uid, deps),
+    statusChanged: () => Promise.resolve(tell()),
+  });
   const running: Promise<void>[] = [];
   return {
     get pressures() {
       return eviction.conditions;
     },
-    async summary({ onlyCpuAndMemory }) {
-      return buildSummary({
-        nodeName: agent.nodeName,
-        memoryBytes: host.memoryBytes,
-        snapshot: monitor.snapshot(),
-        filesystems: onlyCpuAndMemory ? undefined : await filesystems.node(),
-        podFilesystems: ({ pod }) => filesystems.of(pod.uid),
-      });
+    get shuttingDown() {
+      return shutdown.shuttingDown;
     },
-    resourceMetrics: () => resourceMetrics(monitor.snapshot()),
-    async cadvisorMetrics() {
-      return cadvisorMetrics({
-        snapshot: monitor.snapshot(),
-        cpus: host.cpus,
-        memoryBytes: host.memoryBytes,
-        filesystems: await filesystems.node(),
-        podFilesystems: ({ pod }) => filesystems.of(pod.uid),
-      });
+    onChange(listener) {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
+    stats,
     explainImages: (signal) => garbage.images.explain(signal),
     pressureWhatIf: (signal) => whatIf(signal, thresholds),
-    start: () => void running.push(...garbage.start(stop.signal), eviction.run(stop.signal)),
+    start: () => void running.push(...garbage.start(stop.signal), eviction.run(stop.signal), shutdown.run(stop.signal)),
     async [Symbol.asyncDispose]() {
       stop.abort(new DOMException('the agent stops', 'AbortError'));
       await Promise.all(running);
@@ -221,96 +183,4 @@ function isCleanedUp(uid: PodUid, { loops, volumes }: HousekeepingDeps): boolean
   const runs = seen?.containers.some(({ state }) => state === 'running' || state === 'created') ?? false;
   const ready = seen?.sandboxes.some((sandbox) => sandbox.ready) ?? false;
   return !runs && !ready && !volumes.isPresent(uid);
-}
-
-interface Garbage {
-  readonly images: ImageCollector;
-  readonly containers: ContainerCollector;
-  start(signal: AbortSignal): Promise<void>[];
-}
-
-function openGarbage(
-  agent: AgentConfig,
-  config: HousekeepingConfig,
-  node: ObjectReference,
-  deps: HousekeepingDeps,
-): Garbage {
-  const { clock, log, events, runtime, loops, desired, observer, logs } = deps;
-  const images = new ImageCollector(config.images, {
-    clock,
-    log,
-    events,
-    node,
-    images: runtime.images,
-    known: deps.knownImages,
-    users: (signal) =>
-      imageUsers({ runtime: runtime.runtime, images: runtime.images, wantedPods: () => desired.active() }, signal),
-  });
-  const lifeOf = (uid: PodUid): PodLife => {
-    if (!desired.get(uid)) return deps.sourcesSynced() ? 'absent' : 'alive';
-    // Only once its status tells of the end: until then the containers are what it is told from.
-    const { phase } = loops.last(uid)?.status ?? {};
-    return phase === 'Failed' || phase === 'Succeeded' ? 'ended' : 'alive';
-  };
-  const containers = new ContainerCollector(config.containers, {
-    clock,
-    log,
-    runtime: runtime.runtime,
-    pods: () =>
-      loops.uids().flatMap((uid) => {
-        const live = loops.live(uid);
-        return live ? [{ uid, life: lifeOf(uid), seen: live.seen() }] : [];
-      }),
-    removeLogs: (container) => logs.removeInstance(container),
-    changed: (uid) => {
-      observer.invalidate(uid);
-      loops.wakeKnown(uid);
-    },
-  });
-  const rotator = new LogRotator(config.logs, {
-    clock,
-    log,
-    reopen: async (containerId, signal) => {
-      await runtime.runtime.reopenContainerLog({ containerId }, signal);
-    },
-  });
-  const runningLogs = (): { containerId: string; path: string }[] =>
-    loops
-      .uids()
-      .flatMap((uid) =>
-        (loops.live(uid)?.seen().containers ?? [])
-          .filter(({ state, logPath }) => state === 'running' && logPath !== '')
-          .map(({ id, logPath }) => ({ containerId: id, path: logPath })),
-      );
-  const sweep = async (signal: AbortSignal): Promise<void> => {
-    if (!deps.sourcesSynced()) return;
-    try {
-      await containers.collect({ endedPodsToo: false }, signal);
-    } catch (err) {
-      signal.throwIfAborted();
-      events.record(node, 'Warning', 'ContainerGCFailed', errorText(err));
-      throw err;
-    }
-    const isKnown = (uid: PodUid): boolean => desired.get(uid) !== undefined || loops.live(uid) !== undefined;
-    await sweepLogs(agent.paths, { log, isKnown, removePod: (uid) => logs.removePod(uid) }, signal);
-  };
-  return {
-    images,
-    containers,
-    start: (signal) => [
-      runEvery(
-        { what: 'log rotation', everyMs: config.logs.everyMs },
-        async (s) => void (await rotator.rotateAll(runningLogs(), s)),
-        deps,
-        signal,
-      ),
-      runEvery({ what: 'container garbage collection', everyMs: containerEveryMs }, sweep, deps, signal),
-      runEvery(
-        { what: 'image garbage collection', everyMs: imageEveryMs },
-        async (s) => void (await images.collect(s)),
-        deps,
-        signal,
-      ),
-    ],
-  };
 }

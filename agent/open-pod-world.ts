@@ -1,17 +1,13 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.js';
 import type { Logger } from '../base/log.js';
 import type { CallRecorder } from '../base/call-recorder.js';
 import type { RunProgram } from '../base/run-program.js';
 import type { CriRuntime } from '../cri/index.js';
-import { admitPod } from './admission/admit-pod.js';
-import { PodAmounts } from './admission/pod-amounts.js';
-import { preempted, preemptionMessage } from './admission/preempted.js';
-import { isStaticPod, podUidOf, type Pod, type PodUid, type Quantity } from './api/index.js';
-import { kubeVersion, type AgentConfig } from './config/agent-config.js';
-import { CriConfigBuilder } from './containers/config-builder.js';
-import { environmentSources } from './containers/environment-sources.js';
+import { evictionReserve } from './eviction/index.js';
+import { podUidOf, type Quantity } from './api/index.js';
+import { type AgentConfig } from './config/agent-config.js';
+import { housekeepingOf } from './config/housekeeping-of.js';
 import { PodFiles } from './containers/pod-files.js';
 import { terminationMessage } from './containers/termination-message.js';
 import type { ControlPlane } from './controlplane/control-plane.js';
@@ -20,45 +16,33 @@ import type { ObjectStore } from './controlplane/local/object-store.js';
 import type { FaultPoint } from './fault-point.js';
 import type { EventLog } from './events/event-log.js';
 import { podReference } from './events/references.js';
-import { describeFailure, executeStep, makeExecutors } from './executors/index.js';
-import { LifecycleHooks } from './hooks/lifecycle-hooks.js';
-import { ImagePuller } from './images/image-puller.js';
-import { imageUser } from './images/image-user.js';
 import { Lifetimes } from './lifetimes.js';
 import { openHousekeeping, type Housekeeping } from './open-housekeeping.js';
 import { PodLogFolders } from './logs/pod-log-folders.js';
-import { parseResolvConf } from './network/dns-config.js';
-import { CachedFile } from './node/cached-file.js';
-import { defaultHousekeeping } from './housekeeping-config.js';
 import type { KnownImage } from './garbage/index.js';
 import type { HostFacts } from './node/host-facts.js';
 import { nodeCapacity } from './node/node-capacity.js';
 import { RuntimeObserver } from './observe/runtime-observer.js';
-import { nextTryAfter } from './podloop/backoff.js';
-import { planPod } from './podloop/plan-pod.js';
-import { PodLoops } from './podloop/pod-loops.js';
-import type { Step } from './podloop/steps.js';
-import { StartGate } from './podloop/start-gate.js';
-import { DesiredPods } from './pods/desired-pods.js';
-import { gatherFacts } from './pods/gather-facts.js';
+import type { PodLoops } from './podloop/pod-loops.js';
+import type { DesiredPods } from './pods/desired-pods.js';
 import { PodSources } from './pods/pod-sources.js';
 import { PodStatuses } from './pods/pod-statuses.js';
 import { ReferenceWatch } from './pods/reference-watch.js';
+import { wireConfigs } from './wiring/wire-configs.js';
+import { wireDesired } from './wiring/wire-desired.js';
+import { wireExecutors } from './wiring/wire-executors.js';
+import { startSteps, wireLoops } from './wiring/wire-loops.js';
+import { wireProbes } from './wiring/wire-probes.js';
+import { wireVolumes } from './wiring/wire-volumes.js';
 import { WorldWatch } from './pods/world-watch.js';
-import { grpcHealth } from './probes/grpc-health.js';
-import { httpGet } from './probes/http-get.js';
-import { PodProbes } from './probes/pod-probes.js';
 import { ProbeRecord } from './probes/probe-record.js';
-import { runProbe } from './probes/run-probe.js';
 import { detectHierarchy } from './resources/cgroups/hierarchy.js';
-import { kubepodsLimits, noReservations } from './resources/node-allocatable.js';
+import { allocatableOf, kubepodsLimits } from './resources/node-allocatable.js';
 import { openKubepods } from './resources/cgroups/open-kubepods.js';
 import type { RuntimeHealth } from './runtimes/runtime-health.js';
 import { manifestSources } from './pods/manifest-sources.js';
 import type { AgentMetrics } from './serving/metrics/index.js';
-import { deriveStatus } from './status/index.js';
 import { StatusPublisher } from './status/status-publisher.js';
-import { openVolumeManager } from './volumes/index.js';
 
 export interface PodWorldDeps {
   readonly log: Logger;
@@ -79,9 +63,6 @@ export interface PodWorldDeps {
   /** What the runtime's own image store knows of its images, where there is one. */
   readonly knownImages?: (() => readonly KnownImage[]) | undefined;
 }
-
-/** Steps that read what a pod's containers refer to. */
-const startSteps: ReadonlySet<Step['kind']> = new Set(['ensure-image', 'start-container']);
 
 /** Everything that turns desired pods into running ones, wired. */
 export interface PodWorld extends AsyncDisposable {
@@ -107,11 +88,11 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   const { paths } = config;
   const hierarchy = await detectHierarchy();
   const capacity = nodeCapacity(host, config.limits.maxPods);
-  const allocatable = capacity;
-  const node = { nodeName: config.nodeName, hostIps: host.addresses };
+  const fitness = housekeepingOf(config.kubelet);
+  const allocatable = allocatableOf(capacity, fitness.reservations, evictionReserve(fitness.eviction, capacity));
 
   const cgroups = await openKubepods(
-    { ...config.cgroups, limits: kubepodsLimits(capacity, noReservations, host.maxPids) },
+    { ...config.cgroups, limits: kubepodsLimits(capacity, fitness.reservations, host.maxPids) },
     hierarchy,
     { log, clock, run: deps.run },
     signal,
@@ -120,204 +101,62 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     await openDevices(config, { clock, log, run: deps.run, recorder: deps.calls, events, controlPlane }, signal),
   );
   const volumes = opening.use(
-    await openVolumeManager(
-      { rootDir: paths.rootDir, nodeName: config.nodeName, standalone: config.cluster === undefined },
-      {
-        run: deps.run,
-        recorder: deps.calls,
-        log,
-        clock,
-        events,
-        objects: controlPlane,
-        nodeFields: () => ({ ...node, podIps: [] }),
-        allocatable: () => allocatable,
-        supportsRecursiveReadOnly: () => true,
-        csi: devices.csi,
-        flexVolumes: devices.flexVolumes,
-      },
+    await wireVolumes(
+      config,
+      { run: deps.run, recorder: deps.calls, clock, log, events, controlPlane, host, devices, allocatable },
       signal,
     ),
   );
   const files = new PodFiles(paths.rootDir);
   const logs = new PodLogFolders({ podLogsDir: paths.podLogsDir, containerLogsDir: paths.containerLogsDir });
-  const resolver = new CachedFile(config.dns.resolvConf, parseResolvConf);
-  const configs = new CriConfigBuilder(
-    {
-      podLogsDir: paths.podLogsDir,
-      clusterDns: config.dns,
-      security: { seccompDefault: config.security.seccompDefault, seccompRoot: join(paths.rootDir, 'seccomp') },
-      node: {
-        memoryBytes: host.memoryBytes,
-        cpuCfsQuota: config.cgroups.cpuCfsQuota,
-        cpuPeriodUs: config.cgroups.cpuPeriodUs,
-        hugepageSizes: host.hugepageSizes,
-        cgroupV2: hierarchy.version === 2,
-        singleProcessOomKill: hierarchy.version === 1,
-      },
-    },
-    {
-      cgroups,
-      volumes,
-      files,
-      environment: (podIps) => environmentSources(controlPlane, volumes, { ...node, podIps }, allocatable),
-      imageUser: (imageId, asked) => imageUser(images, imageId, asked),
-      runtimeClass: (name, asked) => controlPlane.get('RuntimeClass', '', name, asked),
-      hostResolver: () => resolver.read(),
-      nodeHosts: () => readFile('/etc/hosts', 'utf8'),
-      grants: (pod, container) => devices.pods.grantsOf(pod, container),
-      runningId: (pod, container) =>
-        loops
-          .live(podUidOf(pod))
-          ?.seen()
-          .containers.find((seen) => seen.name === container && seen.state === 'running')?.id,
-    },
-  );
-  const hooks = new LifecycleHooks({ clock, runtime, events, httpGet, kubeVersion });
-  const puller = new ImagePuller(
-    { maxParallelPulls: config.limits.parallelPulls },
-    {
-      clock,
-      images,
-      events,
-      secret: (namespace, name, asked) => controlPlane.get('Secret', namespace, name, asked),
-      nodeCredentials: () => Promise.resolve([]),
-      progress: (pod, container, text) => statuses.progress(podUidOf(pod), container, text),
-    },
-  );
+  const configs = wireConfigs(config, {
+    ...{ controlPlane, host, hierarchy, allocatable, cgroups, volumes, files, images },
+    grants: (pod, container) => devices.pods.grantsOf(pod, container),
+    runningId: (pod, container) => loops.runningId(podUidOf(pod), container),
+  });
   const probeRecord = opening.use(await ProbeRecord.open(join(paths.runDir, 'probes.json'), log));
   const probes = opening.use(
-    new PodProbes({
-      clock,
-      log,
-      events,
-      agentStartedAt: startedAt,
-      record: probeRecord,
-      random: () => Math.random(),
-      run: (request, asked) =>
-        runProbe(
-          request,
-          {
-            runtime,
-            httpGet,
-            kubeVersion,
-            grpcHealth: (address, port, service, s) =>
-              grpcHealth(address, port, service, `kube-probe/${kubeVersion}`, s),
-          },
-          asked,
-        ),
-      counted: (kind, outcome, pod, container, seconds) =>
-        deps.metrics.probe(kind, outcome.result, pod, container, seconds),
-    }),
+    wireProbes({ clock, log, events, runtime, metrics: deps.metrics, startedAt, record: probeRecord }),
   );
   const observer = new RuntimeObserver({
     runtime,
     runtimeName: async (asked) => (await runtime.version({}, asked)).runtimeName ?? 'unknown',
     terminationMessage,
   });
-  const executors = makeExecutors({
-    clock,
-    log,
-    runtime,
-    events,
-    gate: new StartGate(config.limits.starts),
-    configs,
-    images: puller,
-    hooks,
-    volumes,
-    cgroups,
+  const executors = wireExecutors(config, {
+    ...{ clock, log, events, controlPlane, cri: deps.runtime, configs, volumes, cgroups, logs },
     folders: files,
-    logs,
     grants: devices.pods,
     reject: (uid, reason, message) => desired.reject(uid, reason, message),
+    progress: (uid, container, text) => statuses.progress(uid, container, text),
   });
   const publisher = opening.use(new StatusPublisher({ coalesceMs: 500 }, { clock, log, controlPlane }));
   const statuses = new PodStatuses({ publisher, controlPlane, events, log });
-  const policy = {
-    restartBackoff: { initialMs: 10_000, maxMs: config.limits.restartBackoffMaxMs, resetAfterMs: 600_000 },
-  };
-
   const references = opening.use(
     new ReferenceWatch({ controlPlane, changed: (uid) => loops.retryKinds(uid, startSteps) }),
   );
   const loops: PodLoops = opening.use(
-    new PodLoops({
-      clock,
-      log,
-      desired: (uid) => desired.get(uid),
-      facts: (pod, asked) =>
-        gatherFacts(
-          pod,
-          {
-            volumes,
-            probes,
-            agentStartedAt: startedAt,
-            hostIps: host.addresses,
-            devices: devices.pods,
-            observe: (uid, s) => observer.observe(uid, s),
-            network: () => watch.health.network,
-            sourcesSynced: () => sources.synced,
-            lastStatus: (uid) => statuses.of(uid),
-            probedBefore: (containerId) => probeRecord.before(containerId),
-          },
-          asked,
-        ),
-      plan: (wanted, facts, now) => planPod(wanted, facts, policy, now),
-      status: (wanted, facts, plan, now) => (wanted ? deriveStatus(wanted, facts, plan, now) : undefined),
-      execute: async (step, pod, asked) => {
-        await deps.at?.(`before ${step.kind}`);
-        await executeStep(executors, step, pod, asked);
-        await deps.at?.(`after ${step.kind}`);
-      },
-      describe: describeFailure,
-      retryAfter: nextTryAfter,
-      stepEnded: (pod, step, failure) => {
-        observer.invalidate(pod.uid);
-        if (!startSteps.has(step.kind)) return;
-        const wanted = desired.get(pod.uid);
-        if (failure && wanted) references.failed(pod.uid, wanted.pod);
-        else if (step.kind === 'start-container') references.release(pod.uid);
-      },
-      reported: (uid, result) => statuses.report(uid, result),
-      gone: async (uid) => {
-        const last = desired.get(uid);
-        probes.remove(uid);
-        references.release(uid);
-        observer.invalidate(uid);
-        await logs
-          .removePod(uid)
-          .catch((err: unknown) => log.warn({ podUid: uid, err }, 'pod logs could not be removed'));
-        desired.gone(uid);
-        statuses.gone(uid, last);
+    wireLoops(config, {
+      ...{ clock, log, executors, observer, probes, logs, statuses, references, at: deps.at },
+      desired: () => desired,
+      facts: {
+        ...{ volumes, probes, agentStartedAt: startedAt, hostIps: host.addresses, devices: devices.pods },
+        observe: (uid, asked) => observer.observe(uid, asked),
+        network: () => watch.health.network,
+        sourcesSynced: () => sources.synced,
+        lastStatus: (uid) => statuses.of(uid),
+        probedBefore: (containerId) => probeRecord.before(containerId),
       },
     }),
   );
-  const amounts = new PodAmounts();
-  const desired: DesiredPods = new DesiredPods({
-    clock,
-    admit: (pod, active) => {
-      const verdict = admitPod(pod, active, {
-        allocatable: { ...allocatable, ...devices.admissible() },
-        amounts,
-        maxPods: config.limits.maxPods,
-        allowedUnsafeSysctls: config.security.allowedUnsafeSysctls,
-        appArmor: false,
-        pressures: housekeeping.pressures,
-      });
-      if (!verdict.admitted) return verdict;
-      for (const victim of verdict.preempt ?? []) {
-        events.record(podReference(victim), 'Warning', 'Preempting', preemptionMessage);
-        desired.terminate(podUidOf(victim), preempted(clock.now()));
-      }
-      return { admitted: true, pod };
-    },
-    isStatic: isStaticPod,
+  const desired = wireDesired(config, {
+    ...{ clock, events, devices, allocatable },
+    housekeeping: () => housekeeping,
     wake: (uid) => loops.wake(uid),
-    rejected: (pod, reason, message) => events.record(podReference(pod), 'Warning', reason, message),
   });
   const sources = opening.use(
     new PodSources({
-      log,
-      controlPlane,
+      ...{ log, controlPlane },
       manifests: manifestSources(config, { log, clock }),
       merged: (pods, synced) => watch.apply(() => desired.apply(pods, synced)),
       objects: (objects) => deps.store?.setManifestObjects(objects),
@@ -325,26 +164,16 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     }),
   );
   const housekeeping: Housekeeping = opening.use(
-    openHousekeeping(config, defaultHousekeeping(), {
+    openHousekeeping(config, fitness, {
       ...{ clock, log, events, host, hierarchy, loops, desired, volumes, cgroups, observer, logs, capacity },
-      runtime: deps.runtime,
-      knownImages: deps.knownImages,
+      ...{ runtime: deps.runtime, run: deps.run, knownImages: deps.knownImages },
       sourcesSynced: () => sources.synced,
-      conditionsChanged: () => {},
       evicted: () => {},
     }),
   );
   const watch: WorldWatch = opening.use(
     new WorldWatch({
-      clock,
-      log,
-      runtime,
-      observer,
-      loops,
-      desired,
-      sources,
-      volumes,
-      probes,
+      ...{ clock, log, runtime, observer, loops, desired, sources, volumes, probes },
       onNetworkChange: deps.onNetworkChange,
       traces: [cgroups, files, logs, devices.pods],
     }),
@@ -352,16 +181,10 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   await watch.open(signal);
   const owned = opening.release();
   return {
-    loops,
-    desired,
-    sources,
-    statuses,
+    ...{ loops, desired, sources, statuses, devices, housekeeping, tidy: watch.tidy },
     get allocatable() {
       return { ...allocatable, ...devices.amounts().allocatable };
     },
-    devices,
-    housekeeping,
-    tidy: watch.tidy,
     get health() {
       return watch.health;
     },
@@ -374,5 +197,3 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   };
 }
-
-export type { Pod, PodUid };

@@ -109,6 +109,8 @@ function addHostCommands(program: Command, deps: ProgramDeps): void {
   program
     .command('check')
     .description('say what this machine lacks to run pods, and how to get it')
+    .option('--config <file>', 'also check this configuration file, as given to the agent')
+    .option('--config-dir <folder>', 'as given to the agent')
     .option('-o, --output <format>', 'json')
     .option('--run-dir <path>', 'as given to the agent')
     .option('--state-dir <path>', 'as given to the agent')

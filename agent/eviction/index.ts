@@ -14,6 +14,7 @@ export { observeSignals, type EvictionSignal, type Observations, type PressureCo
 export {
   defaultHardThresholds,
   EvictionConfigError,
+  evictionReserve,
   parseThresholds,
   type EvictionSettings,
   type Threshold,

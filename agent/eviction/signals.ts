@@ -48,7 +48,8 @@ export function isEvictionSignal(name: string): name is EvictionSignal {
   return Object.hasOwn(signalFacts, name);
 }
 
-/** Every signal the machine can tell, from one look at it. `kubepodsLimit` is the memory all pods together may use. */
+/** Every signal the machine can tell, from one look at it. `kubepodsLimit` is the memory all pods together may use where
+ * their cgroup has no limit. */
 export function observeSignals(
   snapshot: NodeSnapshot,
   filesystems: NodeFilesystems,
@@ -60,11 +61,10 @@ export function observeSignals(
   if (used)
     found.set('memory.available', { available: Math.max(memoryBytes - used.workingSet, 0), capacity: memoryBytes });
   const pods = snapshot.system.find(({ name }) => name === 'pods')?.usage.memory;
-  if (pods)
-    found.set('allocatableMemory.available', {
-      available: Math.max(kubepodsLimit - pods.workingSet, 0),
-      capacity: kubepodsLimit,
-    });
+  if (pods) {
+    const capacity = pods.limit ?? kubepodsLimit;
+    found.set('allocatableMemory.available', { available: Math.max(capacity - pods.workingSet, 0), capacity });
+  }
   const { nodefs, imagefs, layout } = filesystems;
   const containerfs = containerFilesystem(layout) === 'nodefs' ? nodefs : imagefs;
   for (const [name, usage] of [

@@ -1,5 +1,5 @@
 import { BerthError } from '../../base/errors.js';
-import { parseQuantity, quantityValue } from '../api/index.js';
+import { parseQuantity, quantityValue, type ResourceList } from '../api/index.js';
 import type { FilesystemLayout } from '../stats/index.js';
 import { containerFilesystem, isEvictionSignal, type EvictionSignal, type Observation } from './signals.js';
 
@@ -70,6 +70,19 @@ export function withContainerfs(thresholds: readonly Threshold[], layout: Filesy
       signal: threshold.signal.replace(host, 'containerfs') as EvictionSignal,
     }));
   return [...own, ...derived];
+}
+
+/** What hard thresholds keep from pods: memory, and the disk that volumes and logs lie on. */
+export function evictionReserve(settings: EvictionSettings, capacity: ResourceList): ResourceList {
+  const reserve: ResourceList = {};
+  const kept = { 'memory.available': 'memory', 'nodefs.available': 'ephemeral-storage' } as const;
+  for (const threshold of parseThresholds(settings, false)) {
+    const resource = kept[threshold.signal as keyof typeof kept];
+    const there = resource === undefined ? undefined : capacity[resource];
+    if (threshold.graceMs > 0 || resource === undefined || there === undefined) continue;
+    reserve[resource] = String(amountOf(threshold.value, { available: 0, capacity: quantityValue(there) }));
+  }
+  return reserve;
 }
 
 export function amountOf(value: ThresholdValue, { capacity }: Observation): number {

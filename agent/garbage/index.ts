@@ -13,3 +13,4 @@ export { imageUsers } from './image-users.js';
 export { type LogRotationPolicy } from './log-rotation-plan.js';
 export { LogRotator, type RunningLog } from './log-rotator.js';
 export { sweepLogs } from './log-sweeper.js';
+export { openGarbage, type Garbage, type GarbagePolicies } from './open-garbage.js';

@@ -219,7 +219,18 @@ const cases: Record<string, Record<string, Case>> = {
       spec: one,
       facts: { runtime: runtime(container('a', { state: 'created' })), notes: images('a') },
       plan: {
-        steps: [{ kind: 'remove-container', container: 'a', containerId: 'a-0', keepLogs: false }],
+        steps: [{ kind: 'remove-container', container: 'a', containerId: 'a-0', keepLogs: false, neverRan: true }],
+        waits: [waitFor('remove-container', 'container a')],
+      },
+    },
+    'one that was made and never started, and is ended by its removal, has not run: its policy has no say': {
+      spec: { ...one, restartPolicy: 'Never' },
+      facts: {
+        runtime: runtime(container('a', { state: 'exited', exitCode: 137, finishedAt: now })),
+        notes: new Map([['a', { neverRan: 'a-0', imageReady: { image: 'a:1', imageId: 'sha-a' } }]]),
+      },
+      plan: {
+        steps: [{ kind: 'remove-container', container: 'a', containerId: 'a-0', keepLogs: false, neverRan: true }],
         waits: [waitFor('remove-container', 'container a')],
       },
     },

@@ -63,7 +63,8 @@ function startContainer(
   if (container.instances.some((instance) => isAlive(view.facts, instance))) return 'busy';
   if (latest?.state === 'created') {
     // The runtime made it and could not start it, or the agent died in between.
-    return draft.do({ kind: 'remove-container', container: name, containerId: latest.id, keepLogs: false });
+    const which = { container: name, containerId: latest.id };
+    return draft.do({ kind: 'remove-container', ...which, keepLogs: false, neverRan: true });
   }
   if (timing.kind === 'wait') {
     waitForBackoff(view, draft, container, timing);

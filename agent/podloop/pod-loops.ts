@@ -90,6 +90,12 @@ export class PodLoops implements AsyncDisposable {
     return this.#running.get(uid)?.last;
   }
 
+  /** Id of the running instance of a container, as the last pass saw it. */
+  runningId(uid: PodUid, container: string): string | undefined {
+    const seen = this.#running.get(uid)?.pod.seen().containers;
+    return seen?.find(({ name, state }) => name === container && state === 'running')?.id;
+  }
+
   live(uid: PodUid): LivePod | undefined {
     return this.#running.get(uid)?.pod;
   }

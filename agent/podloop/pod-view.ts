@@ -62,7 +62,8 @@ export function podView(desired: DesiredPod, facts: PodFacts, now: number): PodV
   }
   const containers = allContainers(pod).map(({ kind, container }): ContainerView => {
     const { name } = container;
-    const instances = byName.get(name) ?? [];
+    const notes = facts.notes.get(name) ?? {};
+    const instances = (byName.get(name) ?? []).map((instance) => asItWas(instance, notes));
     byName.delete(name);
     const starting = facts.inFlight.get(`start-container/${name}`)?.step;
     return {
@@ -71,7 +72,7 @@ export function podView(desired: DesiredPod, facts: PodFacts, now: number): PodV
       spec: container as Container,
       instances,
       latest: instances[0],
-      notes: facts.notes.get(name) ?? {},
+      notes,
       starting: starting?.kind === 'start-container' ? starting : undefined,
       reported: reportedStatus(desired, facts, kind, name),
     };
@@ -88,6 +89,11 @@ export function podView(desired: DesiredPod, facts: PodFacts, now: number): PodV
     containers,
     strangers: [...byName.values()].flat(),
   };
+}
+
+/** Removing what was made and never started ends it on the way; it has still not run. */
+function asItWas(instance: ObservedContainer, { neverRan }: ContainerNotes): ObservedContainer {
+  return instance.id === neverRan && instance.state === 'exited' ? { ...instance, state: 'created' } : instance;
 }
 
 function reportedStatus(

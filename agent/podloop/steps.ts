@@ -59,6 +59,8 @@ export type Step =
       readonly container: string;
       readonly containerId: string;
       readonly keepLogs: boolean;
+      /** The instance was made and never started: that its removal ends it must not count as an end. */
+      readonly neverRan?: true | undefined;
     }
   | { readonly kind: 'remove-sandbox'; readonly sandboxId: string }
   | { readonly kind: 'unmount-volumes' }

@@ -19,3 +19,4 @@ export {
 export { buildSummary } from './summary.js';
 export type { Summary } from './summary-types.js';
 export type { CgroupUsage, FilesystemUsage } from './usage.js';
+export { openNodeStats, type NodeStats, type NodeStatsEndpoints } from './open-node-stats.js';

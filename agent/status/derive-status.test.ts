@@ -600,6 +600,14 @@ describe('a container', () => {
     expect(stateOf(status, 'first')).toMatchObject({ restartCount: 1, state: { waiting: {} } });
   });
 
+  test('what was made and never started has not ended, although its removal ends it', () => {
+    const notes = new Map([['a', { neverRan: 'a-0' }]]);
+    const spec = { ...one, restartPolicy: 'Never' as const };
+    const status = derive({ spec, facts: { runtime: runtime(exited('a', 137)), notes } });
+    expect(status.phase).toBe('Pending');
+    expect(stateOf(status, 'a')).toMatchObject({ restartCount: 0, state: { waiting: {} } });
+  });
+
   test('a start that is known only after the end is told all the same', () => {
     const spec = { ...one, restartPolicy: 'Never' as const };
     const early = derive({ spec, facts: { runtime: runtime(exited('a', 0, { startedAt: 0 })) } });

@@ -25,6 +25,7 @@ interface Queued {
 }
 
 const retryMs = { first: 1000, last: 30_000 };
+const lastWriteMs = 3000;
 
 /**
  * Writes pod statuses, the newest only, one write per pod at a time. Changes of Ready, of the phase, of a device's health, and exits of containers go at
@@ -71,7 +72,10 @@ export class StatusPublisher implements AsyncDisposable {
       clearTimeout(entry.timer);
       if (entry.sent !== entry.status && !entry.sending) this.#begin(uid, entry);
     }
+    // A control plane that does not answer must not hold up the end.
+    const limit = setTimeout(() => this.#stop.abort(), lastWriteMs);
     await Promise.all(this.#writes);
+    clearTimeout(limit);
     this.#stop.abort();
   }
 

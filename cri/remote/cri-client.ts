@@ -22,6 +22,8 @@ type NamesOf<M, Kind> = { [K in keyof M]: M[K] extends { kind: Kind } ? K : neve
 type Request<M, K extends keyof M> = M[K] extends Method ? M[K]['request'] : never;
 type Response<M, K extends keyof M> = M[K] extends Method ? M[K]['response'] : never;
 
+type NamedMethod = ServiceDefinition[string] & { readonly verb: string };
+
 export interface CallOptions {
   /** Undefined: no deadline. */
   readonly deadlineMs: number | undefined;
@@ -48,6 +50,7 @@ export function openChannel(endpoint: string): Channel {
     'grpc.service_config_disable_resolution': 1,
     'grpc.enable_http_proxy': 0,
     'grpc.use_local_subchannel_pool': 1,
+    'grpc.enable_channelz': 0,
   });
 }
 
@@ -55,6 +58,7 @@ export function openChannel(endpoint: string): Channel {
 export class CriClient<M> {
   readonly #client: Client;
   readonly #service: ServiceDefinition;
+  readonly #methods = new Map<string, NamedMethod>();
   readonly #plugin: string;
   readonly #deps: CriClientDeps;
 
@@ -134,10 +138,14 @@ export class CriClient<M> {
     }
   }
 
-  #method(name: string): ServiceDefinition[string] & { verb: string } {
+  #method(name: string): NamedMethod {
+    const known = this.#methods.get(name);
+    if (known !== undefined) return known;
     const verb = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
-    const method = this.#service[verb];
-    if (method === undefined) throw new Error(`call ${verb}: the service has no such method`);
-    return { ...method, verb };
+    const definition = this.#service[verb];
+    if (definition === undefined) throw new Error(`call ${verb}: the service has no such method`);
+    const method = { ...definition, verb };
+    this.#methods.set(name, method);
+    return method;
   }
 }

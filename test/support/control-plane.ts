@@ -27,6 +27,8 @@ export interface ControlPlaneOptions {
   readonly controllerManager?: boolean;
   /** Keeps an audit log, for tests that count requests. */
   readonly audit?: boolean;
+  /** False for an API server that only speaks HTTP/1.1. */
+  readonly http2?: boolean;
   readonly apiServerFlags?: readonly string[];
   readonly controllerManagerFlags?: readonly string[];
 }
@@ -294,7 +296,8 @@ export class TestControlPlane implements AsyncDisposable {
 
   #spawn(name: string, flags: readonly string[]): void {
     const log = createWriteStream(join(this.dir, `${name}.log`), { flags: 'a' });
-    const env = { PATH: '/usr/bin:/bin', HOME: this.dir };
+    const http1 = this.#options.http2 === false ? { GODEBUG: 'http2server=0' } : {};
+    const env = { PATH: '/usr/bin:/bin', HOME: this.dir, ...http1 };
     const child = spawn(join(assetsDir, name), flags, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { checkHost, hasLack, realHost, renderCheck } from '../../check/index.js';
 import { defaultConfig } from '../../config/agent-config.js';
 import { usage } from '../client/index.js';
+import { checkConfiguration, type ConfigurationFlags } from './check-configuration.js';
 
-export interface CheckFlags {
+export interface CheckFlags extends ConfigurationFlags {
   readonly output?: string | undefined;
   readonly runDir?: string | undefined;
   readonly stateDir?: string | undefined;
@@ -17,7 +18,8 @@ export async function check(flags: CheckFlags): Promise<number> {
     throw usage(`check: read -o ${flags.output}: expected json`);
   const { paths, serving } = defaultConfig(hostname(), cpus().length);
   const runDir = flags.runDir ?? paths.runDir;
-  const groups = await checkHost(realHost(new AbortController().signal), {
+  const configuration = await checkConfiguration(flags);
+  const machine = await checkHost(realHost(new AbortController().signal), {
     stateDir: flags.stateDir ?? paths.stateDir,
     runDir,
     podLogsDir: paths.podLogsDir,
@@ -26,6 +28,7 @@ export async function check(flags: CheckFlags): Promise<number> {
     confDir: flags.cniConfDir ?? paths.cniConfDir,
     binDirs: paths.cniBinDirs,
   });
+  const groups = [...(configuration ? [configuration] : []), ...machine];
   const lacking = hasLack(groups);
   if (flags.output === 'json') process.stdout.write(`${JSON.stringify({ ready: !lacking, groups }, null, 2)}\n`);
   else {

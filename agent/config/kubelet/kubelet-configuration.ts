@@ -65,7 +65,6 @@ const defaults = {
   cpuCFSQuotaPeriod: 100,
   nodeStatusMaxImages: 50,
   serializeImagePulls: true,
-  evictionHard: {},
   evictionSoft: {},
   evictionSoftGracePeriod: {},
   evictionPressureTransitionPeriod: 5 * minute,

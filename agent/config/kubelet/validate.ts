@@ -1,4 +1,5 @@
 import type { ConfigProblem } from './decode-fields.js';
+import { parseGoDuration } from './durations.js';
 import type { KubeletConfiguration } from './kubelet-configuration.js';
 
 const reservedSets = [
@@ -57,12 +58,22 @@ export function validateKubelet(config: KubeletConfiguration): ConfigProblem[] {
   if (config.reservedSystemCPUs !== '' && (config.systemReservedCgroup !== '' || config.kubeReservedCgroup !== ''))
     wrong('reservedSystemCPUs', 'excludes systemReservedCgroup and kubeReservedCgroup');
   for (const field of ['evictionHard', 'evictionSoft', 'evictionMinimumReclaim'] as const)
-    for (const signal of Object.keys(config[field]))
+    for (const signal of Object.keys(config[field] ?? {}))
       if (!signals.includes(signal))
         wrong(`${field}.${signal}`, `unknown eviction signal; known are ${signals.join(', ')}`);
   for (const signal of Object.keys(config.evictionSoft))
     if (config.evictionSoftGracePeriod[signal] === undefined)
       wrong(`evictionSoftGracePeriod.${signal}`, `is missing, and evictionSoft names ${signal}`);
+  for (const [signal, text] of Object.entries(config.evictionSoftGracePeriod))
+    if (parseGoDuration(text) === undefined)
+      wrong(`evictionSoftGracePeriod.${signal}`, `expected a duration such as "1m30s", got ${JSON.stringify(text)}`);
+  if (!/^[\d,\s-]*$/.test(config.reservedSystemCPUs))
+    wrong('reservedSystemCPUs', `expected a list such as "0-3,8", got ${JSON.stringify(config.reservedSystemCPUs)}`);
+  if (!/^\d+(\.\d+)?([kMGTPE]i?)?$/.test(config.containerLogMaxSize))
+    wrong(
+      'containerLogMaxSize',
+      `expected an amount such as "10Mi", got ${JSON.stringify(config.containerLogMaxSize)}`,
+    );
   if (config.staticPodURL !== '' && !URL.canParse(config.staticPodURL)) wrong('staticPodURL', 'is not a URL');
   if (!config.podLogsDir.startsWith('/')) wrong('podLogsDir', 'must be an absolute path');
   return problems;

@@ -5,6 +5,7 @@ import type { Lease, Node, NodeStatus, Taint } from '../../api/index.js';
 import { WakeUp } from '../../sources/wake-up.js';
 import { same } from '../../status/same-status.js';
 import type { ControlPlane } from '../control-plane.js';
+import { conditionEvents, cordonEvent, rebootEvent, type NodeEvent } from './node-events.js';
 import type { NodeStatusSource } from './node-status-source.js';
 
 export interface NodeAgentOptions {
@@ -30,8 +31,8 @@ export interface NodeAgentDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random?: () => number;
-  /** Something about the node that people want to know: `Starting`, `NodeReady`. */
-  event?(reason: string, message: string): void;
+  /** Something about the node that people want to know. */
+  event?(event: NodeEvent): void;
 }
 
 const registerRetry = { firstMs: 100, maxMs: 7000 };
@@ -47,6 +48,7 @@ export class NodeAgent implements AsyncDisposable {
   readonly #subscriptions: Disposable[] = [];
   #reportedAt = Number.NEGATIVE_INFINITY;
   #reported: NodeStatus | undefined;
+  #cordoned: boolean | undefined;
   #problem = 'not registered yet';
 
   constructor(options: NodeAgentOptions, deps: NodeAgentDeps) {
@@ -66,6 +68,7 @@ export class NodeAgent implements AsyncDisposable {
       source.onChange(() => this.#wake.set()),
       controlPlane.watch('Node', '', nodeName, () => this.#nodeChanged()),
     );
+    this.#tell([{ type: 'Normal', reason: 'Starting', message: 'Starting kubelet.' }]);
     this.#run('node status', this.#statusLoop(this.#stop.signal));
     this.#run('node lease', this.#leaseLoop(this.#stop.signal));
   }
@@ -106,6 +109,7 @@ export class NodeAgent implements AsyncDisposable {
         }
         const node = await controlPlane.registerNode(this.#node(this.#stamped(status)), signal);
         log.info({ node: this.#options.nodeName }, 'node is registered');
+        this.#tell(rebootEvent(this.#options.nodeName, node, status.nodeInfo?.bootID));
         this.#reported = undefined;
         await this.#ensureCsiNode(node, signal);
         return;
@@ -128,7 +132,7 @@ export class NodeAgent implements AsyncDisposable {
     await controlPlane.writeNodeStatus(this.#node(this.#stamped(status)), signal);
     this.#reported = status;
     this.#reportedAt = now;
-    this.#announce(before ?? current?.status, status);
+    this.#tell(conditionEvents(this.#options.nodeName, before, status));
   }
 
   async #leaseLoop(signal: AbortSignal): Promise<void> {
@@ -183,7 +187,10 @@ export class NodeAgent implements AsyncDisposable {
     const { signal } = this.#stop;
     this.#current(signal)
       .then((node) => {
-        if (node === undefined) this.#wake.set();
+        if (node === undefined) return this.#wake.set();
+        const cordoned = node.spec?.unschedulable === true;
+        this.#tell(cordonEvent(this.#options.nodeName, this.#cordoned, cordoned));
+        this.#cordoned = cordoned;
       })
       .catch(() => {});
   }
@@ -223,13 +230,8 @@ export class NodeAgent implements AsyncDisposable {
     return { ...status, conditions };
   }
 
-  #announce(before: NodeStatus | undefined, after: NodeStatus): void {
-    const ready = (status: NodeStatus | undefined): string | undefined =>
-      status?.conditions?.find(({ type }) => type === 'Ready')?.status;
-    const { nodeName } = this.#options;
-    if (ready(before) === ready(after)) return;
-    const word = ready(after) === 'True' ? 'NodeReady' : 'NodeNotReady';
-    this.#deps.event?.(word, `Node ${nodeName} status is now: ${word}`);
+  #tell(events: readonly NodeEvent[]): void {
+    for (const event of events) this.#deps.event?.(event);
   }
 
   #failed(err: unknown, message: string, retryInMs: number): void {

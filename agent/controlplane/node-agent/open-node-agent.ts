@@ -66,8 +66,8 @@ export function openNodeAgent(nodeName: string, settings: ClusterSettings, deps:
       clock,
       log,
       // Events of nodes name them without a UID, as the kubelet's do.
-      event: (reason, message) =>
-        events.record({ kind: 'Node', name: nodeName, uid: nodeName }, 'Normal', reason, message),
+      event: ({ type, reason, message }) =>
+        events.record({ kind: 'Node', name: nodeName, uid: nodeName }, type, reason, message),
     },
   );
   agent.start();

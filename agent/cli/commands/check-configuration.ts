@@ -1,0 +1,33 @@
+import { cpus, hostname } from 'node:os';
+import type { CheckGroup, Finding } from '../../check/index.js';
+import { ConfigError } from '../../config/kubelet/index.js';
+import { loadConfig } from '../../config/load-config.js';
+
+export interface ConfigurationFlags {
+  readonly config?: string | undefined;
+  readonly configDir?: string | undefined;
+}
+
+/** What is wrong in a configuration file, and what of it changes nothing; undefined when none was named. */
+export async function checkConfiguration(flags: ConfigurationFlags): Promise<CheckGroup | undefined> {
+  if (flags.config === undefined && flags.configDir === undefined) return undefined;
+  return { title: 'Configuration', findings: await findingsOf(flags) };
+}
+
+async function findingsOf({ config, configDir }: ConfigurationFlags): Promise<Finding[]> {
+  try {
+    const { idle } = await loadConfig({ config, configDir }, { hostname: hostname(), cpus: cpus().length });
+    const notes = idle.map(({ path, message }): Finding => {
+      return { subject: path, level: 'note', found: `has no effect: ${message}`, remedy: [] };
+    });
+    return [{ subject: config ?? configDir ?? '', level: 'ok', found: 'understood', remedy: [] }, ...notes];
+  } catch (err) {
+    if (!(err instanceof ConfigError)) throw err;
+    return err.failure.problems.map(({ path, message }) => ({
+      subject: path,
+      level: 'lack',
+      found: message,
+      remedy: [],
+    }));
+  }
+}

@@ -1,0 +1,7 @@
+/** Devices, dynamic resources and storage drivers: what plugins bring to this node, from the side of pods. */
+export { openDevices, type Devices, type DevicesUsers, type OpenDevicesDeps } from './open-devices.js';
+export { devicesUsers } from './devices-users.js';
+export { PodDevices, type DeviceHealth, type EndingPod, type PodDevicesUsers } from './pod-devices.js';
+export type { PluginReport } from './plugin-rows.js';
+export type { CsiNodeMarks } from './csi-nodes.js';
+export { LazyCdi } from './lazy-cdi.js';

@@ -1,0 +1,58 @@
+import type { Clock } from '../../../base/clock.js';
+import type { Logger } from '../../../base/log.js';
+import type { MetricSnapshot } from '../metrics/accumulators.js';
+import { HttpError } from './http-error.js';
+import { sendJson, type CallHandlers, type StreamHandlers } from './handlers/call.js';
+import { checkpoint } from './handlers/checkpoint.js';
+import { kubeletConfiguration } from './handlers/configz.js';
+import { containerLogs } from './handlers/container-logs.js';
+import type { Host } from './handlers/find-pod.js';
+import { healthz, type HealthCheck } from './handlers/health.js';
+import { metricsHandlers } from './handlers/metrics.js';
+import { nodeLogs } from './handlers/node-logs.js';
+import { desiredPods, runningPods } from './handlers/pod-lists.js';
+import { run } from './handlers/run.js';
+import { streamHandlers } from './handlers/streams.js';
+import type { KubeletApiSettings } from './settings.js';
+import type { UsageReports } from './usage-reports.js';
+
+export interface ApiHandlersDeps {
+  readonly host: Host;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly usage: UsageReports;
+  readonly snapshots: () => readonly MetricSnapshot[];
+}
+
+/** One handler per route; a route without one does not compile. */
+export interface ApiHandlers {
+  readonly calls: CallHandlers;
+  readonly streams: StreamHandlers;
+}
+
+/** The process answers, so its one thread neither hangs in a log nor in a loop. */
+const checks: readonly HealthCheck[] = ['ping', 'log', 'syncloop'].map((name) => ({ name, problem: () => undefined }));
+
+export function apiHandlers(settings: KubeletApiSettings, deps: ApiHandlersDeps): ApiHandlers {
+  const { host, clock, log, usage, snapshots } = deps;
+  const disabled = (what: string) => (): never => {
+    throw new HttpError(405, `${what} endpoint is disabled.`);
+  };
+  const { systemLogHandler: enabled, nodeLogDir: dir } = settings;
+  return {
+    streams: streamHandlers(host, log),
+    calls: {
+      ...metricsHandlers({ snapshots, usage, checks }),
+      healthz: healthz(checks),
+      pods: desiredPods(host),
+      runningPods: runningPods(host),
+      containerLogs: containerLogs(host, clock),
+      run: run(host),
+      configz: (_call, response) => sendJson(response, { kubeletconfig: kubeletConfiguration(host.config, settings) }),
+      nodeLogs: nodeLogs({ enabled, dir }),
+      checkpoint: checkpoint(host),
+      profiling: disabled('profiling'),
+      debugFlags: disabled('flags'),
+    },
+  };
+}

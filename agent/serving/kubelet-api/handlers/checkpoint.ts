@@ -1,0 +1,31 @@
+import { errorText } from '../../../../base/errors.js';
+import { isCriCode } from '../../../../cri/index.js';
+import { findContainer, podFullName } from '../../../api/index.js';
+import { HttpError } from '../http-error.js';
+import { sendJson, type CallHandler } from './call.js';
+import { requirePod, runningContainer, type Host } from './find-pod.js';
+import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+
+/** `/checkpoint`: an archive of a running container, where the runtime can make one. */
+export function checkpoint(host: Host): CallHandler {
+  return async ({ params, query }, response, signal) => {
+    const found = requirePod(host, params);
+    const { namespace = '', pod: name = '', container = '' } = params;
+    if (!findContainer(found.pod, container)) throw new HttpError(404, `container ${container} does not exist`);
+    const text = query.getAll('timeout').at(-1);
+    if (text !== undefined && !/^\d+$/.test(text)) throw new HttpError(500, 'cannot parse value of timeout parameter');
+    const { id: containerId } = runningContainer(found, container);
+    const folder = join(host.config.paths.rootDir, 'checkpoints');
+    const stamp = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+    const location = join(folder, `checkpoint-${podFullName(found.pod)}-${container}-${stamp}.tar`);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    try {
+      await host.runtime.runtime.checkpointContainer({ containerId, location, timeout: Number(text ?? 0) }, signal);
+    } catch (err) {
+      const status = isCriCode(err, 'unimplemented') ? 501 : 500;
+      throw new HttpError(status, `checkpointing of ${namespace}/${name}/${container} failed (${errorText(err)})`);
+    }
+    sendJson(response, { items: [location] });
+  };
+}

@@ -1,0 +1,100 @@
+import { watch, type FSWatcher } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Clock } from '../../../../base/clock.js';
+import { errorText } from '../../../../base/errors.js';
+import type { Logger } from '../../../../base/log.js';
+import { runEvery } from '../../../../base/run-every.js';
+import { materialFiles, readClientCa, readServing, type MaterialOptions, type TlsMaterial } from './read-material.js';
+
+export interface WatchedMaterialDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** For file systems and folders whose changes are not announced. */
+const pollMs = 60_000;
+/** A certificate and its key are written one after the other. */
+const settleMs = 100;
+
+/** Certificates that follow their files. What cannot be read leaves what was there before in force. */
+export class WatchedMaterial implements AsyncDisposable {
+  readonly #options: MaterialOptions;
+  readonly #deps: WatchedMaterialDeps;
+  readonly #changed: (material: TlsMaterial) => void;
+  readonly #stop = new AbortController();
+  readonly #watchers: FSWatcher[] = [];
+  #serving: { readonly cert: string; readonly key: string } | undefined;
+  #clientCa: string | undefined;
+  #polling: Promise<void> = Promise.resolve();
+  #reading: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** `changed` is called with every new set, from when there is something to serve with. */
+  constructor(options: MaterialOptions, deps: WatchedMaterialDeps, changed: (material: TlsMaterial) => void) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#changed = changed;
+  }
+
+  async start(): Promise<void> {
+    const what = 'reading the certificates of the kubelet API';
+    await this.read();
+    for (const folder of new Set(materialFiles(this.#options).map((file) => dirname(file)))) this.#watch(folder);
+    this.#polling = runEvery({ what, everyMs: pollMs }, () => this.read(), this.#deps, this.#stop.signal);
+  }
+
+  /** Reads the files now, or joins the reading under way. */
+  async read(): Promise<void> {
+    this.#reading ??= this.#read().finally(() => (this.#reading = undefined));
+    await this.#reading;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new DOMException('the agent stops', 'AbortError'));
+    clearTimeout(this.#timer);
+    for (const watcher of this.#watchers) watcher.close();
+    await Promise.all([this.#polling, this.#reading]);
+  }
+
+  #watch(folder: string): void {
+    try {
+      const watcher = watch(folder, () => {
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(() => void this.read(), settleMs);
+      });
+      watcher.on('error', () => {});
+      this.#watchers.push(watcher);
+    } catch (err) {
+      this.#deps.log.warn(
+        { folder, err: errorText(err), retryInMs: pollMs },
+        'certificates are not watched, only polled',
+      );
+    }
+  }
+
+  async #read(): Promise<void> {
+    const before = JSON.stringify([this.#serving, this.#clientCa]);
+    const { clientCaFile } = this.#options;
+    const now = this.#deps.clock.now();
+    await this.#keep('serving certificate', async () => {
+      this.#serving = (await readServing(this.#options, now)) ?? this.#serving;
+    });
+    await this.#keep('client authority', async () => {
+      this.#clientCa = await readClientCa(clientCaFile);
+    });
+    if (this.#stop.signal.aborted || !this.#serving) return;
+    if (JSON.stringify([this.#serving, this.#clientCa]) === before) return;
+    this.#changed({ ...this.#serving, clientCa: this.#clientCa });
+  }
+
+  async #keep(what: string, read: () => Promise<void>): Promise<void> {
+    try {
+      await read();
+    } catch (err) {
+      this.#deps.log.warn(
+        { what, err: errorText(err), retryInMs: pollMs },
+        'certificates of the kubelet API are not usable',
+      );
+    }
+  }
+}

@@ -1,0 +1,211 @@
+import { readFile, rename } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { noRecorder } from '../../base/call-recorder.js';
+import { systemClock } from '../../base/clock.js';
+import { silentLogger } from '../../base/log.js';
+import { runProgram } from '../../base/run-program.js';
+import { openDockerRuntime } from '../../cri/docker/index.js';
+import { isCriCode, type CriRuntime, type v1 } from '../../cri/index.js';
+import { StateKeepingNetwork } from '../cri/support/state-keeping-network.js';
+import { busyboxReference } from '../support/containerd.js';
+import { eventually } from '../support/daemon.js';
+import { Dockerd, missingForDocker } from '../support/dockerd.js';
+
+const { signal } = new AbortController();
+const missing = missingForDocker();
+if (missing !== undefined) console.warn(`SKIPPED Docker runtime: needs ${missing}`);
+
+describe.skipIf(missing !== undefined)('pods in Docker', () => {
+  let dockerd: Dockerd;
+  let network: StateKeepingNetwork;
+  let docker: CriRuntime;
+  let pods = 0;
+
+  beforeAll(async () => {
+    dockerd = await Dockerd.open();
+    network = new StateKeepingNetwork(join(dockerd.folder, 'network'));
+    docker = await dockerd.connect(network);
+  });
+
+  afterAll(async () => {
+    await docker?.[Symbol.asyncDispose]();
+    await dockerd?.[Symbol.asyncDispose]();
+  });
+
+  function podConfig(): v1.PodSandboxConfig {
+    const name = `pod-${++pods}`;
+    return {
+      metadata: { name, namespace: 'test', uid: `uid-${name}`, attempt: 0 },
+      logDirectory: join(dockerd.folder, 'logs', name),
+      labels: { pod: name },
+      portMappings: [{ protocol: 'TCP', containerPort: 80, hostPort: 8080, hostIp: '' }, { containerPort: 81 }],
+      linux: { cgroupParent: `/${dockerd.name}` },
+    };
+  }
+
+  async function start(
+    command: readonly string[],
+  ): Promise<{ podSandboxId: string; containerId: string; log: string }> {
+    const sandboxConfig = podConfig();
+    const { podSandboxId = '' } = await docker.runtime.runPodSandbox({ config: sandboxConfig }, signal);
+    const config = {
+      metadata: { name: 'main', attempt: 0 },
+      image: { image: busyboxReference },
+      command,
+      logPath: 'main/0.log',
+    };
+    const { containerId = '' } = await docker.runtime.createContainer({ podSandboxId, config, sandboxConfig }, signal);
+    await docker.runtime.startContainer({ containerId }, signal);
+    return { podSandboxId, containerId, log: join(sandboxConfig.logDirectory ?? '', 'main/0.log') };
+  }
+
+  const reconnect = async (): Promise<void> => {
+    await docker[Symbol.asyncDispose]();
+    docker = await dockerd.connect(network);
+  };
+
+  const numbers = (text: string): number[] => [...text.matchAll(/ F line (\d+)$/gm)].map((match) => Number(match[1]));
+
+  test('names, labels and the network request are what tools and plugins look for', async () => {
+    const { podSandboxId, containerId } = await start(['sleep', '1000']);
+    const names = await dockerd.docker('ps', '--format', '{{.Names}}', '--filter', `id=${containerId}`);
+    expect(names.trim()).toMatch(/^k8s_main_pod-\d+_test_uid-pod-\d+_0$/);
+    const request = network.requests.find(({ sandboxId }) => sandboxId === podSandboxId);
+    expect(request).toMatchObject({
+      pod: { namespace: 'test' },
+      portMappings: [{ protocol: 'tcp', containerPort: 80, hostPort: 8080 }],
+    });
+    expect(request?.portMappings).toHaveLength(1);
+    await docker.runtime.removePodSandbox({ podSandboxId }, signal);
+    expect(await network.attached()).not.toContain(podSandboxId);
+  });
+
+  test('a network that refuses leaves no sandbox', async () => {
+    network.failNextAttach = true;
+    const config = podConfig();
+    await expect(docker.runtime.runPodSandbox({ config }, signal)).rejects.toThrow('attach refused');
+    const { items } = await docker.runtime.listPodSandbox({ filter: { labelSelector: { ...config.labels } } }, signal);
+    expect(items).toEqual([]);
+    expect(await network.attached()).toEqual([]);
+  });
+
+  test('logs: no line is lost or written twice over restarts of the agent, rotations and the end', async () => {
+    const script = 'i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo line $i; [ $((i % 100)) = 0 ] && sleep 0.05; done';
+    const { podSandboxId, containerId, log } = await start(['sh', '-c', script]);
+    await eventually('some lines', async () => numbers(await readFile(log, 'utf8')).length > 100);
+    await reconnect();
+    await eventually('more lines', async () => numbers(await readFile(log, 'utf8')).length > 600);
+    await rename(log, `${log}.1`);
+    await docker.runtime.reopenContainerLog({ containerId }, signal);
+    await reconnect();
+    const status = await eventually(
+      'it ends',
+      async () => {
+        const { status } = await docker.runtime.containerStatus({ containerId }, signal);
+        return status?.state === 'CONTAINER_EXITED' && status;
+      },
+      30_000,
+    );
+    expect(status.exitCode).toBe(0);
+    const all = numbers((await readFile(`${log}.1`, 'utf8')) + (await readFile(log, 'utf8')));
+    expect(all).toEqual(Array.from({ length: 3000 }, (_, index) => index + 1));
+    await docker.runtime.removePodSandbox({ podSandboxId }, signal);
+  });
+
+  test('logs: a line longer than Docker takes at once comes in pieces; no newline at the end is told', async () => {
+    const { podSandboxId, containerId, log } = await start([
+      'sh',
+      '-c',
+      'head -c 40000 /dev/zero | tr "\\0" x; echo; printf end',
+    ]);
+    await eventually(
+      'it ends',
+      async () => (await docker.runtime.containerStatus({ containerId }, signal)).status?.state === 'CONTAINER_EXITED',
+    );
+    const lines = (await readFile(log, 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(' '));
+    expect(lines.map(([, , tag]) => tag)).toEqual(['P', 'P', 'F', 'P']);
+    expect(
+      lines
+        .slice(0, 3)
+        .map((line) => line[3] ?? '')
+        .join(''),
+    ).toBe('x'.repeat(40_000));
+    await docker.runtime.removePodSandbox({ podSandboxId }, signal);
+  });
+
+  test('Docker is killed and comes back: calls say so, pods are told as they are, new ones run', async () => {
+    const { podSandboxId, containerId } = await start(['sleep', '100000']);
+    const watching = (async () => {
+      for await (const _event of docker.runtime.containerEvents(signal));
+    })();
+    watching.catch(() => {});
+    await dockerd.stop('SIGKILL');
+    await expect(docker.runtime.listContainers({}, signal)).rejects.toSatisfy((err) => isCriCode(err, 'unavailable'));
+    await expect(watching).rejects.toSatisfy((err) => isCriCode(err, 'unavailable'));
+    await dockerd.start();
+    const { status } = await docker.runtime.containerStatus({ containerId }, signal);
+    expect(status?.state).toBe('CONTAINER_EXITED');
+    const sandbox = await docker.runtime.podSandboxStatus({ podSandboxId }, signal);
+    expect(sandbox.status?.state).toBe('SANDBOX_NOTREADY');
+    await docker.runtime.removePodSandbox({ podSandboxId }, signal);
+    const next = await start(['sleep', '100000']);
+    await docker.runtime.removePodSandbox({ podSandboxId: next.podSandboxId }, signal);
+    expect(await network.attached()).toEqual([]);
+  });
+
+  test('a pull from a registry that is not there says so', async () => {
+    const pull = docker.images.pullImage({ image: { image: '127.0.0.1:9/none:1' } }, signal);
+    await expect(pull).rejects.toMatchObject({ failure: { pullReason: 'RegistryUnavailable' } });
+    expect((await docker.images.imageStatus({ image: { image: 'none:1' } }, signal)).image).toBeUndefined();
+  });
+
+  test('images: found by name and id, removed, removed again', async () => {
+    const found = await docker.images.imageStatus({ image: { image: busyboxReference } }, signal);
+    const id = found.image?.id ?? '';
+    expect((await docker.images.imageStatus({ image: { image: id } }, signal)).image?.id).toBe(id);
+    const { images = [] } = await docker.images.listImages({}, signal);
+    expect(images.filter(({ pinned }) => pinned)).toHaveLength(1);
+    await dockerd.docker('tag', busyboxReference, 'localhost/other:1');
+    await docker.images.removeImage({ image: { image: 'localhost/never:1' } }, signal);
+    await docker.images.removeImage({ image: { image: id } }, signal);
+    expect((await docker.images.imageStatus({ image: { image: id } }, signal)).image).toBeUndefined();
+    expect((await docker.images.imageFsInfo({}, signal)).imageFilesystems?.[0]?.fsId?.mountpoint).toBe(
+      `${dockerd.folder}/data`,
+    );
+  });
+});
+
+describe('what is not Docker 20.10', () => {
+  async function open(socketPath: string): Promise<unknown> {
+    const network = new StateKeepingNetwork(join(tmpdir(), 'never-used'));
+    const deps = { run: runProgram, log: silentLogger, clock: systemClock, recorder: noRecorder, network };
+    return await openDockerRuntime({ socketPath, stateDir: '/nonexistent' }, deps, signal);
+  }
+
+  test('an engine that is too old is refused with its version', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'brt-old-'));
+    const server = createServer((_request, response) => {
+      response.setHeader('Content-Type', 'application/json');
+      response.end(JSON.stringify({ Version: '19.03.15', ApiVersion: '1.40', MinAPIVersion: '1.12' }));
+    });
+    await new Promise<void>((resolve) => server.listen(join(folder, 's'), resolve));
+    try {
+      await expect(open(join(folder, 's'))).rejects.toThrow(/19\.03\.15 speaks API 1\.40; 1\.41 .* is needed/);
+    } finally {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('no engine at all is unavailable', async () => {
+    await expect(open('/nonexistent/docker.sock')).rejects.toSatisfy((err) => isCriCode(err, 'unavailable'));
+  });
+});
