@@ -7,7 +7,7 @@ import type { ApplyCdi } from '../cri/embedded/index.js';
 import type { PodUid } from './api/index.js';
 import type { Agent } from './agent.js';
 import { agentView } from './agent-view.js';
-import type { AgentConfig } from './config/agent-config.js';
+import { kubeVersion, type AgentConfig } from './config/agent-config.js';
 import { openNodeAgent } from './controlplane/node-agent/index.js';
 import { openControlPlane } from './controlplane/open-control-plane.js';
 import { LazyCdi } from './devices/index.js';
@@ -15,6 +15,8 @@ import type { FaultPoint } from './fault-point.js';
 import { EventLog } from './events/event-log.js';
 import { prepareRunFolder } from './node/run-folder.js';
 import { readHostFacts } from './node/host-facts.js';
+import { nodeCapacity } from './node/node-capacity.js';
+import { openNodeStatus } from './node/open-node-status.js';
 import { openPodWorld } from './open-pod-world.js';
 import { CallLog } from './recorder/call-log.js';
 import { openRuntime } from './runtimes/open-runtime.js';
@@ -44,7 +46,7 @@ export async function openAgent(
   for (const folder of [paths.rootDir, paths.stateDir]) await mkdir(folder, { recursive: true, mode: 0o750 });
   await prepareRunFolder(config, signal);
   const startedAt = clock.now();
-  const found = await readHostFacts();
+  const found = await readHostFacts(paths.rootDir);
   const nodeIps = config.cluster?.nodeIps ?? [];
   const host = nodeIps.length > 0 ? { ...found, addresses: nodeIps } : found;
 
@@ -59,7 +61,7 @@ export async function openAgent(
   const { controlPlane } = opened;
   opening.use(events.onEvent((event) => void controlPlane.writeEvent(event, signal)));
 
-  const cdi = opening.use(new LazyCdi(undefined, log));
+  const cdi = opening.use(new LazyCdi(config.devices.cdiDirs, log));
   const applyCdi: ApplyCdi = (names, spec) => cdi.apply(names, spec);
   const runtime = opening.use(
     await openRuntime(config, { run, recorder: calls, log, clock, bootId: host.bootId, applyCdi, at }, signal),
@@ -91,7 +93,19 @@ export async function openAgent(
   world.start();
   if (config.cluster) {
     const { rootDir } = paths;
-    const deps = { controlPlane, host, events, clock, log, runtime: cri, world, rootDir };
+    const source = opening.use(
+      openNodeStatus(
+        { nodeName: config.nodeName, kubeletVersion: `v${kubeVersion}.0`, kubeletPort: config.cluster.kubeletPort },
+        {
+          ...{ clock, host, runtime: cri, housekeeping: world.housekeeping },
+          capacity: () => ({ ...nodeCapacity(host, config.limits.maxPods), ...world.devices.amounts().capacity }),
+          allocatable: () => world.allocatable,
+          health: () => world.health,
+          onDevicesChange: (listener) => world.devices.onChange(listener),
+        },
+      ),
+    );
+    const deps = { controlPlane, source, host, events, clock, log, runtime: cri, world, rootDir };
     opening.use(openNodeAgent(config.nodeName, config.cluster, deps));
   }
   const owned = opening.release();

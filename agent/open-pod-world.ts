@@ -130,7 +130,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     reject: (uid, reason, message) => desired.reject(uid, reason, message),
     progress: (uid, container, text) => statuses.progress(uid, container, text),
   });
-  const publisher = opening.use(new StatusPublisher({ coalesceMs: 500 }, { clock, log, controlPlane }));
+  const publisher = opening.use(new StatusPublisher({ coalesceMs: 1000 }, { clock, log, controlPlane }));
   const statuses = new PodStatuses({ publisher, controlPlane, events, log });
   const references = opening.use(
     new ReferenceWatch({ controlPlane, changed: (uid) => loops.retryKinds(uid, startSteps) }),

@@ -44,6 +44,8 @@ export interface AgentConfig {
     readonly pools: readonly DevicePoolConfig[];
     /** How long a plugin that went may come back before its pods are refused; 5 minutes when absent. */
     readonly graceMs?: number | undefined;
+    /** Where CDI specifications lie; `/etc/cdi` and `/var/run/cdi` when absent. The later wins. */
+    readonly cdiDirs?: readonly string[] | undefined;
   };
   readonly cgroups: {
     readonly driver: 'cgroupfs' | 'systemd';

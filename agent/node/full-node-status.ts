@@ -15,23 +15,15 @@ export interface FullNodeStatusOptions {
   readonly maxImages: number;
 }
 
-export interface DeviceCapacity {
-  readonly resource: string;
-  readonly capacity: number;
-  readonly allocatable: number;
-}
-
 export interface FullNodeStatusDeps {
   readonly clock: Clock;
   readonly host: HostFacts;
   readonly runtime: CriRuntime;
+  /** With what device plugins offer; a resource that is gone has 0. */
   capacity(): ResourceList;
   allocatable(): ResourceList;
-  /** What device plugins offer; a resource that is gone has 0. */
-  devices(): readonly DeviceCapacity[];
   pressures(): ReadonlySet<PressureCondition>;
   readiness(): Readiness;
-  volumesInUse(): readonly string[] | undefined;
 }
 
 /** Everything of the node's status that is this machine's to tell (facts 10.2). */
@@ -54,16 +46,13 @@ export class FullNodeStatus {
       runtime.runtime.status({}, signal),
       this.#readVersion(signal),
     ]);
-    const devices = this.#deps.devices();
-    const deviceList = (pick: (each: DeviceCapacity) => number): ResourceList =>
-      Object.fromEntries(devices.map((each) => [each.resource, String(pick(each))]));
     return {
       addresses: [
         ...addresses.map((address) => ({ type: 'InternalIP', address })),
         { type: 'Hostname', address: nodeName },
       ],
-      capacity: { ...this.#deps.capacity(), ...deviceList(({ capacity }) => capacity) },
-      allocatable: { ...this.#deps.allocatable(), ...deviceList(({ allocatable }) => allocatable) },
+      capacity: this.#deps.capacity(),
+      allocatable: this.#deps.allocatable(),
       conditions: nodeConditions(
         this.#deps.pressures(),
         this.#deps.readiness(),
@@ -73,7 +62,6 @@ export class FullNodeStatus {
       daemonEndpoints: { kubeletEndpoint: { Port: kubeletPort } },
       nodeInfo: this.#nodeInfo(),
       images: nodeImages(images.images ?? [], maxImages),
-      volumesInUse: this.#deps.volumesInUse()?.slice(),
       runtimeHandlers: runtimeHandlers(status),
       features: { supplementalGroupsPolicy: status.features?.supplementalGroupsPolicy ?? false },
     };

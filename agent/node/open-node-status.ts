@@ -3,7 +3,7 @@ import type { CriRuntime } from '../../cri/index.js';
 import type { ResourceList } from '../api/index.js';
 import type { RuntimeHealth } from '../runtimes/runtime-health.js';
 import type { PressureCondition } from '../eviction/index.js';
-import { FullNodeStatus, type DeviceCapacity } from './full-node-status.js';
+import { FullNodeStatus } from './full-node-status.js';
 import type { HostFacts } from './host-facts.js';
 
 export interface OpenNodeStatusOptions {
@@ -18,11 +18,12 @@ export interface OpenNodeStatusDeps {
   readonly clock: Clock;
   readonly host: HostFacts;
   readonly runtime: CriRuntime;
-  readonly capacity: ResourceList;
-  readonly allocatable: ResourceList;
-  devices(): readonly DeviceCapacity[];
+  /** With what device plugins offer. */
+  capacity(): ResourceList;
+  allocatable(): ResourceList;
   health(): RuntimeHealth;
-  volumesInUse(): readonly string[] | undefined;
+  /** Calls back when device plugins changed what they offer. */
+  onDevicesChange(listener: () => void): Disposable;
   readonly housekeeping: {
     readonly pressures: ReadonlySet<PressureCondition>;
     readonly shuttingDown: boolean;
@@ -41,17 +42,20 @@ export function openNodeStatus(options: OpenNodeStatusOptions, deps: OpenNodeSta
       clock,
       host,
       runtime,
-      capacity: () => deps.capacity,
-      allocatable: () => deps.allocatable,
-      devices: () => deps.devices(),
+      capacity: () => deps.capacity(),
+      allocatable: () => deps.allocatable(),
       pressures: () => housekeeping.pressures,
       readiness: () => {
         const { ready, message, network } = deps.health();
         return { runtime: { ready, message }, network, shuttingDown: housekeeping.shuttingDown, problems: [] };
       },
-      volumesInUse: () => deps.volumesInUse(),
     },
   );
-  const subscription = housekeeping.onChange(() => status.changed());
-  return Object.assign(status, { [Symbol.dispose]: () => subscription[Symbol.dispose]() });
+  const changed = (): void => status.changed();
+  const subscriptions = [housekeeping.onChange(changed), deps.onDevicesChange(changed)];
+  return Object.assign(status, {
+    [Symbol.dispose]: () => {
+      for (const subscription of subscriptions) subscription[Symbol.dispose]();
+    },
+  });
 }

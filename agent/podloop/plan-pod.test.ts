@@ -1,3 +1,4 @@
+import { toRfc3339 } from '../../base/clock.js';
 import { describe, expect, test } from 'vitest';
 import type { PodSpec } from '../api/index.js';
 import type { DesiredPod, ObservedContainer, PodFacts } from './pod-facts.js';
@@ -98,10 +99,35 @@ const deleted = (graceSeconds: number, since = now): Partial<DesiredPod> => ({
   termination: { cause: 'deleted', since, graceSeconds },
 });
 
+const away = { resource: 'a.com/gpu', reason: 'its plugin is away', since: now - 1000 };
+
 const cases: Record<string, Record<string, Case>> = {
   'lays the ground, one thing after the other': {
     'folders and cgroup first': {
       facts: { prepared: false, volumesMounted: false },
+      plan: { steps: [{ kind: 'prepare-pod' }], waits: [waitFor('prepare-pod', 'pod')] },
+    },
+    'a device that cannot be had yet is waited for': {
+      facts: { prepared: false, volumesMounted: false, grantWait: { ...away, until: now + 5000 } },
+      plan: {
+        lookAgainAt: now + 5000,
+        waits: [
+          {
+            step: 'devices',
+            object: 'device a.com/gpu',
+            since: now - 1000,
+            attempt: 1,
+            lastError: {
+              reason: 'WaitingForDevices',
+              message: `its plugin is away; the pod is refused at ${toRfc3339(now + 5000)}`,
+            },
+            nextTry: now + 5000,
+          },
+        ],
+      },
+    },
+    'and asked for again when its time is over': {
+      facts: { prepared: false, volumesMounted: false, grantWait: { ...away, until: now } },
       plan: { steps: [{ kind: 'prepare-pod' }], waits: [waitFor('prepare-pod', 'pod')] },
     },
     'then the volumes': {

@@ -18,7 +18,9 @@ export class SmallFiles {
       throw err;
     }
     try {
-      return this.#buffer.toString('latin1', 0, this.#readAll(fd));
+      // Reading may put a larger buffer in place of this one.
+      const length = this.#readAll(fd);
+      return this.#buffer.toString('latin1', 0, length);
     } catch (err) {
       if (isAbsence(err)) return undefined;
       throw err;

@@ -55,7 +55,7 @@ export class StatusPublisher implements AsyncDisposable {
     const isNew = !this.#queue.has(uid);
     if (!isNew && entry.status === status) return;
     this.#queue.set(uid, entry);
-    const urgent = isNew || isUrgent(entry.sent, status);
+    const urgent = isUrgent(entry.sent ?? pod.status, status);
     entry.pod = pod;
     entry.status = status;
     this.#schedule(uid, entry, urgent ? 0 : this.#options.coalesceMs);
@@ -81,12 +81,15 @@ export class StatusPublisher implements AsyncDisposable {
 
   #schedule(uid: PodUid, entry: Queued, afterMs: number): void {
     if (entry.sending || this.#stop.signal.aborted) return;
+    // What waits already goes when its time comes, however often it changes meanwhile.
+    if (afterMs > 0 && entry.timer !== undefined) return;
     clearTimeout(entry.timer);
     if (afterMs === 0) this.#begin(uid, entry);
     else entry.timer = setTimeout(() => this.#begin(uid, entry), afterMs);
   }
 
   #begin(uid: PodUid, entry: Queued): void {
+    entry.timer = undefined;
     const write = this.#write(uid, entry).finally(() => this.#writes.delete(write));
     this.#writes.add(write);
   }

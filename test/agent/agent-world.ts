@@ -17,6 +17,7 @@ import { openImageStore } from '../../cri/embedded/images/index.js';
 import { makeBusyboxImage } from '../setup/busybox-image.js';
 import { tryHostProgram } from '../support/host-program.js';
 import type { ContainerStatus, Event } from '../../agent/api/index.js';
+import { natRulesOf, removeNatRules } from './nat-rules.js';
 import type { AgentCommand, AgentLine, ExecResult } from './agent-lines.js';
 
 /** Where the compiled agent lies; another place while several people compile in one checkout. */
@@ -322,14 +323,7 @@ export class AgentWorld implements AsyncDisposable {
       ...(await entries(this.config.paths.podLogsDir)),
     ];
     const addresses = await this.addresses();
-    const rules = await runProgram(
-      { argv: ['iptables-save', '-t', 'nat'], env: { PATH: '/usr/sbin:/sbin:/usr/bin:/bin' }, timeoutMs: 10_000 },
-      never,
-    );
-    const natRules = rules.stdout
-      .toString()
-      .split('\n')
-      .filter((line) => line.includes(this.bridge) && !line.startsWith(':'));
+    const natRules = await natRulesOf(this.bridge);
     const links = await entries(join('/sys/class/net', this.bridge, 'brif'));
     return [
       ...mounts.map((path) => `mount ${path}`),
@@ -343,14 +337,15 @@ export class AgentWorld implements AsyncDisposable {
   }
 
   /**
-   * What a power cut and the boot after it do to pods: every process of theirs ends, every mount and namespace is gone, `/run` is
-   * empty. The agent must not run.
+   * What a power cut and the boot after it do to pods: every process of theirs ends, every mount, namespace and rule is gone, `/run`
+   * is empty. The agent must not run.
    */
   async reboot(): Promise<void> {
     const { runDir } = this.config.paths;
     await endProcesses(this.bridge, [this.dir, runDir]);
     for (const path of mountsBelow([this.dir, runDir]).toReversed()) await tryHostProgram(['umount', '--lazy', path]);
     await tryHostProgram(['ip', 'link', 'delete', this.bridge]);
+    await removeNatRules(this.bridge);
     await rm(runDir, { recursive: true, force: true });
     await removeCgroups(this.bridge);
   }

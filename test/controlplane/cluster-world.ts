@@ -151,8 +151,20 @@ export class NodeWorld implements AsyncDisposable {
     }
   }
 
+  /** After a test that failed: an agent that nobody gives pods ends those it finds. */
+  async #sweep(): Promise<void> {
+    const { config } = this.world;
+    const sources = { ...config.sources, manifestPath: undefined };
+    const deps = { log: new LogLines().logger };
+    await using _agent = await openAgent({ ...config, sources }, deps, new AbortController().signal);
+    const gone = async (): Promise<true | undefined> =>
+      (await this.world.leftovers()).length === 0 ? true : undefined;
+    await this.cluster.until('what a failed test left is gone', gone, 30_000).catch(() => {});
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#running?.[Symbol.asyncDispose]();
+    if ((await this.world.leftovers()).length > 0) await this.#sweep();
     await this.world[Symbol.asyncDispose]();
   }
 }

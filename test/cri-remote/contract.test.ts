@@ -3,13 +3,18 @@ import { busyboxReference, Containerd, missingForContainerd, type ContainerdFlav
 import { join } from 'node:path';
 
 /** What a runtime of the outside world does otherwise than the contract asks; berth lives with it. */
+const both = {
+  'exec-tty-resize': 'containerd starts the command before it applies the first size',
+  'refuse-create-in-stopped': 'containerd creates a container in a stopped sandbox and fails its start',
+};
 const cannot = {
-  '2.x': { 'exec-tty-resize': 'containerd starts the command before it applies the first size' },
+  '2.x': both,
   '1.6': {
-    'exec-tty-resize': 'containerd starts the command before it applies the first size',
+    ...both,
     events: 'containerd 1.6 has no GetContainerEvents',
+    'exec-abort': 'containerd 1.6 lets a command run on whose client is gone',
   },
-} as const;
+};
 
 for (const flavour of ['2.x', '1.6'] as const satisfies readonly ContainerdFlavour[]) {
   const missing = missingForContainerd(flavour);

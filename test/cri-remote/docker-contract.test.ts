@@ -4,6 +4,11 @@ import { StateKeepingNetwork } from '../cri/support/state-keeping-network.js';
 import { busyboxReference } from '../support/containerd.js';
 import { Dockerd, missingForDocker } from '../support/dockerd.js';
 
+const cannot = {
+  'exec-tty-resize': 'Docker starts the command before it takes the first size',
+  'shared-uts': 'Docker cannot share UTS namespaces; the hostname is the same',
+};
+
 const missing = missingForDocker();
 if (missing !== undefined) console.warn(`SKIPPED Docker runtime contract: needs ${missing}`);
 else {
@@ -16,7 +21,7 @@ else {
       imageRef: busyboxReference,
       logFolder: join(dockerd.folder, 'logs'),
       cgroupParent: `/${dockerd.name}`,
-      cannot: { 'exec-tty-resize': 'Docker starts the command before it takes the first size' },
+      cannot,
       [Symbol.asyncDispose]: async () => {
         await docker[Symbol.asyncDispose]();
         await dockerd[Symbol.asyncDispose]();

@@ -23,7 +23,9 @@ export async function readJsonLog(
   const files = await presentFiles(path);
   const start = files.findIndex(({ inode }) => inode === from?.inode);
   for (const [index, file] of files.slice(Math.max(start, 0)).entries()) {
-    const offset = start >= 0 && index === 0 ? (from?.offset ?? 0) : 0;
+    const known = start >= 0 && index === 0 ? (from?.offset ?? 0) : 0;
+    // A file shorter than what was read of it is another one that was given the same inode.
+    const offset = known <= file.size ? known : 0;
     if (offset < file.size) await readLines(file, offset, take);
   }
 }

@@ -1,0 +1,51 @@
+import { status } from '@grpc/grpc-js';
+import { expect, test } from 'vitest';
+import { CriError, criError, type CriCode } from '../contract/cri-error.js';
+import { criErrorFromWire, wireErrorFromCri } from './grpc-status.js';
+
+function wireError(code: status, details: string): Error {
+  return Object.assign(new Error(`${code}: ${details}`), { code, details });
+}
+
+test.each<CriCode>([
+  'not-found',
+  'already-exists',
+  'invalid-argument',
+  'failed-precondition',
+  'resource-exhausted',
+  'permission-denied',
+  'unimplemented',
+  'unavailable',
+  'deadline-exceeded',
+  'cancelled',
+  'aborted',
+  'internal',
+  'unknown',
+])('%s survives the wire', (code) => {
+  const { code: wire, details } = wireErrorFromCri(criError(code, 'stop container c: no'));
+  expect(criErrorFromWire('StopContainer', wireError(wire, details))).toMatchObject({
+    failure: { code },
+    message: 'StopContainer: stop container c: no',
+  });
+});
+
+test('codes without a meaning of their own in CRI', () => {
+  expect(criErrorFromWire('X', wireError(status.OUT_OF_RANGE, '')).failure.code).toBe('invalid-argument');
+  expect(criErrorFromWire('X', wireError(status.UNAUTHENTICATED, '')).failure.code).toBe('permission-denied');
+  expect(criErrorFromWire('X', new Error('something else')).failure.code).toBe('internal');
+});
+
+test('a name that is taken is recognised by its words, whatever the code', () => {
+  const details = 'failed to reserve container name "a_b": name "a_b" is reserved for "0123"';
+  for (const code of [status.UNKNOWN, status.UNAVAILABLE]) {
+    expect(criErrorFromWire('CreateContainer', wireError(code, details)).failure.code).toBe('already-exists');
+  }
+});
+
+test('the reason of a pull travels as a prefix, once', () => {
+  const err = new CriError('pull image x: no route', { code: 'unavailable', pullReason: 'RegistryUnavailable' });
+  const wire = wireErrorFromCri(err);
+  expect(wire.details).toBe('RegistryUnavailable: pull image x: no route');
+  const back = criErrorFromWire('PullImage', wireError(wire.code, wire.details));
+  expect(back.failure).toEqual({ code: 'unavailable', pullReason: 'RegistryUnavailable' });
+});

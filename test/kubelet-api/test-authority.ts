@@ -1,0 +1,42 @@
+import { makeCertificate, makeKey } from '../../agent/controlplane/certificates/index.js';
+
+const hourMs = 3_600_000;
+
+/** A throw-away certificate authority. */
+export class TestAuthority {
+  readonly cert: string;
+  readonly #key: string;
+  readonly #subject: { readonly commonName: string };
+
+  private constructor(subject: { commonName: string }, key: string, cert: string) {
+    this.#subject = subject;
+    this.#key = key;
+    this.cert = cert;
+  }
+
+  static async make(commonName = 'test-authority'): Promise<TestAuthority> {
+    const keyPem = await makeKey();
+    const subject = { commonName };
+    const notBefore = Date.now() - hourMs;
+    const cert = makeCertificate({ subject, keyPem, notBefore, notAfter: Date.now() + hourMs, use: 'authority' });
+    return new TestAuthority(subject, keyPem, cert);
+  }
+
+  async issue(
+    commonName: string,
+    organizations: readonly string[] = [],
+    { use = 'client', validForMs = hourMs }: { use?: 'client' | 'server'; validForMs?: number } = {},
+  ): Promise<{ cert: string; key: string }> {
+    const key = await makeKey();
+    const cert = makeCertificate({
+      subject: { commonName, organizations },
+      keyPem: key,
+      issuer: { subject: this.#subject, keyPem: this.#key },
+      notBefore: Date.now() - 2 * hourMs,
+      notAfter: Date.now() + validForMs,
+      use,
+      names: { dnsNames: ['localhost'], addresses: ['127.0.0.1'] },
+    });
+    return { cert, key };
+  }
+}
