@@ -72,6 +72,7 @@ export function agentView(parts: AgentParts): Agent {
     tidy: world.tidy,
     sourcesSynced: () => world.sources.synced,
     plugins: () => world.devices.plugins(),
+    pressureWhatIf: (signal) => world.housekeeping.pressureWhatIf(signal),
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   };
 }

@@ -52,6 +52,8 @@ export interface Agent extends AsyncDisposable {
   /** Calls back after a pass changed what a pod shows. */
   onPodChange(listener: (pod: AgentPod) => void): Disposable;
   manifests(): readonly ManifestReport[];
+  /** Which pods would be evicted now, in what order and why, as text; touches nothing. */
+  pressureWhatIf(signal: AbortSignal): Promise<string>;
   /** Looks at the manifests again now. */
   rescan(): void;
   /** Everything the pod waits for is tried now; false when there is no such pod. */

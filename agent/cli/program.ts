@@ -228,6 +228,11 @@ function addChangingCommands(client: MakeClient, deps: ProgramDeps): void {
       const args = type === undefined ? [] : [type, ...names];
       await deps.client(flags, async (f, c) => (await import('./commands/apply.js')).remove(args, f, c));
     });
+  client('pressure', 'show how near the node is to evicting pods')
+    .option('--what-if', 'who would go, in what order, with the arithmetic; nothing is touched')
+    .action(async (flags: { whatIf?: boolean; socket?: string }) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/pressure.js')).pressure(f, c));
+    });
   client('retry', 'try now what pods wait for, whatever their back-off says', 'pod')
     .argument('<pod...>')
     .addOption(namespaceOption())

@@ -106,6 +106,11 @@ export interface NodeView {
   readonly pods: { readonly total: number; readonly running: number };
 }
 
+/** Who would be evicted, in what order, with the arithmetic. */
+export interface PressureView {
+  readonly text: string;
+}
+
 export interface PluginRow {
   readonly interface: string;
   readonly name: string;

@@ -1,7 +1,7 @@
 import type { Agent } from '../../../agent.js';
 import { kubeVersion } from '../../../config/agent-config.js';
 import { berthVersion } from '../../version.js';
-import type { List, NodeView, PluginRow } from '../contract.js';
+import type { List, NodeView, PluginRow, PressureView } from '../contract.js';
 import { value, type CallRoute } from '../route.js';
 
 export function nodeRoutes(agent: Agent): CallRoute[] {
@@ -13,6 +13,11 @@ export function nodeRoutes(agent: Agent): CallRoute[] {
       path: '/v1/plugins',
       handle: async (_request, signal) =>
         value({ items: [...(await plugins(agent, signal)), ...agent.plugins()] } satisfies List<PluginRow>),
+    },
+    {
+      method: 'GET',
+      path: '/v1/pressure',
+      handle: async (_request, signal) => value({ text: await agent.pressureWhatIf(signal) } satisfies PressureView),
     },
     { method: 'GET', path: '/healthz', handle: () => value({ status: 'ok' }) },
   ];
