@@ -1,5 +1,4 @@
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -29,7 +28,8 @@ async function end(world: AgentWorld, run: AgentRun, driver?: ExampleDriver): Pr
 test('a CSI driver that registers while a pod waits for it; its volume outlives a kill -9 of the agent', async () => {
   await using example = await BuiltExample.build();
   await using world = await AgentWorld.open();
-  const folder = await mkdtemp(join(tmpdir(), 'berth-driver-'));
+  const folder = join(world.dir, 'driver');
+  await mkdir(folder);
   const registry = join(world.config.paths.rootDir, 'plugins_registry');
   await mkdir(registry, { recursive: true });
   await using driver = new ExampleDriver({ main: example.main, name, nodeId: 'here', folder, registry });
@@ -53,7 +53,6 @@ test('a CSI driver that registers while a pod waits for it; its volume outlives 
   await next.untilReady('inline');
   expect(await next.sh('inline', 'main', 'cat /data/word')).toBe('kept');
   await end(world, next, driver);
-  await rm(folder, { recursive: true });
 });
 
 test('a FlexVolume driver that is put into its folder', async () => {

@@ -171,6 +171,8 @@ export class BerthWorld implements AsyncDisposable {
     }
     await this.stop();
     await tryHostProgram(['ip', 'link', 'delete', this.bridge]);
+    // The tmpfs of the run folder, on machines whose temporary folder is on disk.
+    await tryHostProgram(['umount', join(this.dir, 'run')]);
     for (const folder of cgroupFolders(await detectHierarchy(), this.name))
       for (const below of ['kubepods/besteffort', 'kubepods/burstable', 'kubepods', '.'])
         await rmdir(join(folder, below)).catch(() => {});
