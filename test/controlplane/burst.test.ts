@@ -1,8 +1,9 @@
-import { expect, test } from 'vitest';
+import { test } from 'vitest';
 import { systemClock } from '../../base/clock.js';
 import type { Pod } from '../../agent/api/index.js';
 import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
 import { isReady, NodeWorld } from './cluster-world.js';
+import { expectSpeed } from '../support/speed.js';
 
 const pods = 30;
 const quietMs = 20_000;
@@ -39,8 +40,8 @@ test.runIf(hasControlPlane())(
     process.stdout.write(
       `${pods} pods ready in ${tookMs} ms, ${(writes.length / pods).toFixed(2)} API writes a pod, ${perMinute} requests a minute at rest\n`,
     );
-    expect(writes.length).toBeLessThanOrEqual(5 * pods + 5);
-    expect(perMinute).toBeLessThanOrEqual(20);
+    expectSpeed('API writes a pod', writes.length / pods, 5 + 5 / pods);
+    expectSpeed('requests a minute at rest', perMinute, 20);
     await cluster.api('DELETE', '/api/v1/namespaces/default/pods');
     await cluster.until('all are gone', async () => ((await all()).length === 0 ? true : undefined), 120_000);
     await cluster.until('nothing is left', async () =>

@@ -5,6 +5,7 @@ import type { Event, Node, Pod } from '../../agent/api/index.js';
 import { sampleImage } from '../agent/agent-world.js';
 import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
 import { isReady, NodeWorld } from './cluster-world.js';
+import { expectSpeed } from '../support/speed.js';
 
 const mainId = (pod: Pod | undefined): string | undefined => pod?.status?.containerStatuses?.[0]?.containerID;
 
@@ -45,7 +46,7 @@ describe.runIf(hasControlPlane())('pods of a real API server', () => {
     process.stdout.write(
       `API writes for one pod from creation to Ready: ${count} (${writes.map(({ verb, objectRef }) => `${verb} ${objectRef?.resource}/${objectRef?.subresource ?? ''}`).join(', ')})\n`,
     );
-    expect(count).toBeLessThanOrEqual(5);
+    expectSpeed('API writes for one pod', count, 5);
     await node.delete('frugal');
     await node.untilGone('frugal');
   });

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, test } from 'vitest';
 import type { v1 } from '../../cri/index.js';
 import { serviceDefinition } from '../../proto/load.js';
 import { busyboxReference, Containerd, missingForContainerd } from '../support/containerd.js';
+import { expectSpeed } from '../support/speed.js';
 
 const { signal } = new AbortController();
 
@@ -62,8 +63,7 @@ test('reading a list of 100 pods and their containers costs at most 5 ms', () =>
   for (let i = 0; i < rounds; i++) relist();
   const { user, system } = process.cpuUsage(before);
   const perRelistMs = (user + system) / 1000 / rounds;
-  console.info(`relist of 100 pods: ${perRelistMs.toFixed(2)} ms CPU to decode`);
-  expect(perRelistMs).toBeLessThan(5);
+  expectSpeed('relist of 100 pods, ms CPU to decode', perRelistMs, 5);
 });
 
 const missing = missingForContainerd('2.x');
@@ -104,7 +104,6 @@ describe.skipIf(missing !== undefined)('on containerd', () => {
     for (let i = 0; i < pods; i++) await life(`pod-${i}`);
     const { user, system } = process.cpuUsage(before);
     const perPodMs = (user + system) / 1000 / pods;
-    console.info(`11 calls of one pod: ${perPodMs.toFixed(2)} ms CPU`);
-    expect(perPodMs).toBeLessThan(20);
+    expectSpeed('11 calls of one pod, ms CPU', perPodMs, 20);
   });
 });

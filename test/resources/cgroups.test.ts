@@ -5,6 +5,7 @@ import { cgroupFolders } from '../../agent/resources/cgroups/hierarchy.js';
 import { LeakCheck } from '../support/leak-check.js';
 import { CgroupWorld, testPod } from './cgroup-world.js';
 import { until } from './until.js';
+import { expectSpeed } from '../support/speed.js';
 
 const { signal } = new AbortController();
 const mebi = 2 ** 20;
@@ -78,6 +79,5 @@ test('the cgroup of a pod is made with a few calls', async () => {
   for (const pod of pods) await world.cgroups.ensure(pod, signal);
   const { user, system } = process.cpuUsage(before);
   const ms = (user + system) / 1000 / pods.length;
-  process.stdout.write(`cgroup of one pod: ${ms.toFixed(2)} ms CPU\n`);
-  expect(ms).toBeLessThan(5);
+  expectSpeed('cgroup of one pod, ms CPU', ms, 5);
 });
