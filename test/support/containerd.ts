@@ -179,12 +179,27 @@ export async function unmountBelow(folder: string): Promise<void> {
   for (const point of points.toReversed()) await hostProgram(['umount', '-l', point]);
 }
 
-/** What OCI runtimes left in every hierarchy below a parent of the test's own; its processes have ended. */
+/**
+ * Ends what still runs below a parent cgroup of the test's own (a daemon that was killed and never came back leaves its
+ * containers running) and removes what OCI runtimes left there, in every hierarchy.
+ */
 export async function removeCgroups(name: string): Promise<void> {
-  const found = await tryHostProgram(['find', '/sys/fs/cgroup', '-depth', '-type', 'd', '-path', `*/${name}*`]);
-  for (const path of found.stdout.toString('utf8').split('\n')) {
-    if (path !== '') await rmdir(path).catch(() => {});
-  }
+  await eventually(`no cgroup of ${name} is left`, async () => {
+    const found = await tryHostProgram(['find', '/sys/fs/cgroup', '-depth', '-type', 'd', '-path', `*/${name}*`]);
+    const folders = found.stdout.toString('utf8').split('\n');
+    for (const folder of folders.filter((path) => path !== '')) {
+      const members = await readFile(join(folder, 'cgroup.procs'), 'utf8').catch(() => '');
+      for (const pid of members.split('\n').filter((text) => text !== '')) {
+        try {
+          process.kill(Number(pid), 'SIGKILL');
+        } catch {
+          // it went by itself
+        }
+      }
+      await rmdir(folder).catch(() => {});
+    }
+    return folders.length <= 1;
+  });
 }
 
 async function writeNetwork(folder: string, subnet: string): Promise<void> {
