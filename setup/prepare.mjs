@@ -27,11 +27,10 @@ function checkNode() {
 }
 
 /** The lock file decides: the same lock is never installed twice. */
-function installNpmPackages() {
+export function installNpmPackages() {
   const stamp = join(root, 'node_modules', '.cache', 'berth', 'lock');
-  const lock = createHash('sha256')
-    .update(readFileSync(join(root, 'package-lock.json')))
-    .digest('hex');
+  const lockFile = join(root, 'package-lock.json');
+  const lock = createHash('sha256').update(readFileSync(lockFile)).digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   say('installing npm packages');
   run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
@@ -66,8 +65,10 @@ function isInstalled(name) {
  */
 function mountHugetlb() {
   if (process.getuid() !== 0 || !existsSync('/sys/fs/cgroup/unified/cgroup.controllers')) return;
+  if (existsSync('/sys/fs/cgroup/hugetlb/cgroup.procs')) return;
   const held = readFileSync('/sys/fs/cgroup/unified/cgroup.controllers', 'utf8').trim();
-  if (held !== 'hugetlb' || existsSync('/sys/fs/cgroup/hugetlb/cgroup.procs')) return;
+  // Held by no hierarchy at all, or by a v1 one that somebody unmounted: crun looks for the mount either way.
+  if (held !== 'hugetlb' && !(held === '' && /^hugetlb\t/m.test(readFileSync('/proc/cgroups', 'utf8')))) return;
   say('mounting the hugetlb cgroup controller as v1, as all others on this machine are');
   mkdirSync('/sys/fs/cgroup/hugetlb', { recursive: true });
   run('mount', ['-t', 'cgroup', '-o', 'hugetlb', 'cgroup', '/sys/fs/cgroup/hugetlb']);
