@@ -10,6 +10,7 @@ import type { EventLog } from './events/event-log.js';
 import type { HostFacts } from './node/host-facts.js';
 import type { PodWorld } from './open-pod-world.js';
 import type { CallLog } from './recorder/call-log.js';
+import { runtimeWait } from './runtimes/runtime-wait.js';
 
 export interface AgentParts {
   readonly config: AgentConfig;
@@ -23,6 +24,7 @@ export interface AgentParts {
   readonly cni: Cni | undefined;
   readonly events: EventLog;
   readonly world: PodWorld;
+  readonly clusterProblems: () => readonly string[];
   /** Everything that was opened; disposing it ends the agent. */
   readonly owned: AsyncDisposable;
 }
@@ -37,10 +39,14 @@ export function agentView(parts: AgentParts): Agent {
       desired,
       pod: desired?.pod,
       status: world.statuses.of(uid) ?? desired?.pod.status,
-      waits: world.statuses.waits(uid),
+      waits: [...runtimeWait(world.health, world.statuses.of(uid)), ...world.statuses.waits(uid)],
       observed: world.loops.live(uid)?.seen(),
       progress: world.statuses.pullProgress(uid),
     };
+  };
+  const pods = (): AgentPod[] => {
+    const uids = new Set([...world.desired.all().map((desired) => podUidOf(desired.pod)), ...world.loops.uids()]);
+    return [...uids].map(view);
   };
   return {
     config,
@@ -58,20 +64,29 @@ export function agentView(parts: AgentParts): Agent {
     get runtimeHealth() {
       return world.health;
     },
-    pods: () => {
-      const uids = new Set([...world.desired.all().map((desired) => podUidOf(desired.pod)), ...world.loops.uids()]);
-      return [...uids].map(view);
-    },
+    pods,
     pod: (uid) => (world.desired.get(uid) || world.loops.last(uid) ? view(uid) : undefined),
     events: () => events.list(),
     onEvent: (listener) => events.onEvent(listener),
-    onPodChange: (listener) => world.statuses.onChange((uid) => listener(view(uid))),
+    onPodChange: (listener) => {
+      const one = world.statuses.onChange((uid) => listener(view(uid)));
+      const all = world.onHealthChange((uid) => (uid === undefined ? pods() : [view(uid)]).forEach(listener));
+      return {
+        [Symbol.dispose]() {
+          one[Symbol.dispose]();
+          all[Symbol.dispose]();
+        },
+      };
+    },
     manifests: () => world.sources.reports,
     rescan: () => world.sources.wake(),
     retryNow: (uid) => world.loops.retryNow(uid),
+    clusterProblems: parts.clusterProblems,
     tidy: world.tidy,
     sourcesSynced: () => world.sources.synced,
     plugins: () => world.devices.plugins(),
+    stats: world.housekeeping.stats,
+    explainImages: (signal) => world.housekeeping.explainImages(signal),
     pressureWhatIf: (signal) => world.housekeeping.pressureWhatIf(signal),
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   };

@@ -6,11 +6,13 @@ import type { ImageStore } from '../cri/embedded/images/index.js';
 import type { ControlPlane } from './controlplane/control-plane.js';
 import type { LocalControlPlane } from './controlplane/local/local-control-plane.js';
 import type { PluginReport } from './devices/index.js';
+import type { ImageVerdict } from './garbage/index.js';
 import type { HostFacts } from './node/host-facts.js';
 import type { DesiredPod, RuntimeFacts } from './podloop/pod-facts.js';
 import type { CurrentWait } from './podloop/steps.js';
 import type { CallLog } from './recorder/call-log.js';
 import type { RuntimeHealth } from './runtimes/runtime-health.js';
+import type { NodeStatsEndpoints } from './stats/index.js';
 import type { ManifestReport } from './sources/index.js';
 
 /** One pod as the agent sees it now. */
@@ -52,6 +54,10 @@ export interface Agent extends AsyncDisposable {
   /** Calls back after a pass changed what a pod shows. */
   onPodChange(listener: (pod: AgentPod) => void): Disposable;
   manifests(): readonly ManifestReport[];
+  /** What node, pods and containers use. */
+  readonly stats: NodeStatsEndpoints;
+  /** Why each image is still here; those that the next collection takes have no reason. */
+  explainImages(signal: AbortSignal): Promise<readonly ImageVerdict[]>;
   /** Which pods would be evicted now, in what order and why, as text; touches nothing. */
   pressureWhatIf(signal: AbortSignal): Promise<string>;
   /** Looks at the manifests again now. */
@@ -62,6 +68,8 @@ export interface Agent extends AsyncDisposable {
   readonly tidy: Promise<void>;
   /** Device plugins, device pools, CSI drivers, FlexVolume drivers and DRA drivers, and how each is. */
   plugins(): readonly PluginReport[];
+  /** What is wrong between the node and its cluster, a sentence each; empty without one. */
+  clusterProblems(): readonly string[];
   /** True once every source of pods has delivered. */
   sourcesSynced(): boolean;
 }

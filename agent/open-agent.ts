@@ -8,7 +8,7 @@ import type { PodUid } from './api/index.js';
 import type { Agent } from './agent.js';
 import { agentView } from './agent-view.js';
 import { kubeVersion, type AgentConfig } from './config/agent-config.js';
-import { openNodeAgent } from './controlplane/node-agent/index.js';
+import { clusterProblems, openNodeAgent, type NodeAgent } from './controlplane/node-agent/index.js';
 import { openControlPlane } from './controlplane/open-control-plane.js';
 import { LazyCdi } from './devices/index.js';
 import type { FaultPoint } from './fault-point.js';
@@ -20,7 +20,7 @@ import { openNodeStatus } from './node/open-node-status.js';
 import { openPodWorld } from './open-pod-world.js';
 import { CallLog } from './recorder/call-log.js';
 import { openRuntime } from './runtimes/open-runtime.js';
-import { countedRuntime, noMetrics, type AgentMetrics } from './serving/metrics/index.js';
+import { countedCalls, countedRuntime, noMetrics, type AgentMetrics } from './serving/metrics/index.js';
 import { Lifetimes } from './lifetimes.js';
 
 export interface AgentDeps {
@@ -76,7 +76,7 @@ export async function openAgent(
         clock,
         startedAt,
         host,
-        calls,
+        calls: countedCalls(calls, metrics),
         events,
         controlPlane,
         store: opened.local?.store,
@@ -91,6 +91,7 @@ export async function openAgent(
     ),
   );
   world.start();
+  let nodeAgent: NodeAgent | undefined;
   if (config.cluster) {
     const { rootDir } = paths;
     const source = opening.use(
@@ -101,12 +102,17 @@ export async function openAgent(
           capacity: () => ({ ...nodeCapacity(host, config.limits.maxPods), ...world.devices.amounts().capacity }),
           allocatable: () => world.allocatable,
           health: () => world.health,
+          warnings: () => opened.cluster?.problems ?? [],
+          onHealthChange: (listener) => world.onHealthChange((uid) => void (uid === undefined && listener())),
           onDevicesChange: (listener) => world.devices.onChange(listener),
         },
       ),
     );
-    const deps = { controlPlane, source, host, events, clock, log, runtime: cri, world, rootDir };
-    opening.use(openNodeAgent(config.nodeName, config.cluster, deps));
+    const deps = {
+      ...{ controlPlane, source, host, events, clock, log, runtime: cri, world, rootDir },
+      registered: (asked: AbortSignal) => world.devices.announceAgain(asked),
+    };
+    nodeAgent = opening.use(openNodeAgent(config.nodeName, config.cluster, deps));
   }
   const owned = opening.release();
   const local = opened.local?.controlPlane;
@@ -123,6 +129,7 @@ export async function openAgent(
     events,
     world,
     owned,
+    clusterProblems: () => clusterProblems(opened.cluster, nodeAgent?.problem ?? ''),
   });
 }
 

@@ -32,6 +32,8 @@ import type { RuntimeObserver } from './observe/runtime-observer.js';
 import type { PodLoops } from './podloop/pod-loops.js';
 import type { DesiredPods } from './pods/desired-pods.js';
 import { BusctlLogind, NodeShutdown, shutdownGroups } from './shutdown/index.js';
+import { enforceAllocatable } from './resources/enforce-allocatable.js';
+import type { CgroupLimits } from './resources/cgroups/cgroup-limits.js';
 import type { Kubepods } from './resources/cgroups/kubepods.js';
 import type { CgroupHierarchy } from './resources/cgroups/hierarchy.js';
 import { openNodeStats, type NodeStatsEndpoints } from './stats/index.js';
@@ -53,9 +55,11 @@ export interface HousekeepingDeps {
   readonly observer: RuntimeObserver;
   readonly logs: PodLogFolders;
   readonly capacity: ResourceList;
+  /** What all pods together may use. */
+  readonly podsLimits: CgroupLimits;
   readonly run: RunProgram;
   sourcesSynced(): boolean;
-  evicted(signal: string): void;
+  evicted(signal: string, statsAgeMs: number): void;
 }
 
 /** Keeps the node fit for its pods, and tells what they use. */
@@ -130,7 +134,7 @@ export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig,
       },
       terminate: (uid, termination) => desired.terminate(uid, termination),
       isCleanedUp: (uid) => isCleanedUp(uid, deps),
-      evicted: (signal) => deps.evicted(signal),
+      evicted: (signal, statsAgeMs) => deps.evicted(signal, statsAgeMs),
       conditionsChanged: () => tell(),
     },
   );
@@ -158,7 +162,10 @@ export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig,
     stats,
     explainImages: (signal) => garbage.images.explain(signal),
     pressureWhatIf: (signal) => whatIf(signal, thresholds),
-    start: () => void running.push(...garbage.start(stop.signal), eviction.run(stop.signal), shutdown.run(stop.signal)),
+    start: () => {
+      running.push(...garbage.start(stop.signal), eviction.run(stop.signal), shutdown.run(stop.signal));
+      running.push(enforceAllocatable(deps.podsLimits, config.reservations, { ...deps, node }, stop.signal));
+    },
     async [Symbol.asyncDispose]() {
       stop.abort(new DOMException('the agent stops', 'AbortError'));
       await Promise.all(running);

@@ -4,41 +4,37 @@ import type { Logger } from '../base/log.js';
 import type { CallRecorder } from '../base/call-recorder.js';
 import type { RunProgram } from '../base/run-program.js';
 import type { CriRuntime } from '../cri/index.js';
-import { evictionReserve } from './eviction/index.js';
-import { podUidOf, type Quantity } from './api/index.js';
+import { KnownNode } from './admission/known-node.js';
+import { podUidOf, type PodUid, type Quantity } from './api/index.js';
 import { type AgentConfig } from './config/agent-config.js';
-import { housekeepingOf } from './config/housekeeping-of.js';
-import { PodFiles } from './containers/pod-files.js';
 import { terminationMessage } from './containers/termination-message.js';
 import type { ControlPlane } from './controlplane/control-plane.js';
-import { devicesUsers, openDevices, type Devices } from './devices/index.js';
+import { devicesUsers, type Devices } from './devices/index.js';
 import type { ObjectStore } from './controlplane/local/object-store.js';
 import type { FaultPoint } from './fault-point.js';
 import type { EventLog } from './events/event-log.js';
 import { podReference } from './events/references.js';
 import { Lifetimes } from './lifetimes.js';
+import { openImagePuller } from './images/open-image-puller.js';
 import { openHousekeeping, type Housekeeping } from './open-housekeeping.js';
-import { PodLogFolders } from './logs/pod-log-folders.js';
 import type { KnownImage } from './garbage/index.js';
 import type { HostFacts } from './node/host-facts.js';
-import { nodeCapacity } from './node/node-capacity.js';
 import { RuntimeObserver } from './observe/runtime-observer.js';
 import type { PodLoops } from './podloop/pod-loops.js';
 import type { DesiredPods } from './pods/desired-pods.js';
 import { PodSources } from './pods/pod-sources.js';
 import { PodStatuses } from './pods/pod-statuses.js';
 import { ReferenceWatch } from './pods/reference-watch.js';
+import { openGrounds } from './wiring/open-grounds.js';
 import { wireConfigs } from './wiring/wire-configs.js';
 import { wireDesired } from './wiring/wire-desired.js';
 import { wireExecutors } from './wiring/wire-executors.js';
 import { startSteps, wireLoops } from './wiring/wire-loops.js';
 import { wireProbes } from './wiring/wire-probes.js';
-import { wireVolumes } from './wiring/wire-volumes.js';
+import { resizeSteps, wireResizes } from './wiring/wire-resizes.js';
+import { sweepVolumes } from './wiring/wire-volumes.js';
 import { WorldWatch } from './pods/world-watch.js';
 import { ProbeRecord } from './probes/probe-record.js';
-import { detectHierarchy } from './resources/cgroups/hierarchy.js';
-import { allocatableOf, kubepodsLimits } from './resources/node-allocatable.js';
-import { openKubepods } from './resources/cgroups/open-kubepods.js';
 import type { RuntimeHealth } from './runtimes/runtime-health.js';
 import { manifestSources } from './pods/manifest-sources.js';
 import type { AgentMetrics } from './serving/metrics/index.js';
@@ -71,6 +67,11 @@ export interface PodWorld extends AsyncDisposable {
   readonly sources: PodSources;
   readonly statuses: PodStatuses;
   readonly health: RuntimeHealth;
+  /**
+   * Calls back when the runtime or its network became ready, stopped being so, or says another reason; with a pod where that pod could
+   * not be looked at.
+   */
+  onHealthChange(listener: (uid?: PodUid) => void): Disposable;
   /** What pods may use of the machine. */
   readonly allocatable: Readonly<Record<string, Quantity>>;
   readonly devices: Devices;
@@ -85,53 +86,48 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   await using opening = new Lifetimes();
   const { log, clock, events, host, controlPlane, startedAt } = deps;
   const { runtime, images } = deps.runtime;
-  const { paths } = config;
-  const hierarchy = await detectHierarchy();
-  const capacity = nodeCapacity(host, config.limits.maxPods);
-  const fitness = housekeepingOf(config.kubelet);
-  const allocatable = allocatableOf(capacity, fitness.reservations, evictionReserve(fitness.eviction, capacity));
-
-  const cgroups = await openKubepods(
-    { ...config.cgroups, limits: kubepodsLimits(capacity, fitness.reservations, host.maxPids) },
-    hierarchy,
-    { log, clock, run: deps.run },
-    signal,
-  );
-  const devices = opening.use(
-    await openDevices(config, { clock, log, run: deps.run, recorder: deps.calls, events, controlPlane }, signal),
-  );
-  const volumes = opening.use(
-    await wireVolumes(
-      config,
-      { run: deps.run, recorder: deps.calls, clock, log, events, controlPlane, host, devices, allocatable },
-      signal,
-    ),
-  );
-  const files = new PodFiles(paths.rootDir);
-  const logs = new PodLogFolders({ podLogsDir: paths.podLogsDir, containerLogsDir: paths.containerLogsDir });
+  const grounds = opening.use(await openGrounds(config, deps, signal));
+  const { hierarchy, capacity, allocatable, podsLimits, fitness, exclusive, cgroups, devices, volumes, files, logs } =
+    grounds;
+  const granted = exclusive.grants({
+    devices: devices.pods,
+    ending: () => users.ending(),
+    wake: (uid) => loops.wakeKnown(uid),
+    wakeAll: () => loops.wakeAll(),
+  });
   const configs = wireConfigs(config, {
-    ...{ controlPlane, host, hierarchy, allocatable, cgroups, volumes, files, images },
+    ...{ controlPlane, host, hierarchy, allocatable, cgroups, volumes, files, images, runtime, log },
     grants: (pod, container) => devices.pods.grantsOf(pod, container),
+    placeOf: granted.placeOf,
     runningId: (pod, container) => loops.runningId(podUidOf(pod), container),
   });
-  const probeRecord = opening.use(await ProbeRecord.open(join(paths.runDir, 'probes.json'), log));
-  const probes = opening.use(
-    wireProbes({ clock, log, events, runtime, metrics: deps.metrics, startedAt, record: probeRecord }),
-  );
+  const probeRecord = opening.use(await ProbeRecord.open(join(config.paths.runDir, 'probes.json'), log));
+  const probes = opening.use(wireProbes({ ...deps, runtime, record: probeRecord }));
   const observer = new RuntimeObserver({
     runtime,
     runtimeName: async (asked) => (await runtime.version({}, asked)).runtimeName ?? 'unknown',
     terminationMessage,
   });
+  const progress: PodStatuses['progress'] = (uid, container, text) => statuses.progress(uid, container, text);
+  const puller = await openImagePuller(config, { ...deps, images, progress }, signal);
+  const { sizes } = opening.use(
+    await wireResizes(config, {
+      ...{ clock, log, events },
+      node: () => ({ allocatable, exclusiveCpus: exclusive.cpus, exclusiveMemory: exclusive.memory }),
+      desired: () => desired,
+      statusOf: (uid) => statuses.of(uid),
+      apply: (pods, synced) => watch.apply(() => desired.apply(pods, synced)),
+      changed: (uid) => loops.retryKinds(uid, resizeSteps),
+    }),
+  );
   const executors = wireExecutors(config, {
-    ...{ clock, log, events, controlPlane, cri: deps.runtime, configs, volumes, cgroups, logs },
-    folders: files,
-    grants: devices.pods,
+    ...{ clock, log, events, cri: deps.runtime, configs, volumes, cgroups, logs, images: puller },
+    ...{ folders: files, sizes, grants: granted.grants, cpusOf: granted.cpusOf },
     reject: (uid, reason, message) => desired.reject(uid, reason, message),
-    progress: (uid, container, text) => statuses.progress(uid, container, text),
   });
   const publisher = opening.use(new StatusPublisher({ coalesceMs: 1000 }, { clock, log, controlPlane }));
   const statuses = new PodStatuses({ publisher, controlPlane, events, log });
+  opening.use(statuses.onChange(() => sizes.retrySoon()));
   const references = opening.use(
     new ReferenceWatch({ controlPlane, changed: (uid) => loops.retryKinds(uid, startSteps) }),
   );
@@ -140,8 +136,9 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
       ...{ clock, log, executors, observer, probes, logs, statuses, references, at: deps.at },
       desired: () => desired,
       facts: {
-        ...{ volumes, probes, agentStartedAt: startedAt, hostIps: host.addresses, devices: devices.pods },
-        observe: (uid, asked) => observer.observe(uid, asked),
+        ...{ volumes, probes, agentStartedAt: startedAt, hostIps: host.addresses, sizes, cpusOf: granted.cpusOf },
+        devices: { waitOf: (uid) => granted.waitOf(uid), healthOf: (pod) => devices.pods.healthOf(pod) },
+        observe: (uid, asked) => watch.observe(uid, asked),
         network: () => watch.health.network,
         sourcesSynced: () => sources.synced,
         lastStatus: (uid) => statuses.of(uid),
@@ -150,15 +147,19 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     }),
   );
   const desired = wireDesired(config, {
-    ...{ clock, events, devices, allocatable },
+    ...{ clock, events, devices, allocatable, host },
+    known: opening.use(new KnownNode(config.nodeName, controlPlane)),
+    health: () => watch.health,
     housekeeping: () => housekeeping,
+    admitted: (pod) => sizes.admitted(pod),
     wake: (uid) => loops.wake(uid),
   });
+  const users = devicesUsers(desired, loops, (uid) => statuses.of(uid)?.phase);
   const sources = opening.use(
     new PodSources({
       ...{ log, controlPlane },
       manifests: manifestSources(config, { log, clock }),
-      merged: (pods, synced) => watch.apply(() => desired.apply(pods, synced)),
+      merged: (pods, synced) => sizes.incoming(pods, synced),
       objects: (objects) => deps.store?.setManifestObjects(objects),
       ignored: (pod, message) => events.record(podReference(pod), 'Warning', 'FailedValidation', message),
     }),
@@ -166,16 +167,17 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   const housekeeping: Housekeeping = opening.use(
     openHousekeeping(config, fitness, {
       ...{ clock, log, events, host, hierarchy, loops, desired, volumes, cgroups, observer, logs, capacity },
-      ...{ runtime: deps.runtime, run: deps.run, knownImages: deps.knownImages },
+      ...{ runtime: deps.runtime, run: deps.run, knownImages: deps.knownImages, podsLimits },
       sourcesSynced: () => sources.synced,
-      evicted: () => {},
+      evicted: (signal, statsAgeMs) => deps.metrics.evicted(signal, statsAgeMs / 1000),
     }),
   );
   const watch: WorldWatch = opening.use(
     new WorldWatch({
       ...{ clock, log, runtime, observer, loops, desired, sources, volumes, probes },
+      requestTimeoutMs: config.runtime.requestTimeoutMs,
       onNetworkChange: deps.onNetworkChange,
-      traces: [cgroups, files, logs, devices.pods],
+      traces: [cgroups, files, logs, devices.pods, granted],
     }),
   );
   await watch.open(signal);
@@ -188,9 +190,12 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     get health() {
       return watch.health;
     },
+    onHealthChange: (listener) => watch.onHealthChange(listener),
     start: () => {
-      devices.start(devicesUsers(desired, loops, (uid) => statuses.of(uid)?.phase));
+      const { affinity } = granted;
+      devices.start({ ...users, ...(affinity && { affinity }), exclusive: exclusive.told });
       watch.start();
+      void sweepVolumes(watch.tidy, volumes, log, signal);
       sources.start();
       housekeeping.start();
     },

@@ -1,3 +1,4 @@
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
 import { createHash, randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
@@ -21,10 +22,11 @@ export async function writeFileAtomic(
 ): Promise<void> {
   const { mode = 0o600, flush = true } = options;
   const temporary = `${path}.tmp-${randomBytes(6).toString('hex')}`;
+  if (!flush) return replaceUnflushed(temporary, path, content, mode);
   const file = await open(temporary, 'wx', mode);
   try {
     await file.writeFile(content);
-    if (flush) await file.sync();
+    await file.sync();
   } catch (err) {
     await file.close();
     await rm(temporary, { force: true });
@@ -37,7 +39,18 @@ export async function writeFileAtomic(
     await unlink(temporary);
     throw err;
   }
-  if (flush) await flushFolder(dirname(path));
+  await flushFolder(dirname(path));
+}
+
+/** Nothing here waits for a disk: each call is cheaper than a trip through the thread pool would be. */
+function replaceUnflushed(temporary: string, path: string, content: string | Uint8Array, mode: number): void {
+  try {
+    writeFileSync(temporary, content, { flag: 'wx', mode });
+    renameSync(temporary, path);
+  } catch (err) {
+    rmSync(temporary, { force: true });
+    throw err;
+  }
 }
 
 async function flushFolder(path: string): Promise<void> {

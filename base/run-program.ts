@@ -14,6 +14,8 @@ export interface ProgramOptions {
   readonly killAfterMs?: number;
   /** Most bytes kept of each stream; one that prints more is killed. Default 1 MiB. */
   readonly maxOutputBytes?: number;
+  /** For programs that answer by how they end: a pipe less to make and to close. */
+  readonly discardStdout?: boolean;
   /** Opens a pipe as file descriptor 3 of the child and collects what it writes there (conmon's sync pipe). */
   readonly readFd3?: boolean;
   /** Called with each piece of standard error as it comes, for programs that report progress. */
@@ -128,7 +130,11 @@ export const runProgram: RunProgram = (options, signal) =>
     };
 
     const [program, ...args] = options.argv;
-    const stdio: StdioOptions = [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'];
+    const stdio: StdioOptions = [
+      options.stdin === undefined ? 'ignore' : 'pipe',
+      options.discardStdout ? 'ignore' : 'pipe',
+      'pipe',
+    ];
     if (options.readFd3) stdio.push('pipe');
     const child = spawn(program, args, { env: options.env, cwd: options.cwd, stdio, detached: true });
 

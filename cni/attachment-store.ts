@@ -1,15 +1,5 @@
-import {
-  appendFile,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  stat,
-  unlink,
-  writeFile,
-  type FileHandle,
-} from 'node:fs/promises';
+import { appendFileSync, closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.js';
 import { errnoOf, errorText } from '../base/errors.js';
@@ -36,7 +26,7 @@ const suffix = '.attachment';
  * Every attachment that was begun and not ended, on disk and in memory. A file is written before the first plugin is asked and
  * removed after the last one let go, so that whatever may exist has a record. Lines are appended without a flush: they survive
  * the end of this process at any point. A power cut may lose the end of a file; a file that lost its beginning still names its
- * attachment and is kept as `lost`.
+ * attachment and is kept as `lost`. Writes are synchronous: without a flush they are cheaper than a trip through the thread pool.
  */
 export class AttachmentStore {
   readonly #folder: string;
@@ -83,22 +73,22 @@ export class AttachmentStore {
   }
 
   /** Writes what is about to be done; the plugins may be asked once this resolved. */
-  async begin(intent: AttachmentIntent): Promise<OpenRecord> {
+  begin(intent: AttachmentIntent): OpenRecord {
     const path = this.#pathOf(intent);
-    let file: FileHandle | undefined;
+    let file: number | undefined;
     try {
       if (!this.#networks.has(intent.network)) {
-        await writeFile(join(this.#networksFolder, intent.network), '', { mode: 0o600 });
+        writeFileSync(join(this.#networksFolder, intent.network), '', { mode: 0o600 });
         this.#networks.add(intent.network);
       }
-      file = await open(path, 'ax', 0o600);
+      file = openSync(path, 'ax', 0o600);
       const record = new OpenRecord(keyOf(intent), file, (entry) => this.#apply(intent, entry));
-      await record.write({ entry: 'adding', intent });
+      record.write({ entry: 'adding', intent });
       return record;
     } catch (err) {
       if (file !== undefined) {
-        await file.close();
-        await unlink(path).catch(() => {});
+        closeSync(file);
+        rmSync(path, { force: true });
         this.#records.delete(keyOf(intent));
       }
       throw err instanceof CniError ? err : notRecorded(keyOf(intent), err);
@@ -109,20 +99,18 @@ export class AttachmentStore {
    * Adds a line to the record of an attachment that is being removed. Memory always follows; a full disk must not keep an address
    * from being freed, so a line that cannot be written is only logged.
    */
-  async note(id: AttachmentId, entry: RecordEntry): Promise<void> {
+  note(id: AttachmentId, entry: RecordEntry): void {
     this.#apply(id, entry);
     try {
-      await appendFile(this.#pathOf(id), encodeEntry(entry));
+      appendFileSync(this.#pathOf(id), encodeEntry(entry));
     } catch (err) {
       this.#deps.log.warn({ err, attachment: keyOf(id), entry: entry.entry }, 'cni record not written');
     }
   }
 
   /** The attachment is gone; so is its record. */
-  async remove(id: AttachmentId): Promise<void> {
-    await unlink(this.#pathOf(id)).catch((err: unknown) => {
-      if (errnoOf(err) !== 'ENOENT') throw err;
-    });
+  remove(id: AttachmentId): void {
+    rmSync(this.#pathOf(id), { force: true });
     this.#records.delete(keyOf(id));
   }
 
@@ -139,7 +127,7 @@ export class AttachmentStore {
       this.#deps.log.error({ err, containerId, ifName, reason }, 'cni record unreadable, set aside');
       if (ifName === '') return;
       const since = this.#deps.clock.now();
-      await this.note({ containerId, ifName }, { entry: 'lost', containerId, ifName, reason, since });
+      this.note({ containerId, ifName }, { entry: 'lost', containerId, ifName, reason, since });
     }
   }
 
@@ -167,26 +155,26 @@ export class AttachmentStore {
 /** The record of an attachment that is being made; its file stays open until `close`. */
 export class OpenRecord {
   readonly #key: string;
-  readonly #file: FileHandle;
+  readonly #file: number;
   readonly #apply: (entry: RecordEntry) => void;
 
-  constructor(key: string, file: FileHandle, apply: (entry: RecordEntry) => void) {
+  constructor(key: string, file: number, apply: (entry: RecordEntry) => void) {
     this.#key = key;
     this.#file = file;
     this.#apply = apply;
   }
 
-  async write(entry: RecordEntry): Promise<void> {
+  write(entry: RecordEntry): void {
     this.#apply(entry);
     try {
-      await this.#file.appendFile(encodeEntry(entry));
+      writeFileSync(this.#file, encodeEntry(entry));
     } catch (err) {
       throw notRecorded(this.#key, err);
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#file.close();
+  [Symbol.dispose](): void {
+    closeSync(this.#file);
   }
 }
 

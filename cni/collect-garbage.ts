@@ -60,7 +60,7 @@ async function collectNetwork(
   signal: AbortSignal,
 ): Promise<CniError[]> {
   const { runner, remover, run, path } = deps;
-  const programs = await runner.programs.findAll(network);
+  const programs = runner.programs.findAll(network);
   const version = await runner.programs.negotiate(network, programs, signal);
   const failures = atLeast(version, '1.1.0') ? await runner.gc(network, version, standing, signal) : [];
   const keys = new Set(standing.map(keyOf));

@@ -149,7 +149,7 @@ class ExecCni implements Cni {
     if (state.kind !== 'ready') return { ready: false, reason: state.reason };
     try {
       const network = this.#configuration.network(undefined);
-      const programs = await this.#runner.programs.findAll(network);
+      const programs = this.#runner.programs.findAll(network);
       const version = await this.#runner.programs.negotiate(network, programs, signal);
       if (atLeast(version, '1.1.0')) await this.#runner.status(network, version, signal);
       return { ready: true, network: network.name, version };
@@ -187,7 +187,7 @@ class ExecCni implements Cni {
       await this.#remover.remove(this.#store.get(id) ?? known, signal);
     }
     const network = this.#configuration.network(request.network);
-    const programs = await this.#runner.programs.findAll(network);
+    const programs = this.#runner.programs.findAll(network);
     const version = await this.#runner.programs.negotiate(network, programs, signal);
     const intent: AttachmentIntent = {
       ...id,
@@ -216,8 +216,8 @@ class ExecCni implements Cni {
     intent: AttachmentIntent,
     signal: AbortSignal,
   ): Promise<CniResult> {
-    await using record = await this.#store.begin(intent);
-    const onStep = (result: CniResult, last: boolean): Promise<void> =>
+    using record = this.#store.begin(intent);
+    const onStep = (result: CniResult, last: boolean): void =>
       record.write(last ? { entry: 'attached', result } : { entry: 'step', result });
     return await this.#runner.add(network, programs, intent, onStep, signal);
   }
@@ -239,7 +239,7 @@ class ExecCni implements Cni {
     } catch (err) {
       signal.throwIfAborted();
       this.#deps.log.warn({ err, containerId: record.containerId }, 'cni attachment does not pass CHECK, made anew');
-      await this.#store.note(record, { entry: 'removing' });
+      this.#store.note(record, { entry: 'removing' });
       return undefined;
     }
     return attachedOf(intent, parseNetworkConfig(intent.list), result);
@@ -247,10 +247,10 @@ class ExecCni implements Cni {
 
   /** The interface `lo` goes with its namespace, so nothing is recorded for it. */
   async #addLoopback(intent: AttachmentIntent, signal: AbortSignal): Promise<void> {
-    const programs = await this.#runner.programs.findAll(loopbackNetwork);
+    const programs = this.#runner.programs.findAll(loopbackNetwork);
     const version = await this.#runner.programs.negotiate(loopbackNetwork, programs, signal);
     const lo = { ...intent, network: loopbackNetwork.name, version, ifName: 'lo', capabilities: {} };
-    await this.#runner.add(loopbackNetwork, programs, lo, async () => {}, signal);
+    await this.#runner.add(loopbackNetwork, programs, lo, () => {}, signal);
   }
 
   /** Takes back what a failed ADD did, under its own deadline. What cannot be taken back stays recorded. */

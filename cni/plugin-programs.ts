@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { orAbort } from '../base/signals.js';
 import { execPlugin, type PluginExecDeps } from './exec-plugin.js';
@@ -30,11 +30,11 @@ export class PluginPrograms {
     this.#deps = deps;
   }
 
-  async find(plugin: string): Promise<PluginProgram> {
+  find(plugin: string): PluginProgram {
     for (const folder of this.#options.binDirs) {
       const path = join(folder, plugin);
       try {
-        const file = await stat(path);
+        const file = statSync(path);
         if (file.isFile()) return { path, stamp: `${file.ino}:${file.size}:${file.mtimeMs}` };
       } catch {
         // Not in this folder, or the folder cannot be read: the next one, as with any search path.
@@ -49,8 +49,8 @@ export class PluginPrograms {
   }
 
   /** The programs of all plugins of a network, in its order. */
-  async findAll(network: NetworkConfig): Promise<readonly PluginProgram[]> {
-    return await Promise.all(network.plugins.map((plugin) => this.find(plugin.type)));
+  findAll(network: NetworkConfig): readonly PluginProgram[] {
+    return network.plugins.map((plugin) => this.find(plugin.type));
   }
 
   /**

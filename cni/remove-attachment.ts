@@ -36,14 +36,14 @@ export class AttachmentRemover {
     const { store, clock } = this.#deps;
     const { containerId, ifName } = record;
     const id = { containerId, ifName };
-    if (record.phase !== 'removing') await store.note(id, { entry: 'removing' });
+    if (record.phase !== 'removing') store.note(id, { entry: 'removing' });
     try {
       if (record.intent !== undefined) await this.#delete(record, record.intent, signal);
       else await this.#deleteLost(id, signal);
-      await store.remove(id);
+      store.remove(id);
     } catch (err) {
       signal.throwIfAborted();
-      await store.note(id, { entry: 'failed', at: clock.now(), reason: errorText(err) });
+      store.note(id, { entry: 'failed', at: clock.now(), reason: errorText(err) });
       throw err;
     }
   }
@@ -84,7 +84,7 @@ export class AttachmentRemover {
   async #deleteLost(id: AttachmentId, signal: AbortSignal): Promise<void> {
     const { configuration, runner } = this.#deps;
     const network = configuration.network(undefined);
-    const programs = await runner.programs.findAll(network);
+    const programs = runner.programs.findAll(network);
     await this.deleteUnrecorded(id, network, await runner.programs.negotiate(network, programs, signal), signal);
   }
 }

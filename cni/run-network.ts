@@ -58,12 +58,12 @@ export class NetworkRunner {
     network: NetworkConfig,
     programs: readonly PluginProgram[],
     intent: AttachmentIntent,
-    onStep: (result: CniResult, last: boolean) => Promise<void>,
+    onStep: (result: CniResult, last: boolean) => void,
     signal: AbortSignal,
   ): Promise<CniResult> {
     let result: CniResult | undefined;
     for (const [index, plugin] of network.plugins.entries()) {
-      const program = programs[index] ?? (await this.programs.find(plugin.type));
+      const program = programs[index] ?? this.programs.find(plugin.type);
       const config = attachmentConfig(network.name, intent.version, plugin, intent.capabilities, result);
       const answer = await this.#exec(
         'ADD',
@@ -75,7 +75,7 @@ export class NetworkRunner {
         signal,
       );
       result = readResult(answer, plugin, intent.version);
-      await onStep(result, index === network.plugins.length - 1);
+      onStep(result, index === network.plugins.length - 1);
     }
     return result ?? emptyResult;
   }
@@ -95,7 +95,7 @@ export class NetworkRunner {
     const prevResult = atLeast(intent.version, '0.4.0') ? record.result : undefined;
     for (const [index, plugin] of [...network.plugins.entries()].reverse()) {
       try {
-        const program = await this.programs.find(plugin.type);
+        const program = this.programs.find(plugin.type);
         const config = attachmentConfig(network.name, intent.version, plugin, intent.capabilities, prevResult);
         await this.#exec('DEL', plugin, program, config, attachmentEnv(intent, netns), subjectOf(intent), signal);
       } catch (err) {
@@ -113,7 +113,7 @@ export class NetworkRunner {
   /** CHECK, first to last, with the result of ADD; stops at the first that finds something wrong. */
   async check(network: NetworkConfig, intent: AttachmentIntent, result: CniResult, signal: AbortSignal): Promise<void> {
     for (const plugin of network.plugins) {
-      const program = await this.programs.find(plugin.type);
+      const program = this.programs.find(plugin.type);
       const config = attachmentConfig(network.name, intent.version, plugin, intent.capabilities, result);
       await this.#exec(
         'CHECK',
@@ -137,7 +137,7 @@ export class NetworkRunner {
     const failures: CniError[] = [];
     for (const plugin of network.plugins) {
       try {
-        const program = await this.programs.find(plugin.type);
+        const program = this.programs.find(plugin.type);
         const config = gcConfig(network.name, version, plugin, valid);
         await this.#exec('GC', plugin, program, config, {}, { object: network.name }, signal);
       } catch (err) {
@@ -151,7 +151,7 @@ export class NetworkRunner {
   /** STATUS on every plugin; rejects with the first that is not ready. */
   async status(network: NetworkConfig, version: SpecVersion, signal: AbortSignal): Promise<void> {
     for (const plugin of network.plugins) {
-      const program = await this.programs.find(plugin.type);
+      const program = this.programs.find(plugin.type);
       const config = baseConfig(network.name, version, plugin);
       await this.#exec('STATUS', plugin, program, config, {}, { object: network.name }, signal);
     }

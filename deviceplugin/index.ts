@@ -17,7 +17,8 @@ export { chooseDevices, type ChooseInput, type DeviceChoice } from './allocation
 export { topologyHints, type HintInput, type TopologyHint } from './allocation/topology-hints.js';
 export type { ContainerDeviceOptions, DeviceMount, DeviceNodeMapping } from './allocation/container-options.js';
 export type { PluginTimeouts } from './plugin/plugin-calls.js';
-export { checkPools, type DevicePoolConfig } from './pools/pool-config.js';
+export type { HintsByResource } from './manager/manager-hints.js';
+export { checkPools, poolProblems, type DevicePoolConfig, type PoolProblem } from './pools/pool-config.js';
 export type { Device } from './devices/device.js';
 export { ServedDevicePlugin, type DevicePlugin, type ServeOptions } from './serve/serve-device-plugin.js';
 export {
@@ -25,6 +26,8 @@ export {
   servePodResources,
   type MemoryBlock,
   type PodResourcesFacts,
+  type PodResourcesMethod,
+  type PodResourcesOptions,
   type PodResourcesPod,
 } from './pod-resources/pod-resources-server.js';
 export { DraManager, type DraManagerDeps, type DraManagerOptions } from './dra/dra-manager.js';

@@ -19,6 +19,7 @@ const sources = {
   'dra-health-v1alpha1': 'dra/health-v1alpha1.proto',
   'pluginregistration-v1': 'pluginregistration/v1.proto',
   'podresources-v1': 'podresources/v1.proto',
+  'podresources-v1alpha1': 'podresources/v1alpha1.proto',
   'health-v1': 'health/v1.proto',
 };
 

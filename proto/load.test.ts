@@ -45,6 +45,7 @@ test.each([
   ['dra-health-v1alpha1', 'v1alpha1.DRAResourceHealth'],
   ['pluginregistration-v1', 'pluginregistration.Registration'],
   ['podresources-v1', 'v1.PodResourcesLister'],
+  ['podresources-v1alpha1', 'v1alpha1.PodResourcesLister'],
   ['health-v1', 'grpc.health.v1.Health'],
 ] as const)('%s has %s', (proto, service) => {
   expect(Object.keys(loadService(proto, service).service).length).toBeGreaterThan(0);

@@ -18,17 +18,21 @@ const files = {
   'dra-health-v1alpha1': 'dra/health-v1alpha1.proto',
   'pluginregistration-v1': 'pluginregistration/v1.proto',
   'podresources-v1': 'podresources/v1.proto',
+  'podresources-v1alpha1': 'podresources/v1alpha1.proto',
   'health-v1': 'health/v1.proto',
 } as const;
 
 export type ProtoName = keyof typeof files;
 
+/** The services of one .proto file, by their full names. */
+export type ProtoServices = (service: string) => ServiceClientConstructor;
+
 /**
- * A service of one of our .proto files, ready for a gRPC client or server. Messages have the shapes of `proto/generated`:
- * lower camel case, enums by name, 64-bit integers as numbers, unset messages as null. Parsing takes tens of milliseconds:
- * load when the feature is turned on, and keep the result.
+ * One of our .proto files, ready for gRPC clients and servers. Messages have the shapes of `proto/generated`: lower camel
+ * case, enums by name, 64-bit integers as numbers, unset messages as null. Parsing takes tens of milliseconds: load when
+ * the feature is turned on, and keep the result (`WireServices` does).
  */
-export function loadService(proto: ProtoName, service: string): ServiceClientConstructor {
+export function loadServices(proto: ProtoName): ProtoServices {
   const definition = loadSync(protoPath(files[proto]), {
     keepCase: false,
     longs: Number,
@@ -37,10 +41,18 @@ export function loadService(proto: ProtoName, service: string): ServiceClientCon
     arrays: true,
     objects: true,
   });
-  let at: unknown = loadPackageDefinition(definition);
-  for (const part of service.split('.')) at = (at as GrpcObject)[part];
-  if (typeof at !== 'function') throw new Error(`load ${proto}: it has no service ${service}`);
-  return at as ServiceClientConstructor;
+  const loaded = loadPackageDefinition(definition);
+  return (service) => {
+    let at: unknown = loaded;
+    for (const part of service.split('.')) at = (at as GrpcObject)[part];
+    if (typeof at !== 'function') throw new Error(`load ${proto}: it has no service ${service}`);
+    return at as ServiceClientConstructor;
+  };
+}
+
+/** One service of a file, for whoever needs no other of it. */
+export function loadService(proto: ProtoName, service: string): ServiceClientConstructor {
+  return loadServices(proto)(service);
 }
 
 export function serviceDefinition(proto: ProtoName, service: string): ServiceDefinition {

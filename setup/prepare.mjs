@@ -80,7 +80,7 @@ function build() {
   const sources = ['base', 'proto', 'cri', 'cni', 'csi', 'deviceplugin', 'agent'];
   if (builtAt > newest([...sources, 'tsconfig.json', 'tsconfig.build.json'].map((name) => join(root, name)))) return;
   say('compiling');
-  run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', 'tsconfig.build.json']);
+  run('npm', ['run', '--silent', 'build']);
 }
 
 function newest(paths) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { prepare, root } from './prepare.mjs';
 
 prepare(['run', 'sample']);
-const agent = spawn(process.execPath, [join(root, 'dist/agent/cli/main.js'), 'demo', ...process.argv.slice(2)], {
+const agent = spawn(process.execPath, [join(root, 'dist/bin/berth.js'), 'demo', ...process.argv.slice(2)], {
   stdio: 'inherit',
 });
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => agent.kill(signal));

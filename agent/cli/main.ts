@@ -8,5 +8,5 @@ process.stdout.on('error', (err: NodeJS.ErrnoException) => {
   throw err;
 });
 
-const { program } = buildProgram({ client: runClient, alone: runAlone });
+const { program } = buildProgram({ client: runClient, alone: runAlone }, process.argv[2]);
 await program.parseAsync();

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { berthVersion } from '../serving/version.js';
 import { addClusterOptions } from './cluster-options.js';
 import { describeSockets, type ClientFlags, type CommandContext } from './command-context.js';
 
@@ -14,25 +15,50 @@ export interface ProgramDeps {
   alone(run: () => Promise<number>): Promise<void>;
 }
 
-/** The command tree. Each command loads what it needs when it is called: `berth get pods` must not wait for the agent's parts. */
-export function buildProgram(deps: ProgramDeps): { program: Command; completes: ReadonlyMap<Command, Completes> } {
+interface Parts {
+  readonly program: Command;
+  readonly deps: ProgramDeps;
+  readonly completes: Map<Command, Completes>;
+  readonly client: MakeClient;
+}
+
+/** The commands in the order of the help, with the names by which each part is asked for. */
+const groups: ReadonlyArray<{ readonly names: readonly string[]; readonly add: (parts: Parts) => void }> = [
+  { names: ['agent', 'demo', 'cri', 'check'], add: ({ program, deps }) => addHostCommands(program, deps) },
+  {
+    names: ['get', 'describe', 'why', 'logs', 'events', 'version', 'plugins', 'trace'],
+    add: ({ client, deps }) => addReadingCommands(client, deps),
+  },
+  { names: ['apply', 'delete', 'pressure', 'retry'], add: ({ client, deps }) => addChangingCommands(client, deps) },
+  { names: ['exec', 'attach', 'port-forward'], add: ({ client, deps }) => addStreamCommands(client, deps) },
+  { names: ['images'], add: ({ client, deps, completes }) => addImageCommands(client, deps, completes) },
+  { names: [], add: ({ program, deps, completes }) => addCompletion(program, deps, completes) },
+];
+
+/**
+ * The command tree. Each command loads what it needs when it is called: `berth get pods` must not wait for the agent's parts. Given the
+ * first word of a command line, only the part of the tree is built that it can mean.
+ */
+export function buildProgram(
+  deps: ProgramDeps,
+  word?: string,
+): { program: Command; completes: ReadonlyMap<Command, Completes> } {
   const completes = new Map<Command, Completes>();
   const program = new Command('berth')
     .description('Runs pods on this machine: a Kubernetes node agent.')
+    .version(berthVersion)
     .showHelpAfterError('(try --help)')
+    // What the command line gets wrong ends with 2, whoever finds it.
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
     .enablePositionalOptions()
     .configureHelp({ sortSubcommands: false });
-  const client = (name: string, description: string, completion?: Completes): Command => {
+  const client: MakeClient = (name, description, completion) => {
     const command = program.command(name).description(description).addOption(socketOption());
     completes.set(command, completion);
     return command;
   };
-  addHostCommands(program, deps);
-  addReadingCommands(client, deps);
-  addChangingCommands(client, deps);
-  addStreamCommands(client, deps);
-  addImageCommands(client, deps, completes);
-  addCompletion(program, deps, completes);
+  const meant = groups.filter(({ names }) => names.includes(word ?? ''));
+  for (const { add } of meant.length > 0 ? meant : groups) add({ program, deps, completes, client });
   return { program, completes };
 }
 
@@ -41,7 +67,11 @@ type MakeClient = (name: string, description: string, completion?: Completes) =>
 const socketOption = (): Option =>
   new Option('--socket <path>', `socket of the agent (default: $BERTH_SOCKET, ${describeSockets})`);
 const namespaceOption = (): Option => new Option('-n, --namespace <name>', 'namespace (default: "default")');
-const outputOption = (): Option => new Option('-o, --output <format>', 'json, yaml, name, wide or jsonpath=TEMPLATE');
+const outputOption = (): Option =>
+  new Option('-o, --output <format>', 'json, yaml, name, wide, jsonpath=TEMPLATE or custom-columns=NAME:PATH,...');
+const fieldOption = (): Option =>
+  new Option('--field-selector <selector>', 'only with these fields: status.phase=Running,metadata.name!=web');
+const isTrue = (text: string): boolean => !/^(false|0|f)$/i.test(text);
 const wholeNumber = (text: string): number => {
   const number = Number(text);
   if (!Number.isSafeInteger(number)) throw new InvalidArgumentError('expected a whole number.');
@@ -68,6 +98,8 @@ export function addAgentOptions(command: Command): Command {
     .option('--pod-logs-dir <path>', 'folder of the pod logs (default: /var/log/pods)')
     .option('--cni-conf-dir <path>', 'folder of CNI configuration (default: /etc/cni/net.d)')
     .option('--cgroup-root <path>', 'cgroup below which pods are put (default: /)')
+    .option('--image-credential-provider-config <path>', 'file or folder that names credential provider plugins')
+    .option('--image-credential-provider-bin-dir <folder>', 'where their programs are')
     .option('--insecure-registry <host...>', 'registries spoken to over plain HTTP')
     .option(
       '--healthz-port <port>',
@@ -111,6 +143,8 @@ function addHostCommands(program: Command, deps: ProgramDeps): void {
     .description('say what this machine lacks to run pods, and how to get it')
     .option('--config <file>', 'also check this configuration file, as given to the agent')
     .option('--config-dir <folder>', 'as given to the agent')
+    .option('--image-credential-provider-config <path>', 'as given to the agent')
+    .option('--image-credential-provider-bin-dir <folder>', 'as given to the agent')
     .option('-o, --output <format>', 'json')
     .option('--run-dir <path>', 'as given to the agent')
     .option('--state-dir <path>', 'as given to the agent')
@@ -122,11 +156,15 @@ function addHostCommands(program: Command, deps: ProgramDeps): void {
 
 function addReadingCommands(client: MakeClient, deps: ProgramDeps): void {
   client('get', 'show pods, manifests, events, images, nodes, plugins, configmaps, secrets, ...', 'resource')
-    .argument('<type>', 'type, or TYPE/NAME')
+    .argument('<type>', 'type, TYPE,TYPE, all, or TYPE/NAME')
     .argument('[name...]')
     .addOption(namespaceOption())
     .option('-A, --all-namespaces', 'of all namespaces')
     .option('-l, --selector <selector>', 'only with these labels: a=b,c!=d,e in (f,g)')
+    .addOption(fieldOption())
+    .option('--sort-by <path>', 'in the order of this field: .metadata.creationTimestamp')
+    .option('--show-labels', 'with all labels')
+    .option('-L, --label-columns <labels...>', 'with a column for each of these labels')
     .addOption(outputOption())
     .option('-w, --watch', 'go on showing changes')
     .option('--watch-only', 'show changes only')
@@ -180,6 +218,9 @@ function addReadingCommands(client: MakeClient, deps: ProgramDeps): void {
     .action(async (flags: object) => {
       await deps.client(flags, async (f, c) => (await import('./commands/events.js')).events(f, c));
     });
+  client('version', 'show the versions of the command and of the agent').action(async (flags: object) => {
+    await deps.client(flags, async (_, c) => (await import('./commands/version.js')).version(c));
+  });
   client('plugins', 'show runtime, network, storage and device plugins')
     .addOption(outputOption())
     .action(async (flags: object) => {
@@ -189,7 +230,10 @@ function addReadingCommands(client: MakeClient, deps: ProgramDeps): void {
     .argument('[pod]')
     .addOption(namespaceOption())
     .option('--plugin <name>', 'only of this plugin: bridge, crun, skopeo, ...')
-    .option('--interface <name>', 'only of this interface: cni, oci, image, csi, flexvolume, device-plugin, cri')
+    .option(
+      '--interface <name>',
+      'only of this interface: cni, oci, image, credential-provider, csi, flexvolume, device-plugin, dra, cri',
+    )
     .option('--verb <name>', 'only this verb: ADD, create, ...')
     .option('--failed', 'only calls that failed')
     .option('--running', 'only calls under way')
@@ -220,7 +264,11 @@ function addChangingCommands(client: MakeClient, deps: ProgramDeps): void {
     .option('--grace-period <seconds>', 'time the containers get to end', wholeNumber)
     .option('--now', 'one second of grace')
     .option('--force', 'no grace at all')
-    .option('--no-wait', 'do not wait until nothing of the pods is left')
+    .option('-l, --selector <selector>', 'all with these labels')
+    .addOption(fieldOption())
+    .option('--all', 'all of the type in the namespace')
+    .option('--wait [bool]', 'wait until nothing of the pods is left (default: true)', isTrue)
+    .option('--no-wait', 'do not wait for it')
     .option('--timeout <duration>', 'wait at most this long', duration)
     .option('--ignore-not-found', 'what is not there is no error')
     .option('-o, --output <format>', 'name')
@@ -230,7 +278,7 @@ function addChangingCommands(client: MakeClient, deps: ProgramDeps): void {
     });
   client('pressure', 'show how near the node is to evicting pods')
     .option('--what-if', 'who would go, in what order, with the arithmetic; nothing is touched')
-    .action(async (flags: { whatIf?: boolean; socket?: string }) => {
+    .action(async (flags: { socket?: string }) => {
       await deps.client(flags, async (f, c) => (await import('./commands/pressure.js')).pressure(f, c));
     });
   client('retry', 'try now what pods wait for, whatever their back-off says', 'pod')

@@ -1,10 +1,11 @@
-import { kindOf } from '../serving/node-api/object-kinds.js';
+import { isNamespaced } from '../api/object-scope.js';
+import { kindOf, objectKinds } from '../serving/node-api/object-kinds.js';
 import { usage } from './client/index.js';
 
 /** What `get`, `describe` and `delete` can be asked for. */
 export type Resource =
   | { readonly type: 'pods' | 'manifests' | 'events' | 'images' | 'nodes' | 'plugins' }
-  | { readonly type: 'objects'; readonly kind: string };
+  | { readonly type: 'objects'; readonly kind: string; readonly plural: string };
 
 const words: Readonly<Record<string, 'pods' | 'manifests' | 'events' | 'images' | 'nodes' | 'plugins'>> = {
   pods: 'pods',
@@ -28,30 +29,47 @@ export function resourceOf(word: string): Resource {
   const type = words[word.toLowerCase()];
   if (type) return { type };
   const kind = kindOf(word);
-  if (kind) return { type: 'objects', kind };
-  throw usage(
-    `this node has no resource type "${word}"; it has pods, manifests, events, images, nodes, plugins, configmaps, secrets, ...`,
-  );
+  if (kind) return objectsOf(kind);
+  throw usage(`this node has no resource type "${word}"; it has ${resourceWords().join(', ')}`);
 }
+
+/** The word for many of each type. */
+export function resourceWords(): string[] {
+  return [...new Set<string>(Object.values(words)), ...Object.values(objectKinds).map(([plural = '']) => plural)];
+}
+
+const objectsOf = (kind: keyof typeof objectKinds): Resource => {
+  return { type: 'objects', kind, plural: objectKinds[kind]?.[0] ?? kind };
+};
 
 export interface Asked {
   readonly resource: Resource;
   readonly names: readonly string[];
 }
 
-/** `pods`, `pod web db`, `pod/web`, `pod/web configmap/a` (of one type). */
-export function parseAsked(args: readonly string[]): Asked {
+/** What people may have put here themselves. */
+const everything: readonly Resource[] = [
+  { type: 'pods' },
+  ...(Object.keys(objectKinds) as (keyof typeof objectKinds)[]).filter(isNamespaced).map(objectsOf),
+];
+
+/** `pods`, `pods,configmaps`, `all`, `pod web db`, `pod/web`, `pod/web configmap/a`. */
+export function parseAsked(args: readonly string[]): Asked[] {
   const [first = '', ...rest] = args;
-  if (!first.includes('/')) return { resource: resourceOf(first), names: rest };
-  const pairs = args.map((arg): [string, string] => {
+  if (first === 'all' && rest.length === 0) return everything.map((resource) => ({ resource, names: [] }));
+  if (!first.includes('/')) return first.split(',').map((word) => ({ resource: resourceOf(word), names: rest }));
+  const asked = new Map<string, { readonly resource: Resource; readonly names: string[] }>();
+  for (const arg of args) {
     const slash = arg.indexOf('/');
     if (slash <= 0 || slash === arg.length - 1)
       throw usage(`read ${JSON.stringify(arg)}: expected TYPE/NAME, as the others`);
-    return [arg.slice(0, slash), arg.slice(slash + 1)];
-  });
-  const types = new Set(pairs.map(([type]) => JSON.stringify(resourceOf(type))));
-  if (types.size > 1) throw usage('only one resource type at a time');
-  return { resource: resourceOf(pairs[0]?.[0] ?? ''), names: pairs.map(([, name]) => name) };
+    const resource = resourceOf(arg.slice(0, slash));
+    const key = JSON.stringify(resource);
+    const known = asked.get(key) ?? { resource, names: [] };
+    asked.set(key, known);
+    known.names.push(arg.slice(slash + 1));
+  }
+  return [...asked.values()];
 }
 
 /** A pod's name, with or without `pod/`. */

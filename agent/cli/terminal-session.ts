@@ -18,7 +18,10 @@ export async function runSession(socket: Duplex, head: Buffer, options: SessionO
   const { input, out, err } = options;
   const connection = new FrameConnection(socket);
   const raw = options.tty && options.stdin && input.isTTY;
-  const onResize = (): void => connection.sendJson(frameTypes.resize, { columns: out.columns, rows: out.rows });
+  const onResize = (): void => {
+    if (out.columns > 0 && out.rows > 0)
+      connection.sendJson(frameTypes.resize, { columns: out.columns, rows: out.rows });
+  };
   const onInput = (chunk: Buffer): void => {
     connection.send(frameTypes.stdin, chunk);
     // The far side is slower than the keyboard or the pipe.
@@ -28,13 +31,16 @@ export async function runSession(socket: Duplex, head: Buffer, options: SessionO
     }
   };
   const onInputEnd = (): void => connection.send(frameTypes.eof, Buffer.alloc(0));
+  let lastWords = '';
   try {
     const end = await new Promise<StreamEnd>((resolve, reject) => {
       let last: StreamEnd | undefined;
       connection.listen(({ type, payload }) => {
         if (type === frameTypes.stdout) out.write(payload);
-        else if (type === frameTypes.stderr) err.write(payload);
-        else if (type === frameTypes.end) last = JSON.parse(payload.toString('utf8')) as StreamEnd;
+        else if (type === frameTypes.stderr) {
+          err.write(payload);
+          lastWords = payload.toString('utf8').trim();
+        } else if (type === frameTypes.end) last = JSON.parse(payload.toString('utf8')) as StreamEnd;
         if (last) resolve(last);
         return true;
       }, head);
@@ -47,6 +53,8 @@ export async function runSession(socket: Duplex, head: Buffer, options: SessionO
       input.on('data', onInput).once('end', onInputEnd);
       input.resume();
     });
+    // What the runtime said itself stands there already.
+    if (end.error && lastWords !== '' && end.error.message.endsWith(lastWords)) return 1;
     if (end.error) throw new ClientError(end.error.message, { code: 'refused', status: 0, reason: end.error.reason });
     return end.exitCode ?? 0;
   } finally {

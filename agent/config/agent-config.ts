@@ -1,5 +1,7 @@
 import type { DevicePoolConfig } from '../../deviceplugin/index.js';
+import type { VerificationPolicy } from '../images/image-access.js';
 import type { ClusterSettings } from './cluster-config.js';
+import type { CredentialProviderConfig } from './credential-providers.js';
 import type { KubeletConfiguration } from './kubelet/index.js';
 
 /** Everything that is decided before the agent starts, parsed once and frozen. */
@@ -33,6 +35,10 @@ export interface AgentConfig {
   readonly runtime: {
     /** `embedded`, `docker`, or `unix://...`. */
     readonly endpoint: string;
+    /** CRI socket of the images, where another service has them. */
+    readonly imageEndpoint?: string | undefined;
+    /** Deadline of an ordinary call to a runtime that is another process; 2 minutes when absent. */
+    readonly requestTimeoutMs?: number | undefined;
     /** OCI runtimes by RuntimeClass handler. */
     readonly ociRuntimes: Readonly<Record<string, string>>;
     /** Registries spoken to over plain HTTP. */
@@ -55,11 +61,23 @@ export interface AgentConfig {
     readonly podPidsLimit: number;
   };
   readonly dns: { readonly servers: readonly string[]; readonly domain: string; readonly resolvConf: string };
+  /** How images are got, and who may use them. */
+  readonly images?:
+    | {
+        readonly credentialProviders: readonly CredentialProviderConfig[];
+        /** How many pulls a second may begin; undefined for no limit. */
+        readonly pullRate: { readonly perSecond: number; readonly burst: number } | undefined;
+        /** Undefined: an image that is here may be used by every pod. */
+        readonly verification: VerificationPolicy | undefined;
+      }
+    | undefined;
   readonly limits: {
     readonly maxPods: number;
     /** Sandboxes and containers started at once. */
     readonly starts: number;
     readonly parallelPulls: number;
+    /** Longest one CNI plugin may take to attach or detach a pod; a minute when absent. */
+    readonly cniMs?: number | undefined;
     readonly restartBackoffMaxMs: number;
   };
   readonly security: { readonly seccompDefault: boolean; readonly allowedUnsafeSysctls: readonly string[] };

@@ -29,6 +29,8 @@ export interface AgentFlags {
   readonly podLogsDir?: string | undefined;
   readonly cniConfDir?: string | undefined;
   readonly cgroupRoot?: string | undefined;
+  readonly imageCredentialProviderConfig?: string | undefined;
+  readonly imageCredentialProviderBinDir?: string | undefined;
   readonly insecureRegistry?: readonly string[] | undefined;
   readonly healthzPort?: number | undefined;
 }

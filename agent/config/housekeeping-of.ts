@@ -34,6 +34,13 @@ export function housekeepingOf(kubelet: KubeletConfiguration | undefined): House
     },
     localStorageLimits: kubelet.localStorageCapacityIsolation,
     volumeStatsEveryMs: kubelet.volumeStatsAggPeriod,
+    shutdown: {
+      periodMs: kubelet.shutdownGracePeriod,
+      criticalMs: kubelet.shutdownGracePeriodCriticalPods,
+      byPriority: kubelet.shutdownGracePeriodByPodPriority.map(({ priority = 0, shutdownGracePeriodSeconds = 0 }) => {
+        return { priority, periodMs: shutdownGracePeriodSeconds * 1000 };
+      }),
+    },
     reservations: {
       kubeReserved: kubelet.kubeReserved,
       systemReserved: kubelet.systemReserved,

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { AgentFlags } from './agent-flags.js';
+import { exclusiveOf } from './exclusive-of.js';
+import { housekeepingOf } from './housekeeping-of.js';
 import { ConfigError, parseGoDuration } from './kubelet/index.js';
 import { loadConfig, type LoadedConfig } from './load-config.js';
 
@@ -30,6 +32,45 @@ test('without a file and flags a machine stands alone with the defaults', async 
   expect(config.cluster).toBeUndefined();
   expect(idle).toEqual([]);
   expect(Object.isFrozen(config.limits)).toBe(true);
+});
+
+test('grace for the shutdown of the machine, in either form', async () => {
+  const two = await load(`${head}shutdownGracePeriod: 30s\nshutdownGracePeriodCriticalPods: 10s\n`);
+  expect(housekeepingOf(two.config.kubelet).shutdown).toEqual({ periodMs: 30_000, criticalMs: 10_000, byPriority: [] });
+  const many = await load(
+    `${head}shutdownGracePeriodByPodPriority: [{ priority: 0, shutdownGracePeriodSeconds: 20 }, { priority: 1000, shutdownGracePeriodSeconds: 5 }]\n`,
+  );
+  expect(housekeepingOf(many.config.kubelet).shutdown.byPriority).toEqual([
+    { priority: 0, periodMs: 20_000 },
+    { priority: 1000, periodMs: 5000 },
+  ]);
+});
+
+test('CPUs, memory and NUMA nodes for containers alone', async () => {
+  expect(exclusiveOf((await load(head)).config.kubelet)).toBeUndefined();
+  const { config } = await load(
+    `${head}cpuManagerPolicy: static
+cpuManagerPolicyOptions: { full-pcpus-only: "true", strict-cpu-reservation: "false" }
+systemReserved: { cpu: 500m }
+kubeReserved: { cpu: 700m }
+memoryManagerPolicy: Static
+reservedMemory: [{ numaNode: 0, limits: { memory: 1Gi } }]
+topologyManagerPolicy: restricted
+topologyManagerScope: pod
+topologyManagerPolicyOptions: { prefer-closest-numa-nodes: "true" }
+`,
+  );
+  expect(exclusiveOf(config.kubelet)).toMatchObject({
+    cpu: { reserved: [], reservedMilli: 1200, fullCores: true, strictReservation: false, bySocket: false },
+    memory: { reserved: new Map([[0, new Map([['memory', 2 ** 30]])]]) },
+    topology: { policy: 'restricted', scope: 'pod', preferClosest: true, mostNodes: 8 },
+  });
+  const wrong = await problemsOf(
+    load(`${head}cpuManagerPolicy: static\ncpuManagerPolicyOptions: { fast: "true" }\nmemoryManagerPolicy: Static\n`),
+  );
+  expect(wrong).toContain('cpuManagerPolicy: static needs CPUs that are kept for the machine');
+  expect(wrong).toContain('cpuManagerPolicyOptions.fast: unknown option');
+  expect(wrong).toContain('memoryManagerPolicy: Static needs reservedMemory');
 });
 
 test("a kubelet's file becomes the agent's configuration, paths relative to it", async () => {
@@ -76,6 +117,28 @@ test("berth's own settings are a second document", async () => {
     runtime: { endpoint: 'docker' },
     limits: { maxPods: 5 },
   });
+});
+
+test('devices of this node: pools, the patience with plugins, where CDI specifications lie', async () => {
+  const berth = `${head}---\napiVersion: berth/v1\nkind: BerthConfiguration\n`;
+  const { config } = await load(
+    `${berth}devicePools:\n- { resource: example.com/serial, paths: ['/dev/ttyUSB*'], permissions: rw }\n- { resource: example.com/fuse, paths: [/dev/fuse], share: 20 }\ndevicePluginGracePeriod: 30s\ncdiSpecDirs: [/etc/cdi]\n`,
+  );
+  expect(config.devices).toEqual({
+    enabled: true,
+    pools: [
+      { resource: 'example.com/serial', paths: ['/dev/ttyUSB*'], permissions: 'rw', share: undefined },
+      { resource: 'example.com/fuse', paths: ['/dev/fuse'], permissions: undefined, share: 20 },
+    ],
+    graceMs: 30_000,
+    cdiDirs: ['/etc/cdi'],
+  });
+  expect((await load(`${berth}devices: false\n`)).config.devices.enabled).toBe(false);
+  const message = await problemsOf(load(`${berth}devicePools: [{ resource: serial, paths: [dev/x], share: 2000 }]\n`));
+  expect(message).toContain('BerthConfiguration: devicePools[0].share: expected at most 1000');
+  const problems = await problemsOf(load(`${berth}devicePools: [{ resource: serial, paths: [dev/x] }]\n`));
+  expect(problems).toContain('BerthConfiguration: devicePools[0].resource: "serial"');
+  expect(problems).toContain('BerthConfiguration: devicePools[0].paths[0]: "dev/x" is not absolute');
 });
 
 test('drop-ins are merged in order: maps join, lists and values are replaced, null takes away, flags win', async () => {

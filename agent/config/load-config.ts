@@ -1,8 +1,10 @@
 import { join } from 'node:path';
+import { poolProblems } from '../../deviceplugin/index.js';
 import type { Taint } from '../api/index.js';
 import { defaultConfig, type AgentConfig } from './agent-config.js';
 import type { AgentFlags } from './agent-flags.js';
 import { defaultClusterSettings, type ClusterSettings } from './cluster-config.js';
+import { readCredentialProviders } from './credential-providers.js';
 import {
   berthFields,
   ConfigError,
@@ -51,10 +53,21 @@ export async function loadConfig(flags: AgentFlags, machine: Machine): Promise<L
   if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(nodeName))
     wrong({ path: '--hostname-override', message: `${JSON.stringify(nodeName)} is not a DNS name` });
   const cluster = clusterOf(kubelet, flags, wrong);
+  const { imageCredentialProviderConfig, imageCredentialProviderBinDir } = flags;
+  const providers = await readCredentialProviders(imageCredentialProviderConfig, imageCredentialProviderBinDir, wrong);
+  for (const { path, message } of poolProblems(devicePoolsOf(berth.value)))
+    wrong({ path: `BerthConfiguration: ${path}`, message });
   if (problems.length > 0) throw new ConfigError(problems);
   const base = merged(defaultConfig(nodeName, machine.cpus), kubelet, berth.value, flags, documents.kubelet);
-  const config: AgentConfig = { ...base, kubelet, ...(cluster && { cluster }) };
+  const images = { credentialProviders: providers, ...imagesOf(kubelet, decoded.value) };
+  const config: AgentConfig = { ...base, kubelet, images, ...(cluster && { cluster }) };
   return { config: deepFreeze(config), idle: [...decoded.idle, ...berth.idle] };
+}
+
+function devicePoolsOf({ devicePools = [] }: BerthSettings): AgentConfig['devices']['pools'] {
+  return devicePools.map(({ resource = '', paths = [], permissions, share }) => {
+    return { resource, paths, permissions, share };
+  });
 }
 
 /** A flag goes before the file, a feature gate each for itself. */
@@ -121,6 +134,24 @@ function clusterOf(
   };
 }
 
+/** The rate is only kept where the file names one: berth's own limit is how many are pulled at once. */
+function imagesOf(
+  kubelet: KubeletConfiguration,
+  given: ObjectOf<typeof kubeletFields>,
+): Omit<NonNullable<AgentConfig['images']>, 'credentialProviders'> {
+  const { registryPullQPS = 0, registryBurst = 10 } = given;
+  const isVerified = kubelet.featureGates['KubeletEnsureSecretPulledImages'] !== false;
+  return {
+    pullRate: registryPullQPS > 0 ? { perSecond: registryPullQPS, burst: Math.max(registryBurst, 1) } : undefined,
+    verification: isVerified
+      ? {
+          policy: kubelet.imagePullCredentialsVerificationPolicy,
+          allowlist: kubelet.preloadedImagesVerificationAllowlist,
+        }
+      : undefined,
+  };
+}
+
 /** `given` is what the files say without defaults: berth's own defaults stay where the file says nothing. */
 function merged(
   base: AgentConfig,
@@ -157,8 +188,16 @@ function merged(
     },
     runtime: {
       endpoint: endpoint ?? base.runtime.endpoint,
+      imageEndpoint: absent(kubelet.imageServiceEndpoint),
+      requestTimeoutMs: kubelet.runtimeRequestTimeout,
       ociRuntimes: { ...base.runtime.ociRuntimes, ...berth.ociRuntimes },
       insecureRegistries: flags.insecureRegistry ?? berth.insecureRegistries ?? base.runtime.insecureRegistries,
+    },
+    devices: {
+      enabled: berth.devices ?? base.devices.enabled,
+      pools: devicePoolsOf(berth),
+      graceMs: berth.devicePluginGracePeriod ?? base.devices.graceMs,
+      cdiDirs: berth.cdiSpecDirs ?? base.devices.cdiDirs,
     },
     cgroups: {
       driver: kubelet.cgroupDriver,
@@ -175,6 +214,7 @@ function merged(
           ? Math.min(kubelet.maxPods, kubelet.podsPerCore * Math.max(base.limits.starts / 2, 1))
           : kubelet.maxPods,
       starts: berth.parallelStarts ?? base.limits.starts,
+      cniMs: berth.cniTimeout ?? base.limits.cniMs,
       parallelPulls: parallelPulls ?? base.limits.parallelPulls,
       restartBackoffMaxMs: kubelet.crashLoopBackOff?.maxContainerRestartPeriod ?? base.limits.restartBackoffMaxMs,
     },

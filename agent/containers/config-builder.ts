@@ -1,5 +1,10 @@
 import { join } from 'node:path';
-import type { ContainerConfig, Mount, PodSandboxConfig } from '../../proto/generated/cri-v1.js';
+import type {
+  ContainerConfig,
+  LinuxContainerResources,
+  Mount,
+  PodSandboxConfig,
+} from '../../proto/generated/cri-v1.js';
 import { criAnnotations, criLabels } from '../../cri/index.js';
 import { containerHash, type Container, type EphemeralContainer, type Pod, type RuntimeClass } from '../api/index.js';
 import type { ConfigBuilder, ContainerRequest } from '../executors/executor-deps.js';
@@ -21,6 +26,7 @@ import {
   type SecurityDefaults,
 } from './security-context.js';
 import type { PodFiles } from './pod-files.js';
+import { inUserNamespace, withUsers, type UserNamespaces } from './user-namespaces.js';
 
 export interface ConfigBuilderOptions {
   readonly podLogsDir: string;
@@ -48,11 +54,12 @@ export interface ConfigBuilderDeps {
   readonly cgroups: PodCgroups;
   readonly volumes: VolumeManager;
   readonly files: PodFiles;
+  readonly users: UserNamespaces;
   environment(podIps: readonly string[]): EnvironmentSources;
   /** User of the image, from the image service. */
   imageUser(imageId: string, signal: AbortSignal): Promise<ImageUser>;
   runtimeClass(name: string, signal: AbortSignal): Promise<RuntimeClass | undefined>;
-  hostResolver(signal: AbortSignal): Promise<HostResolver>;
+  hostResolver(): HostResolver;
   nodeHosts(signal: AbortSignal): Promise<string>;
   grants(pod: Pod, container: string): ContainerGrants;
   /** Running id of the container an ephemeral one targets. */
@@ -76,7 +83,9 @@ export class CriConfigBuilder implements ConfigBuilder {
   ): Promise<{ config: PodSandboxConfig; runtimeHandler: string; notes: PodDns['notes'] }> {
     const { name = '', namespace = 'default', uid = '', labels = {}, annotations = {} } = pod.metadata ?? {};
     const runtimeHandler = await this.#handler(pod, signal);
-    const dns = podDns(pod, await this.#deps.hostResolver(signal), this.#options.clusterDns);
+    const dns = podDns(pod, this.#deps.hostResolver(), this.#options.clusterDns);
+    const users = await this.#deps.users.assign(pod, runtimeHandler, signal);
+    const security = sandboxSecurityContext(pod, this.#options.security);
     const config: PodSandboxConfig = {
       metadata: { name, namespace, uid, attempt },
       hostname: podHostname(pod, this.#options.clusterDns.domain).hostname,
@@ -92,7 +101,7 @@ export class CriConfigBuilder implements ConfigBuilder {
       annotations,
       linux: {
         cgroupParent: this.#deps.cgroups.parentOf(pod),
-        securityContext: sandboxSecurityContext(pod, this.#options.security),
+        securityContext: { ...security, namespaceOptions: withUsers(security.namespaceOptions, users) },
         sysctls: Object.fromEntries(
           (pod.spec?.securityContext?.sysctls ?? []).map((sysctl) => [sysctl.name.replaceAll('/', '.'), sysctl.value]),
         ),
@@ -101,9 +110,18 @@ export class CriConfigBuilder implements ConfigBuilder {
     return { config, runtimeHandler, notes: dns.notes };
   }
 
+  resources(pod: Pod, container: Container | EphemeralContainer): LinuxContainerResources {
+    const { cpuset, cpusetMems } = this.#deps.grants(pod, container.name);
+    return {
+      ...containerResources(pod, container, this.#options.node),
+      ...(cpuset === undefined ? {} : { cpusetCpus: cpuset }),
+      ...(cpusetMems === undefined ? {} : { cpusetMems }),
+    };
+  }
+
   async container(request: ContainerRequest, signal: AbortSignal): Promise<ContainerConfig> {
     try {
-      return await this.#container(request, signal);
+      return inUserNamespace(await this.#container(request, signal), this.#deps.users.of(request.pod));
     } catch (err) {
       signal.throwIfAborted();
       throw err instanceof StepError ? err : new StepError('CreateContainerConfigError', errorText(err), err);
@@ -128,7 +146,6 @@ export class CriConfigBuilder implements ConfigBuilder {
     const expanded = (text: string): string => expand(text, (name) => env.get(name));
     const volumes = await this.#deps.volumes.forContainer(pod, container, env, signal);
     const { mounts: fileMounts } = await this.#files(request, signal);
-    const { cpuset, cpusetMems } = grants;
     return {
       metadata: { name: container.name, attempt: restartCount },
       image: { image: imageId, userSpecifiedImage: container.image ?? '' },
@@ -147,11 +164,7 @@ export class CriConfigBuilder implements ConfigBuilder {
       tty: container.tty ?? false,
       linux: {
         securityContext: security,
-        resources: {
-          ...containerResources(pod, container, this.#options.node),
-          ...(cpuset === undefined ? {} : { cpusetCpus: cpuset }),
-          ...(cpusetMems === undefined ? {} : { cpusetMems }),
-        },
+        resources: this.resources(pod, container),
       },
     };
   }
@@ -176,7 +189,7 @@ export class CriConfigBuilder implements ConfigBuilder {
     if (!taken.has('/etc/hosts') && (podIps.length > 0 || hostNetwork)) {
       const names = podHostname(pod, this.#options.clusterDns.domain);
       const nodeHosts = hostNetwork ? await this.#deps.nodeHosts(signal) : '';
-      const hostPath = await this.#deps.files.writeHosts(pod, hostsFile(pod, names, podIps, nodeHosts));
+      const hostPath = this.#deps.files.writeHosts(pod, hostsFile(pod, names, podIps, nodeHosts));
       mounts.push({
         containerPath: '/etc/hosts',
         hostPath,
@@ -185,7 +198,7 @@ export class CriConfigBuilder implements ConfigBuilder {
     }
     const messagePath = container.terminationMessagePath ?? '/dev/termination-log';
     if (messagePath !== '') {
-      const hostPath = await this.#deps.files.makeTerminationLog(pod, container.name);
+      const hostPath = this.#deps.files.makeTerminationLog(pod, container.name);
       mounts.push({ containerPath: messagePath, hostPath });
     }
     return { mounts };

@@ -54,6 +54,11 @@ export type ControlPlaneFailure =
 
 export class ControlPlaneError extends BerthError<ControlPlaneFailure> {}
 
+export interface NodeMarks {
+  readonly labels: Readonly<Record<string, string | null>>;
+  readonly annotations: Readonly<Record<string, string | null>>;
+}
+
 /** The full set of pods one control plane wants on this node. */
 export interface PodSnapshot {
   readonly pods: readonly Pod[];
@@ -108,6 +113,10 @@ export interface ControlPlane extends AsyncDisposable {
 
   registerNode(node: Node, signal: AbortSignal): Promise<Node>;
   writeNodeStatus(node: Node, signal: AbortSignal): Promise<Node>;
+  /** Labels and annotations of the node that plugins decide; `null` takes one away. Does nothing when they are so already. */
+  markNode(marks: NodeMarks, signal: AbortSignal): Promise<void>;
+  /** Takes away what a driver, or every driver, offers of this node for dynamic allocation. */
+  removeResourceSlices(driver: string | undefined, signal: AbortSignal): Promise<void>;
   renewLease(lease: Lease, signal: AbortSignal): Promise<Lease>;
   writeCsiNode(csiNode: CSINode, signal: AbortSignal): Promise<void>;
 }

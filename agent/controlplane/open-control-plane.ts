@@ -16,6 +16,8 @@ export interface OpenControlPlaneDeps {
 
 export interface OpenedControlPlane extends AsyncDisposable {
   readonly controlPlane: ControlPlane;
+  /** Present in a cluster: what is wrong between the node and it, a sentence each. */
+  readonly cluster: { readonly reachable: boolean; readonly problems: readonly string[] } | undefined;
   /** Present on a machine without a cluster. */
   readonly local: { readonly controlPlane: LocalControlPlane; readonly store: ObjectStore } | undefined;
 }
@@ -32,7 +34,12 @@ export async function openControlPlane(
     const store = await ObjectStore.open(join(stateDir, 'objects'), sealer, deps.log);
     const local = new LocalControlPlane(store, deps.clock);
     const dispose = (): Promise<void> => local[Symbol.asyncDispose]();
-    return { controlPlane: local, local: { controlPlane: local, store }, [Symbol.asyncDispose]: dispose };
+    return {
+      controlPlane: local,
+      cluster: undefined,
+      local: { controlPlane: local, store },
+      [Symbol.asyncDispose]: dispose,
+    };
   }
   const { openCluster } = await import('./kubernetes/index.js');
   const cluster = await openCluster(
@@ -45,5 +52,10 @@ export async function openControlPlane(
     { ...deps, sealer },
     signal,
   );
-  return { controlPlane: cluster, local: undefined, [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() };
+  return {
+    controlPlane: cluster,
+    cluster,
+    local: undefined,
+    [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
+  };
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { CsiDriverInfo } from '../../csi/index.js';
 import type { CSINode } from '../api/index.js';
 import type { ControlPlane } from '../controlplane/control-plane.js';
-import { CsiNodes, csiNodeMarks } from './csi-nodes.js';
+import { CsiNodes } from './csi-nodes.js';
 
 const never = new AbortController().signal;
 const driver = (name: string, maxVolumes?: number): CsiDriverInfo => ({
@@ -18,16 +18,31 @@ const driver = (name: string, maxVolumes?: number): CsiDriverInfo => ({
 });
 
 /** A control plane that keeps the one object. */
-function store(): { current: CSINode | undefined; plane: Pick<ControlPlane, 'get' | 'writeCsiNode'> } {
+function store(): {
+  current: CSINode | undefined;
+  node: { metadata: { uid: string; labels: Record<string, string>; annotations: Record<string, string> } };
+  plane: Pick<ControlPlane, 'get' | 'writeCsiNode' | 'markNode'>;
+} {
   const kept: ReturnType<typeof store> = {
     current: undefined,
+    node: { metadata: { uid: 'node-uid', labels: {}, annotations: {} } },
     plane: {
       get: ((kind: string) =>
-        Promise.resolve(
-          kind === 'CSINode' ? kept.current : { metadata: { uid: 'node-uid' } },
-        )) as unknown as ControlPlane['get'],
+        Promise.resolve(kind === 'CSINode' ? kept.current : kept.node)) as unknown as ControlPlane['get'],
       writeCsiNode: (object) => {
         kept.current = object;
+        return Promise.resolve();
+      },
+      markNode: ({ labels, annotations }) => {
+        const { metadata } = kept.node;
+        for (const [from, to] of [
+          [labels, metadata.labels],
+          [annotations, metadata.annotations],
+        ] as const)
+          for (const [key, value] of Object.entries(from)) {
+            if (value === null) delete to[key];
+            else to[key] = value;
+          }
         return Promise.resolve();
       },
     },
@@ -55,10 +70,26 @@ test('each driver has one entry; drivers that register at once do not lose each 
   expect(kept.current?.spec.drivers.map(({ name }) => name)).toEqual(['a.com']);
 });
 
-test('what drivers want on the Node', () => {
-  expect(csiNodeMarks([driver('a.com'), { ...driver('b.com'), state: { kind: 'gone' } }])).toEqual({
-    annotations: { 'csi.volume.kubernetes.io/nodeid': '{"a.com":"a.com-id"}' },
-    labels: { 'topology.example.com/zone': 'a' },
-  });
-  expect(csiNodeMarks([])).toEqual({ annotations: {}, labels: {} });
+test('ids and topology stand on the Node while the driver is here; its topology stays', async () => {
+  const kept = store();
+  const nodes = new CsiNodes('n1', { controlPlane: kept.plane });
+  await Promise.all([nodes.announce(driver('a.com'), never), nodes.announce(driver('b.com'), never)]);
+  const ids = (): unknown => JSON.parse(kept.node.metadata.annotations['csi.volume.kubernetes.io/nodeid'] ?? 'null');
+  expect(ids()).toEqual({ 'a.com': 'a.com-id', 'b.com': 'b.com-id' });
+  expect(kept.node.metadata.labels).toEqual({ 'topology.example.com/zone': 'a' });
+  await nodes.withdraw('a.com', never);
+  expect(ids()).toEqual({ 'b.com': 'b.com-id' });
+  await nodes.withdraw('b.com', never);
+  expect(ids()).toBeNull();
+  expect(kept.node.metadata.labels).toEqual({ 'topology.example.com/zone': 'a' });
+});
+
+test('a topology that contradicts the label of the node is refused before CSINode tells of the driver', async () => {
+  const kept = store();
+  kept.node.metadata.labels['topology.example.com/zone'] = 'b';
+  const nodes = new CsiNodes('n1', { controlPlane: kept.plane });
+  await expect(nodes.announce(driver('a.com'), never)).rejects.toThrow(
+    'detected topology value collision: driver reported "topology.example.com/zone":"a" but existing label',
+  );
+  expect(kept.current).toBeUndefined();
 });

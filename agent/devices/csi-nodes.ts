@@ -4,10 +4,15 @@ import type { CSINode, CSINodeDriver } from '../api/index.js';
 import type { ControlPlane } from '../controlplane/control-plane.js';
 
 export interface CsiNodesDeps {
-  readonly controlPlane: Pick<ControlPlane, 'get' | 'writeCsiNode'>;
+  readonly controlPlane: Pick<ControlPlane, 'get' | 'writeCsiNode' | 'markNode'>;
 }
 
-/** The CSINode object of this node: one entry per driver, written before the driver is told that it is registered. */
+const nodeIdAnnotation = 'csi.volume.kubernetes.io/nodeid';
+
+/**
+ * What drivers want known of this node, written before they are told that they are registered: the CSINode object with one entry per
+ * driver, and on the Node their ids and topology.
+ */
 export class CsiNodes {
   readonly #nodeName: string;
   readonly #deps: CsiNodesDeps;
@@ -21,11 +26,40 @@ export class CsiNodes {
 
   async announce(driver: CsiDriverInfo, signal: AbortSignal): Promise<void> {
     const entry = entryOf(driver);
-    if (entry) await this.#change(driver.name, entry, signal);
+    if (!entry || driver.state.kind !== 'ready') return;
+    const { topology } = driver.state.node;
+    await this.#writes.run(() => this.#mark(driver.name, entry.nodeID, topology, signal), signal);
+    await this.#change(driver.name, entry, signal);
   }
 
+  /** The topology stays: volumes of the driver may still name it. */
   async withdraw(name: string, signal: AbortSignal): Promise<void> {
     await this.#change(name, undefined, signal);
+    await this.#writes.run(() => this.#mark(name, undefined, {}, signal), signal);
+  }
+
+  /** A label that somebody set to another value stays, and the driver is refused: volumes would be made for the wrong place. */
+  async #mark(
+    driver: string,
+    nodeId: string | undefined,
+    topology: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { controlPlane } = this.#deps;
+    const node = await controlPlane.get('Node', '', this.#nodeName, signal);
+    const { labels = {}, annotations = {} } = node?.metadata ?? {};
+    for (const [key, value] of Object.entries(topology)) {
+      const existing = labels[key];
+      if (existing !== undefined && existing !== value)
+        throw new Error(
+          `detected topology value collision: driver reported "${key}":"${value}" but existing label is "${key}":"${existing}"`,
+        );
+    }
+    const { [driver]: before, ...others } = nodeIdsOf(annotations[nodeIdAnnotation]);
+    if (before === nodeId && Object.keys(topology).every((key) => key in labels)) return;
+    const ids = nodeId === undefined ? others : { ...others, [driver]: nodeId };
+    const text = Object.keys(ids).length === 0 ? null : JSON.stringify(ids);
+    await controlPlane.markNode({ labels: topology, annotations: { [nodeIdAnnotation]: text } }, signal);
   }
 
   async #change(name: string, entry: CSINodeDriver | undefined, signal: AbortSignal): Promise<void> {
@@ -40,6 +74,16 @@ export class CsiNodes {
       await controlPlane.writeCsiNode(csiNode(this.#nodeName, node?.metadata?.uid, current, drivers), signal);
     };
     await this.#writes.run(write, signal);
+  }
+}
+
+function nodeIdsOf(text: string | undefined): Readonly<Record<string, string>> {
+  try {
+    const ids: unknown = JSON.parse(text ?? '{}');
+    return typeof ids === 'object' && ids !== null && !Array.isArray(ids) ? (ids as Record<string, string>) : {};
+  } catch {
+    // What nobody can read is written anew.
+    return {};
   }
 }
 
@@ -66,23 +110,5 @@ function entryOf({ name, state }: CsiDriverInfo): CSINodeDriver | undefined {
     nodeID: nodeId,
     topologyKeys: Object.keys(topology).sort(),
     ...(maxVolumes !== undefined && { allocatable: { count: maxVolumes } }),
-  };
-}
-
-export interface CsiNodeMarks {
-  /** `csi.volume.kubernetes.io/nodeid`: node ids by driver, as JSON. */
-  readonly annotations: Readonly<Record<string, string>>;
-  /** Topology of all drivers. */
-  readonly labels: Readonly<Record<string, string>>;
-}
-
-/** What the drivers want on the Node object. */
-export function csiNodeMarks(drivers: readonly CsiDriverInfo[]): CsiNodeMarks {
-  const ready = drivers.flatMap(({ name, state }) => (state.kind === 'ready' ? [{ name, ...state.node }] : []));
-  if (ready.length === 0) return { annotations: {}, labels: {} };
-  const ids = Object.fromEntries(ready.map(({ name, nodeId }) => [name, nodeId]));
-  return {
-    annotations: { 'csi.volume.kubernetes.io/nodeid': JSON.stringify(ids) },
-    labels: Object.assign({}, ...ready.map(({ topology }) => topology)) as Record<string, string>,
   };
 }

@@ -3,5 +3,5 @@ export { openDevices, type Devices, type DevicesUsers, type OpenDevicesDeps } fr
 export { devicesUsers } from './devices-users.js';
 export { PodDevices, type DeviceHealth, type EndingPod, type PodDevicesUsers } from './pod-devices.js';
 export type { PluginReport } from './plugin-rows.js';
-export type { CsiNodeMarks } from './csi-nodes.js';
+export type { ExclusiveResources } from './pod-resources-facts.js';
 export { LazyCdi } from './lazy-cdi.js';

@@ -5,7 +5,7 @@ import type { Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { RunProgram } from '../../base/run-program.js';
-import { CsiDrivers, FlexVolumeRegistry, PluginWatcher } from '../../csi/index.js';
+import { FlexVolumeRegistry, PluginWatcher, type CsiDrivers } from '../../csi/index.js';
 import {
   checkPools,
   DeviceManager,
@@ -19,9 +19,10 @@ import type { AgentConfig } from '../config/agent-config.js';
 import type { ControlPlane } from '../controlplane/control-plane.js';
 import type { EventRecorder } from '../events/event-recorder.js';
 import { Lifetimes } from '../lifetimes.js';
-import { CsiNodes, csiNodeMarks, type CsiNodeMarks } from './csi-nodes.js';
+import type { AgentMetrics } from '../serving/metrics/index.js';
+import { openStorageDrivers } from './open-storage-drivers.js';
 import { PodDevices, type PodDevicesUsers } from './pod-devices.js';
-import { podResourcesFacts } from './pod-resources-facts.js';
+import { podResourcesFacts, type ExclusiveResources } from './pod-resources-facts.js';
 import { pluginReports, type PluginReport } from './plugin-rows.js';
 
 export interface OpenDevicesDeps {
@@ -30,12 +31,15 @@ export interface OpenDevicesDeps {
   readonly run: RunProgram;
   readonly recorder: CallRecorder;
   readonly events: EventRecorder;
-  readonly controlPlane: Pick<ControlPlane, 'get' | 'writeCsiNode'>;
+  readonly controlPlane: Pick<ControlPlane, 'get' | 'watch' | 'writeCsiNode' | 'markNode' | 'removeResourceSlices'>;
+  readonly metrics: Pick<AgentMetrics, 'claimsHandled' | 'podResourcesRequest' | 'gauge'>;
 }
 
 export interface DevicesUsers extends PodDevicesUsers {
   /** Pods that are not over. */
   activePods(): readonly Pod[];
+  /** CPUs and memory containers have for themselves; none where nobody hands them out. */
+  readonly exclusive?: ExclusiveResources | undefined;
 }
 
 /** Everything that plugins bring to this node: devices, claims, storage drivers. */
@@ -52,9 +56,10 @@ export interface Devices extends AsyncDisposable {
    * and a resource whose plugin is still awaited is left out, so that its pods wait.
    */
   admissible(): Amounts;
-  /** Capacity or allocatable changed, or what CSI drivers want on the Node object. */
+  /** Capacity or allocatable changed, or a CSI driver. */
   onChange(listener: () => void): Disposable;
-  csiNodeMarks(): CsiNodeMarks;
+  /** What storage drivers want known of this node is written again: the node object was made anew. */
+  announceAgain(signal: AbortSignal): Promise<void>;
   plugins(): readonly PluginReport[];
   /** Health check `device-plugin`: the registration socket is served. True where devices are turned off. */
   readonly serving: boolean;
@@ -74,19 +79,17 @@ interface Managers {
  */
 export async function openDevices(config: AgentConfig, deps: OpenDevicesDeps, signal: AbortSignal): Promise<Devices> {
   await using opening = new Lifetimes();
-  const { log, clock, recorder, run, events, controlPlane } = deps;
+  const { log, clock, recorder, run, events, controlPlane, metrics } = deps;
   const { paths, devices } = config;
   const notes: PluginReport[] = [];
   const note = (name: string, message: string): void =>
     void notes.push({ interface: 'device', name, version: '', ready: false, message });
   const managers = await openManagers(config, deps, note, opening, signal);
   const { manager, dra } = managers;
-  const pods = opening.use(new PodDevices({ clock, log, events, manager, dra }));
+  const pods = opening.use(new PodDevices({ clock, log, events, manager, dra, metrics }));
 
-  const csiNodes = new CsiNodes(config.nodeName, { controlPlane });
-  const csi = opening.use(
-    new CsiDrivers({}, { recorder, clock, log, announce: (driver, asked) => csiNodes.announce(driver, asked) }),
-  );
+  const storage = opening.use(openStorageDrivers(config.nodeName, { recorder, clock, log, controlPlane }));
+  const { csi } = storage;
   const flexVolumes = opening.use(
     new FlexVolumeRegistry({ folder: paths.volumePluginDir }, { runProgram: run, recorder, clock, log }),
   );
@@ -106,14 +109,12 @@ export async function openDevices(config: AgentConfig, deps: OpenDevicesDeps, si
     ),
   );
   const stop = opening.use(new Stop());
-  const unlisten = csi.onChange(({ name, state }) => {
-    if (state.kind !== 'gone' || stop.signal.aborted) return;
-    csiNodes.withdraw(name, stop.signal).catch((err: unknown) => {
-      if (!stop.signal.aborted) log.warn({ driver: name, err: errorText(err) }, 'CSI driver still stands in CSINode');
-    });
-  });
-  opening.use({ [Symbol.dispose]: unlisten });
   const pools = new Set(devices.pools.map(({ resource }) => resource));
+  metrics.gauge(
+    'dra_resource_claims_in_use',
+    'ResourceClaims in use on this node, by driver; <any> counts all once.',
+    () => [...(dra?.claimsInUse() ?? [])].map(([driver, value]) => ({ labels: { driver_name: driver }, value })),
+  );
   const owned = opening.release();
   const capacity = (): readonly ResourceCapacity[] => manager?.capacity() ?? [];
   const begin = async (what: string, work: () => Promise<void>): Promise<void> => {
@@ -134,8 +135,10 @@ export async function openDevices(config: AgentConfig, deps: OpenDevicesDeps, si
       void begin('FlexVolume drivers', () => flexVolumes.start());
       if (!manager || !dra) return;
       void begin('pod resources API', async () => {
-        const facts = podResourcesFacts(manager, dra, () => users.activePods());
-        const server = await servePodResources(paths.rootDir, facts);
+        const facts = podResourcesFacts(manager, dra, () => users.activePods(), users.exclusive);
+        const server = await servePodResources(paths.rootDir, facts, {
+          onRequest: (method, version, failed) => metrics.podResourcesRequest(method, version, failed),
+        });
         if (stop.signal.aborted) await server[Symbol.asyncDispose]();
         else owned.use(server);
       });
@@ -159,7 +162,7 @@ export async function openDevices(config: AgentConfig, deps: OpenDevicesDeps, si
         },
       };
     },
-    csiNodeMarks: () => csiNodeMarks(csi.list()),
+    announceAgain: (asked) => storage.announceAgain(asked),
     plugins: () =>
       pluginReports({
         sockets: watcher.list(),
@@ -178,7 +181,7 @@ export async function openDevices(config: AgentConfig, deps: OpenDevicesDeps, si
 }
 
 async function openManagers(
-  { paths, devices }: AgentConfig,
+  { paths, devices, cluster }: AgentConfig,
   { log, clock, recorder, controlPlane }: OpenDevicesDeps,
   note: (name: string, message: string) => void,
   opening: Lifetimes,
@@ -194,7 +197,11 @@ async function openManagers(
     const { uid = '', ownerReferences = [] } = claim.metadata ?? {};
     return { metadata: { uid, name, namespace, ownerReferences }, status: claim.status };
   };
-  const dra = opening.use(new DraManager({ root: paths.rootDir }, { clock, recorder, log, readClaim }));
+  const removeSlices = (driver: string | undefined, asked: AbortSignal): Promise<void> =>
+    controlPlane.removeResourceSlices(driver, asked);
+  const dra = opening.use(
+    new DraManager({ root: paths.rootDir }, { clock, recorder, log, readClaim, removeSlices: cluster && removeSlices }),
+  );
   for (const [what, start] of [
     ['device plugins', () => manager.start(signal)],
     ['dynamic resource allocation', () => dra.start()],

@@ -4,8 +4,10 @@ import type { Logger } from '../../base/log.js';
 import {
   DevicePluginError,
   type ContainerDeviceOptions,
+  type ContainerRequest,
   type DeviceManager,
   type DraManager,
+  type HintsByResource,
 } from '../../deviceplugin/index.js';
 import { allContainers, podUidOf, type ResourceStatus, type Pod, type PodUid } from '../api/index.js';
 import type { ContainerGrants } from '../containers/config-builder.js';
@@ -13,6 +15,8 @@ import type { EventRecorder } from '../events/event-recorder.js';
 import { podReference } from '../events/references.js';
 import type { GrantOutcome, PodGrants } from '../executors/executor-deps.js';
 import { StepError } from '../executors/step-error.js';
+import { TopologyError } from '../resources/topology/index.js';
+import type { AgentMetrics } from '../serving/metrics/index.js';
 import type { GrantWait } from '../podloop/pod-facts.js';
 import { claimingPod, claimsAnything, podAdmission } from './pod-admission.js';
 
@@ -23,6 +27,7 @@ export interface PodDevicesDeps {
   /** Absent where devices are turned off. */
   readonly manager: DeviceManager | undefined;
   readonly dra: DraManager | undefined;
+  readonly metrics: Pick<AgentMetrics, 'claimsHandled'>;
 }
 
 /** A pod that ends, and until when it may take; ms. */
@@ -35,6 +40,11 @@ export interface EndingPod {
 export interface PodDevicesUsers {
   wake(uid: PodUid): void;
   ending(): readonly EndingPod[];
+  /**
+   * Asked for each container just before its devices are chosen, when those of the containers before it are: the NUMA nodes it shall
+   * use. A `TopologyError` refuses the pod.
+   */
+  affinity?(pod: Pod, container: string): readonly number[] | undefined;
 }
 
 export type DeviceHealth = ReadonlyMap<string, readonly ResourceStatus[]>;
@@ -76,13 +86,22 @@ export class PodDevices implements PodGrants, Disposable {
 
   async allocate(pod: Pod, running: ReadonlySet<string>, signal: AbortSignal): Promise<GrantOutcome> {
     const { manager } = this.#deps;
-    const request = manager && podAdmission(pod, running);
-    if (!request) return { kind: 'granted' };
+    const admission = manager && podAdmission(pod, running);
+    if (!admission) return { kind: 'granted' };
+    const request = { ...admission, affinity: ({ name }: ContainerRequest) => this.#users?.affinity?.(pod, name) };
     while (true) {
       const seen = this.#changes;
       const outcome = await this.#ask(manager, pod, request, signal);
       if (outcome.kind !== 'waiting' || seen === this.#changes) return outcome;
     }
+  }
+
+  /** Where the devices of a container, or of the pod as a whole, could come from: for the topology manager. */
+  hints(pod: Pod, container: string | undefined): HintsByResource {
+    const { manager } = this.#deps;
+    const admission = podAdmission(pod, new Set());
+    if (!manager || !admission) return new Map();
+    return container === undefined ? manager.podTopologyHints(admission) : manager.topologyHints(admission, container);
   }
 
   /** What the pod waits for; undefined when nothing keeps it from asking. */
@@ -131,7 +150,7 @@ export class PodDevices implements PodGrants, Disposable {
     if (!claimsAnything(pod)) return;
     if (!dra) throw new StepError('FailedPrepareDynamicResources', 'dynamic resource allocation is turned off here');
     try {
-      await dra.prepare(claimingPod(pod), signal);
+      await this.#timed('PrepareResources', () => dra.prepare(claimingPod(pod), signal), signal);
     } catch (err) {
       signal.throwIfAborted();
       throw new StepError('FailedPrepareDynamicResources', errorText(err), err);
@@ -151,7 +170,8 @@ export class PodDevices implements PodGrants, Disposable {
   async release(uid: PodUid, signal: AbortSignal): Promise<void> {
     this.#waits.delete(uid);
     this.#ignored.delete(uid);
-    await this.#deps.dra?.unprepare(uid, signal);
+    const { dra } = this.#deps;
+    if (dra?.holdsAny(uid)) await this.#timed('UnprepareResources', () => dra.unprepare(uid, signal), signal);
     await this.#deps.manager?.release(uid, signal);
   }
 
@@ -163,6 +183,23 @@ export class PodDevices implements PodGrants, Disposable {
 
   [Symbol.dispose](): void {
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
+  }
+
+  async #timed(
+    operation: 'PrepareResources' | 'UnprepareResources',
+    work: () => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const started = performance.now();
+    const done = (failed: boolean): void =>
+      this.#deps.metrics.claimsHandled(operation, (performance.now() - started) / 1000, failed);
+    try {
+      await work();
+      done(false);
+    } catch (err) {
+      if (!signal.aborted) done(true);
+      throw err;
+    }
   }
 
   async #ask(
@@ -180,6 +217,10 @@ export class PodDevices implements PodGrants, Disposable {
       return { kind: 'granted' };
     } catch (err) {
       signal.throwIfAborted();
+      if (err instanceof TopologyError) {
+        this.#waits.delete(uid);
+        return { kind: 'refused', reason: 'TopologyAffinityError', message: err.message };
+      }
       if (!(err instanceof DevicePluginError)) throw err;
       // Nothing is wrong with the pod: what it needs could not be written down.
       if (err.failure.code === 'checkpoint') throw err;

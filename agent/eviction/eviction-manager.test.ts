@@ -3,11 +3,18 @@ import { silentLogger } from '../../base/log.js';
 import type { Pod, PodUid } from '../api/index.js';
 import { podUidOf } from '../api/index.js';
 import { EvictionManager, type EvictionDeps } from './eviction-manager.js';
-import { EvictionPods } from './eviction-pod.js';
+import { EvictionPods, type EvictionPod } from './eviction-pod.js';
 import type { EvictionSignal, PressureCondition } from './signals.js';
 
 const { signal } = new AbortController();
 const files = { rootfs: new Map(), logs: new Map(), volumes: [] };
+
+const withUsage = (pod: EvictionPod, usage: NonNullable<EvictionPod['usage']>): EvictionPod => ({
+  ...pod,
+  qos: pod.qos,
+  containers: pod.containers,
+  usage,
+});
 
 /** A node with so many bytes of disk, of which pods and the node's own things take some. */
 class SmallNode {
@@ -38,16 +45,15 @@ class SmallNode {
       activePods: () => [...this.pods.keys()],
       measure: (pods) =>
         Promise.resolve(
-          pods.map((pod) => ({
-            ...builder.of(pod, undefined, files),
-            usage: {
+          pods.map((pod) =>
+            withUsage(builder.of(pod, undefined, files), {
               memory: 0,
               processes: 1,
               rootfs: { bytes: this.pods.get(pod) ?? 0, inodes: 0 },
               logs: { bytes: 0, inodes: 0 },
               volumes: { bytes: 0, inodes: 0 },
-            },
-          })),
+            }),
+          ),
         ),
       filesystemsOf: () => files,
       reclaim: {

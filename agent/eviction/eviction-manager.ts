@@ -52,8 +52,8 @@ export interface EvictionDeps {
   terminate(uid: PodUid, termination: Termination): void;
   /** Nothing of the pod runs or is mounted any more. */
   isCleanedUp(uid: PodUid): boolean;
-  /** For the metric kubelet_evictions. */
-  evicted(signal: string): void;
+  /** For metrics; `statsAgeMs` is how old what was measured is by now. */
+  evicted(signal: string, statsAgeMs: number): void;
   conditionsChanged(conditions: ReadonlySet<PressureCondition>): void;
 }
 
@@ -159,7 +159,8 @@ export class EvictionManager {
       if (!hasStorageLimits(pod) || isCriticalPod(pod)) return [];
       const problem = localStorageProblem(pod, this.#deps.filesystemsOf(podUidOf(pod)));
       if (problem === undefined) return [];
-      this.#evict(pod, problem, hardGraceSeconds, 'ephemeral-storage-limit', false);
+      this.#evict(pod, problem.message, hardGraceSeconds, false);
+      this.#deps.evicted(problem.what, 0);
       return [podUidOf(pod)];
     });
   }
@@ -167,6 +168,7 @@ export class EvictionManager {
   async #relieve(starvation: Starvation, signal: AbortSignal): Promise<readonly PodUid[]> {
     if (await this.#reclaim(starvation, signal)) return [];
     const active = this.#deps.activePods();
+    const lookedAt = this.#deps.clock.now();
     const look = await this.#deps.look(signal);
     const disk = signalFacts[starvation.crossed.threshold.signal].condition === 'DiskPressure';
     const again = this.#decide(look, await this.#deps.measure(active, disk, signal)).starvation;
@@ -184,7 +186,8 @@ export class EvictionManager {
       { podUid: victim.pod.uid, because: signalThresholdText(crossed), usage: victim.usage, request: victim.request },
       'pod is evicted',
     );
-    this.#evict(pod, message, grace, crossed.threshold.signal, true);
+    this.#evict(pod, message, grace, true);
+    this.#deps.evicted(crossed.threshold.signal, this.#deps.clock.now() - lookedAt);
     return [victim.pod.uid];
   }
 
@@ -203,7 +206,7 @@ export class EvictionManager {
     return decision.crossed.length === 0;
   }
 
-  #evict(pod: Pod, message: string, graceSeconds: number, signalName: string, disruption: boolean): void {
+  #evict(pod: Pod, message: string, graceSeconds: number, disruption: boolean): void {
     const { clock, events } = this.#deps;
     const now = clock.now();
     events.record(podReference(pod), 'Warning', 'Evicted', message);
@@ -226,7 +229,6 @@ export class EvictionManager {
           : undefined,
       },
     });
-    this.#deps.evicted(signalName);
   }
 
   /** The next look would see the same shortage while what was evicted still runs. */

@@ -56,8 +56,6 @@ interface PodNumbers {
   readonly memoryRequest: number;
   readonly storageRequest: number;
   readonly critical: boolean;
-  readonly qos: QosClass;
-  readonly containers: ReadonlyMap<string, { memoryRequest: number; storageRequest: number }>;
 }
 
 const none: DiskAmount = { bytes: 0, inodes: 0 };
@@ -67,59 +65,81 @@ export class EvictionPods {
   readonly #numbers = new WeakMap<Pod, PodNumbers>();
 
   of(pod: Pod, usage: PodUsage | undefined, filesystems: PodFilesystems): EvictionPod {
-    const numbers = this.#numbersOf(pod);
-    const { critical, qos, memoryRequest, storageRequest } = numbers;
-    return {
-      uid: podUidOf(pod),
-      namespace: pod.metadata?.namespace ?? 'default',
-      name: pod.metadata?.name ?? '',
-      qos,
-      priority: pod.spec?.priority ?? 0,
-      critical,
-      graceSeconds: pod.spec?.terminationGracePeriodSeconds ?? 30,
-      memoryRequest,
-      storageRequest,
-      usage: usage && {
-        memory: usage.usage.memory?.workingSet ?? 0,
-        processes: usage.usage.processes ?? 0,
-        rootfs: total(filesystems.rootfs.values()),
-        logs: total(filesystems.logs.values()),
-        volumes: localVolumes(pod, filesystems),
-      },
-      containers: [...numbers.containers].map(([name, requests]): EvictionContainer => ({
-        name,
-        ...requests,
-        memory: usage?.containers.find(({ container }) => container.name === name)?.usage.memory?.workingSet ?? 0,
-        rootfs: amount(filesystems.rootfs.get(name)),
-        logs: amount(filesystems.logs.get(name)),
-      })),
-    };
+    return new MeasuredPod(pod, this.#numbersOf(pod), usage, filesystems);
   }
 
   #numbersOf(pod: Pod): PodNumbers {
     const known = this.#numbers.get(pod);
     if (known) return known;
-    const value = (list: ResourceList, name: string): number => quantityValue(list[name] ?? '0');
     const requests = podRequests(pod);
     const numbers: PodNumbers = {
-      memoryRequest: value(requests, 'memory'),
-      storageRequest: value(requests, 'ephemeral-storage'),
+      memoryRequest: valueOf(requests, 'memory'),
+      storageRequest: valueOf(requests, 'ephemeral-storage'),
       critical: isCriticalPod(pod),
-      qos: podQosClass(pod),
-      containers: new Map(
-        allContainers(pod).map(({ container }) => {
-          const own = container.resources?.requests ?? {};
-          return [
-            container.name,
-            { memoryRequest: value(own, 'memory'), storageRequest: value(own, 'ephemeral-storage') },
-          ];
-        }),
-      ),
     };
     this.#numbers.set(pod, numbers);
     return numbers;
   }
 }
+
+/** A decision looks at hundreds of pods: what only the words about one of them need is worked out when they are asked for. */
+class MeasuredPod implements EvictionPod {
+  readonly uid: PodUid;
+  readonly namespace: string;
+  readonly name: string;
+  readonly priority: number;
+  readonly critical: boolean;
+  readonly graceSeconds: number;
+  readonly memoryRequest: number;
+  readonly storageRequest: number;
+  readonly usage: PodAmounts | undefined;
+  readonly #pod: Pod;
+  readonly #measured: PodUsage | undefined;
+  readonly #filesystems: PodFilesystems;
+
+  constructor(pod: Pod, numbers: PodNumbers, measured: PodUsage | undefined, filesystems: PodFilesystems) {
+    this.uid = podUidOf(pod);
+    this.namespace = pod.metadata?.namespace ?? 'default';
+    this.name = pod.metadata?.name ?? '';
+    this.priority = pod.spec?.priority ?? 0;
+    this.critical = numbers.critical;
+    this.graceSeconds = pod.spec?.terminationGracePeriodSeconds ?? 30;
+    this.memoryRequest = numbers.memoryRequest;
+    this.storageRequest = numbers.storageRequest;
+    this.usage = measured && {
+      memory: measured.usage.memory?.workingSet ?? 0,
+      processes: measured.usage.processes ?? 0,
+      rootfs: total(filesystems.rootfs.values()),
+      logs: total(filesystems.logs.values()),
+      volumes: localVolumes(pod, filesystems),
+    };
+    this.#pod = pod;
+    this.#measured = measured;
+    this.#filesystems = filesystems;
+  }
+
+  get qos(): QosClass {
+    return podQosClass(this.#pod);
+  }
+
+  get containers(): readonly EvictionContainer[] {
+    const { rootfs, logs } = this.#filesystems;
+    return allContainers(this.#pod).map(({ container: { name, resources } }): EvictionContainer => {
+      const requests = resources?.requests ?? {};
+      const used = this.#measured?.containers.find(({ container }) => container.name === name)?.usage;
+      return {
+        name,
+        memory: used?.memory?.workingSet ?? 0,
+        memoryRequest: valueOf(requests, 'memory'),
+        storageRequest: valueOf(requests, 'ephemeral-storage'),
+        rootfs: amount(rootfs.get(name)),
+        logs: amount(logs.get(name)),
+      };
+    });
+  }
+}
+
+const valueOf = (list: ResourceList, name: string): number => quantityValue(list[name] ?? '0');
 
 const amount = (taken: Taken | undefined): DiskAmount =>
   taken ? { bytes: taken.usedBytes, inodes: taken.inodesUsed } : none;

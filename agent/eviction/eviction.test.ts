@@ -363,7 +363,7 @@ describe('local storage', () => {
       logs: new Map([['app', taken(inLogs * mebi)]]),
       volumes: [volume(inVolume * mebi)],
     };
-    expect(localStorageProblem(pod, used)).toBe(expected);
+    expect(localStorageProblem(pod, used)?.message).toBe(expected);
   });
 });
 

@@ -10,7 +10,13 @@ export { EvictionManager, type EvictionDeps, type EvictionOptions, type NodeLook
 export { EvictionPods, type EvictionPod } from './eviction-pod.js';
 export { OomWatch, type OomReport } from './oom-watch.js';
 export { pressureWhatIf, type WhatIfInput } from './pressure-what-if.js';
-export { observeSignals, type EvictionSignal, type Observations, type PressureCondition } from './signals.js';
+export {
+  observeSignals,
+  type EvictionSignal,
+  type Observation,
+  type Observations,
+  type PressureCondition,
+} from './signals.js';
 export {
   defaultHardThresholds,
   EvictionConfigError,

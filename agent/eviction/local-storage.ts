@@ -1,12 +1,22 @@
 import { allContainers, podLimits, quantityValue, type Pod } from '../api/index.js';
 import type { PodFilesystems } from '../stats/index.js';
 
-/**
- * Why the pod uses more local storage than it may, whatever the node has left; undefined when it does not (facts 4.4). The message is the
- * kubelet's.
- */
-export function localStorageProblem(pod: Pod, used: PodFilesystems): string | undefined {
-  return emptyDirProblem(pod, used) ?? podProblem(pod, used) ?? containerProblem(pod, used);
+export interface StorageProblem {
+  /** The kubelet's word for it in its metrics. */
+  readonly what: 'emptydirfs.limit' | 'ephemeralpodfs.limit' | 'ephemeralcontainerfs.limit';
+  /** In the kubelet's words. */
+  readonly message: string;
+}
+
+/** Why the pod uses more local storage than it may, whatever the node has left; undefined when it does not (facts 4.4). */
+export function localStorageProblem(pod: Pod, used: PodFilesystems): StorageProblem | undefined {
+  const found = (what: StorageProblem['what'], message: string | undefined): StorageProblem | undefined =>
+    message === undefined ? undefined : { what, message };
+  return (
+    found('emptydirfs.limit', emptyDirProblem(pod, used)) ??
+    found('ephemeralpodfs.limit', podProblem(pod, used)) ??
+    found('ephemeralcontainerfs.limit', containerProblem(pod, used))
+  );
 }
 
 /** Whether the pod sets any limit this is about: all others need not be measured. */

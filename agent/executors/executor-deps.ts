@@ -1,14 +1,15 @@
-import type { ContainerConfig, PodSandboxConfig } from '../../proto/generated/cri-v1.js';
+import type { ContainerConfig, LinuxContainerResources, PodSandboxConfig } from '../../proto/generated/cri-v1.js';
 import type { RuntimeService } from '../../cri/index.js';
 import type { Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
-import type { ContainerKind, Pod, PodContainer, PodUid } from '../api/index.js';
+import type { ContainerKind, Pod, PodContainer, PodUid, ResourceRequirements } from '../api/index.js';
 import type { EventRecorder } from '../events/event-recorder.js';
 import type { ObservedContainer, DesiredPod, RuntimeFacts } from '../podloop/pod-facts.js';
 import type { PodMemory } from '../podloop/pod-memory.js';
 import type { StartGate } from '../podloop/start-gate.js';
 import type { Step, StepOf } from '../podloop/steps.js';
 import type { PodCgroups } from '../resources/pod-cgroups.js';
+import type { PodResources } from '../resources/resize/pod-resources.js';
 import type { VolumeManager } from '../volumes/volume-manager.js';
 
 /** One pod as its executors see it. */
@@ -46,6 +47,8 @@ export interface ConfigBuilder {
     signal: AbortSignal,
   ): Promise<{ config: PodSandboxConfig; runtimeHandler: string; notes: readonly SandboxNote[] }>;
   container(request: ContainerRequest, signal: AbortSignal): Promise<ContainerConfig>;
+  /** The resources part of a container's configuration. */
+  resources(pod: Pod, container: PodContainer['container']): LinuxContainerResources;
 }
 
 /** Makes the image of a container present by its pull policy. Failures are `StepError`s (`ErrImagePull`, `ErrImageNeverPull`, ...). */
@@ -68,7 +71,7 @@ export interface HookRunner {
 
 export interface PodLogs {
   /** Makes the pod's log folder and the container's below it. */
-  prepare(pod: Pod, container: string): Promise<void>;
+  prepare(pod: Pod, container: string): void;
   /** Removes all files of one container instance. */
   removeInstance(container: ObservedContainer): Promise<void>;
   /** Removes the pod's log folder and links into it. */
@@ -77,9 +80,9 @@ export interface PodLogs {
 
 export interface PodFolders {
   /** `pods/<uid>` and what lies in it, 0750. */
-  prepare(uid: PodUid): Promise<void>;
+  prepare(uid: PodUid): void;
   /** Removes `pods/<uid>`; refuses while something is mounted below it. */
-  remove(uid: PodUid): Promise<void>;
+  remove(uid: PodUid): void;
 }
 
 export type GrantOutcome =
@@ -101,6 +104,16 @@ export interface PodGrants {
   release(uid: PodUid, signal: AbortSignal): Promise<void>;
 }
 
+/** What pods are promised and were given (agent/resources/resize). */
+export interface PodSizes {
+  given(uid: PodUid): PodResources | undefined;
+  /** Noted before a container gets them; where they replace others, `saved` is waited for first. */
+  give(uid: PodUid, container: string, resources: ResourceRequirements): void;
+  giveToPod(pod: Pod): void;
+  saved(signal: AbortSignal): Promise<void>;
+  released(uid: PodUid): void;
+}
+
 export interface ExecutorDeps {
   readonly clock: Clock;
   readonly log: Logger;
@@ -112,6 +125,9 @@ export interface ExecutorDeps {
   readonly hooks: HookRunner;
   readonly volumes: VolumeManager;
   readonly cgroups: PodCgroups;
+  readonly sizes: PodSizes;
+  /** CPUs a container is to run on; absent where that is not followed. */
+  readonly cpusOf?: ((pod: Pod, container: string) => string) | undefined;
   readonly folders: PodFolders;
   readonly logs: PodLogs;
   readonly grants: PodGrants;

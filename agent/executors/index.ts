@@ -4,8 +4,10 @@ import { ensureImage } from './ensure-image.js';
 import type { ExecutorDeps, Executors, PodContext } from './executor-deps.js';
 import { killContainer } from './kill-container.js';
 import { mountVolumes, unmountVolumes } from './mount-volumes.js';
+import { pinContainers } from './pin-containers.js';
 import { preparePod, releasePod } from './prepare-pod.js';
 import { removeContainer, removeSandbox, stopSandbox } from './remove-parts.js';
+import { resizePod } from './resize-pod.js';
 import { startContainer } from './start-container.js';
 
 export type { ExecutorDeps, Executors, PodContext } from './executor-deps.js';
@@ -19,6 +21,8 @@ export function makeExecutors(deps: ExecutorDeps): Executors {
     'ensure-image': ensureImage(deps),
     'start-container': startContainer(deps),
     'kill-container': killContainer(deps),
+    'resize-pod': resizePod(deps),
+    'pin-containers': pinContainers(deps),
     'stop-sandbox': stopSandbox(deps),
     'remove-container': removeContainer(deps),
     'remove-sandbox': removeSandbox(deps),

@@ -40,6 +40,8 @@ function killMessage(container: string, why: KillWhy): string {
       return `Container ${container} failed startup probe, will be restarted`;
     case 'spec-changed':
       return `Container ${container} definition changed`;
+    case 'resize':
+      return `Container ${container} resize requires restart`;
     case 'post-start-failed':
       return `FailedPostStartHook`;
     case 'sandbox-changed':

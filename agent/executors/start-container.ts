@@ -1,6 +1,8 @@
 import { errorText } from '../../base/errors.js';
-import { findContainer } from '../api/index.js';
+import { findContainer, podUidOf } from '../api/index.js';
 import { containerReference } from '../events/references.js';
+import { effectiveResources } from '../resources/linux-resources.js';
+import { sameRequirements } from '../resources/resize/pod-resources.js';
 import type { ContainerRequest, ExecutorDeps, Executors, HookTarget, PodContext } from './executor-deps.js';
 import { runPreStop, stopTimeout } from './pre-stop.js';
 import { StepError } from './step-error.js';
@@ -36,8 +38,9 @@ async function createAndStart(deps: ExecutorDeps, request: ContainerRequest, sig
   const { pod, container, sandboxId, sandboxConfig } = request;
   const reference = containerReference(pod, container);
   const config = await deps.configs.container(request, signal);
-  await deps.logs.prepare(pod, container.container.name);
+  deps.logs.prepare(pod, container.container.name);
   await preStart(deps, request, signal);
+  await giveResources(deps, request, signal);
   return deps.gate.run(
     'container',
     async () => {
@@ -51,6 +54,21 @@ async function createAndStart(deps: ExecutorDeps, request: ContainerRequest, sig
     },
     signal,
   );
+}
+
+/** What it replaces decides after a crash whether the container must be started anew: that must not be an older answer. */
+async function giveResources(
+  deps: ExecutorDeps,
+  { pod, container: { container, kind } }: ContainerRequest,
+  signal: AbortSignal,
+): Promise<void> {
+  if (kind === 'ephemeral') return;
+  const uid = podUidOf(pod);
+  const resources = effectiveResources(pod, container);
+  const before = deps.sizes.given(uid)?.containers.get(container.name);
+  if (before && sameRequirements(before, resources)) return;
+  deps.sizes.give(uid, container.name, resources);
+  if (before) await deps.sizes.saved(signal);
 }
 
 /** Before the container is made: a device that is not ready leaves none behind, and holds up no other start. */

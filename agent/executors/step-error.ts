@@ -28,6 +28,10 @@ function reasonOf(step: Step): string {
       return 'ErrImagePull';
     case 'start-container':
       return 'RunContainerError';
+    case 'resize-pod':
+      return 'ResizeError';
+    case 'pin-containers':
+      return 'FailedUpdateContainerResources';
     case 'kill-container':
     case 'stop-sandbox':
     case 'remove-container':

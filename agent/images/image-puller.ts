@@ -1,59 +1,69 @@
-import type { AuthConfig } from '../../proto/generated/cri-v1.js';
 import { CriError, type ImageService } from '../../cri/index.js';
 import type { Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
-import { FifoLimit } from '../../base/fifo-limit.js';
-import type { Pod, PodContainer, Secret } from '../api/index.js';
+import type { Pod, PodContainer } from '../api/index.js';
 import type { EventRecorder } from '../events/event-recorder.js';
-import { containerReference, podReference } from '../events/references.js';
+import { containerReference } from '../events/references.js';
 import type { ImageEnsurer } from '../executors/executor-deps.js';
 import { StepError } from '../executors/step-error.js';
-import { credentialsOfSecret, matchingCredentials, type RegistryCredentials } from './registry-credentials.js';
-
-export interface ImagePullerOptions {
-  /** Pulls at once. */
-  readonly maxParallelPulls: number;
-}
+import type { ImageAccess } from './image-access.js';
+import { fullName } from './image-match.js';
+import type { PullCredential } from './keyring.js';
+import type { FoundCredentials } from './pull-credentials.js';
+import type { PullPace } from './pull-pace.js';
 
 export interface ImagePullerDeps {
   readonly clock: Clock;
   readonly images: ImageService;
   readonly events: EventRecorder;
-  secret(namespace: string, name: string, signal: AbortSignal): Promise<Secret | undefined>;
-  /** Credentials of the node itself: docker config files, credential provider plugins. */
-  nodeCredentials(image: string, pod: Pod, signal: AbortSignal): Promise<readonly AuthConfig[]>;
+  readonly pace: PullPace;
+  /** Undefined: an image that is here may be used by every pod. */
+  readonly access: ImageAccess | undefined;
+  credentials(image: string, pod: Pod, signal: AbortSignal): Promise<FoundCredentials>;
   /** Words about a pull under way, for `berth why`. */
   progress(pod: Pod, container: string, text: string): void;
+}
+
+/** One container's need of an image. */
+interface Need {
+  readonly pod: Pod;
+  readonly container: PodContainer;
+  readonly image: string;
+  /** Looked up once, and only when they are needed. */
+  readonly credentials: () => Promise<FoundCredentials>;
 }
 
 /** Makes a container's image present by its pull policy (facts 11.1). */
 export class ImagePuller implements ImageEnsurer {
   readonly #deps: ImagePullerDeps;
-  readonly #pulls: FifoLimit;
 
-  constructor(options: ImagePullerOptions, deps: ImagePullerDeps) {
+  constructor(deps: ImagePullerDeps) {
     this.#deps = deps;
-    this.#pulls = new FifoLimit(options.maxParallelPulls);
   }
 
   async ensure(pod: Pod, container: PodContainer, signal: AbortSignal): Promise<{ imageId: string }> {
-    const { events } = this.#deps;
     const image = container.container.image ?? '';
     const reference = containerReference(pod, container);
     const policy = container.container.imagePullPolicy ?? defaultPolicy(image);
+    let asked: Promise<FoundCredentials> | undefined;
+    const credentials = (): Promise<FoundCredentials> => (asked ??= this.#deps.credentials(image, pod, signal));
+    const need: Need = { pod, container, image, credentials };
     if (policy !== 'Always') {
       const present = await this.#find(image, signal);
-      if (present !== undefined) {
-        events.record(reference, 'Normal', 'Pulled', `Container image "${image}" already present on machine`);
+      if (present !== undefined && (await this.#mayUse(need, present))) {
+        const allowed = this.#deps.access ? ' and can be accessed by the pod' : '';
+        const message = `Container image "${image}" already present on machine${allowed}`;
+        this.#deps.events.record(reference, 'Normal', 'Pulled', message);
         return { imageId: present };
       }
       if (policy === 'Never') {
+        // The same words for an image that is not here and one that this pod may not have.
         const message = `Container image "${image}" is not present with pull policy of Never`;
-        events.record(reference, 'Warning', 'ErrImageNeverPull', message);
+        this.#deps.events.record(reference, 'Warning', 'ErrImageNeverPull', message);
         throw new StepError('ErrImageNeverPull', message);
       }
     }
-    return this.#pulls.run(() => this.#pull(pod, container, image, signal), signal);
+    return await this.#pull(need, signal);
   }
 
   async #find(image: string, signal: AbortSignal): Promise<string | undefined> {
@@ -71,14 +81,42 @@ export class ImagePuller implements ImageEnsurer {
     }
   }
 
-  async #pull(pod: Pod, container: PodContainer, image: string, signal: AbortSignal): Promise<{ imageId: string }> {
-    const { events, clock } = this.#deps;
-    const reference = containerReference(pod, container);
+  async #mayUse({ image, credentials }: Need, imageId: string): Promise<boolean> {
+    const { access } = this.#deps;
+    if (!access) return true;
+    return !(await access.mustPull(image, imageId, async () => (await credentials()).candidates));
+  }
+
+  async #pull(need: Need, signal: AbortSignal): Promise<{ imageId: string }> {
+    const { access, pace } = this.#deps;
+    const { image, pod, container } = need;
+    const progress = (text: string): void => this.#deps.progress(pod, container.container.name, text);
+    const found = await need.credentials();
+    await access?.pulling(image);
+    let used: { imageId: string; credential: PullCredential | undefined } | undefined;
+    try {
+      used = await pace.run(() => this.#pullNow(need, found, progress, signal), progress, signal);
+      return { imageId: used.imageId };
+    } finally {
+      if (used) await access?.pulled(image, used.imageId, used.credential, signal);
+      else await access?.failed(image);
+    }
+  }
+
+  async #pullNow(
+    need: Need,
+    found: FoundCredentials,
+    progress: (text: string) => void,
+    signal: AbortSignal,
+  ): Promise<{ imageId: string; credential: PullCredential | undefined }> {
+    const { events, clock, images } = this.#deps;
+    const { image } = need;
+    const reference = containerReference(need.pod, need.container);
     events.record(reference, 'Normal', 'Pulling', `Pulling image "${image}"`);
     const started = clock.now();
     try {
-      const imageRef = await this.#tryCredentials(pod, container, image, signal);
-      const { image: pulled } = await this.#deps.images.imageStatus({ image: { image: imageRef } }, signal);
+      const { imageRef, credential } = await this.#tryEach(image, found.candidates, progress, signal);
+      const { image: pulled } = await images.imageStatus({ image: { image: imageRef } }, signal);
       const took = ((clock.now() - started) / 1000).toFixed(3);
       events.record(
         reference,
@@ -86,28 +124,32 @@ export class ImagePuller implements ImageEnsurer {
         'Pulled',
         `Successfully pulled image "${image}" in ${took}s. Image size: ${pulled?.size ?? 0} bytes.`,
       );
-      return { imageId: pulled?.id ?? imageRef };
+      return { imageId: pulled?.id ?? imageRef, credential };
     } catch (err) {
       signal.throwIfAborted();
-      const message = `Failed to pull image "${image}": ${errorText(err)}`;
+      const message = `Failed to pull image "${image}": ${errorText(err)}${notesText(err, found)}`;
       events.record(reference, 'Warning', 'Failed', message);
       throw new StepError(pullReason(err), message, err);
     }
   }
 
-  /** Each candidate until one succeeds; anonymous when none matches. */
-  async #tryCredentials(pod: Pod, container: PodContainer, image: string, signal: AbortSignal): Promise<string> {
-    const candidates = await this.#candidates(pod, image, signal);
-    const attempts: (AuthConfig | undefined)[] = candidates.length > 0 ? candidates : [undefined];
+  /** Each candidate until one succeeds; without credentials when there is none. */
+  async #tryEach(
+    image: string,
+    candidates: readonly PullCredential[],
+    progress: (text: string) => void,
+    signal: AbortSignal,
+  ): Promise<{ imageRef: string; credential: PullCredential | undefined }> {
+    const attempts: readonly (PullCredential | undefined)[] = candidates.length > 0 ? candidates : [undefined];
     let last: unknown;
-    for (const auth of attempts) {
+    for (const credential of attempts) {
       try {
         const answer = await this.#deps.images.pullImage(
-          { image: { image, userSpecifiedImage: image }, ...(auth ? { auth } : {}) },
+          { image: { image, userSpecifiedImage: image }, ...(credential && { auth: credential.auth }) },
           signal,
-          ({ text }) => this.#deps.progress(pod, container.container.name, text),
+          ({ text }) => progress(text),
         );
-        return answer.imageRef ?? image;
+        return { imageRef: answer.imageRef ?? image, credential };
       } catch (err) {
         signal.throwIfAborted();
         last = err;
@@ -115,37 +157,19 @@ export class ImagePuller implements ImageEnsurer {
     }
     throw last;
   }
-
-  async #candidates(pod: Pod, image: string, signal: AbortSignal): Promise<AuthConfig[]> {
-    const namespace = pod.metadata?.namespace ?? 'default';
-    const found: AuthConfig[] = [];
-    for (const { name = '' } of pod.spec?.imagePullSecrets ?? []) {
-      const secret = await this.#deps.secret(namespace, name, signal);
-      if (!secret) {
-        this.#deps.events.record(
-          podReference(pod),
-          'Warning',
-          'FailedToRetrieveImagePullSecret',
-          `Unable to retrieve image pull secret (${namespace}/${name}); attempting to pull the image may not succeed.`,
-        );
-        continue;
-      }
-      found.push(...matchingCredentials(image, readSecret(secret)));
-    }
-    return [...found, ...(await this.#deps.nodeCredentials(image, pod, signal))];
-  }
 }
 
-function readSecret(secret: Secret): RegistryCredentials {
-  try {
-    return credentialsOfSecret(secret);
-  } catch (err) {
-    // The content is a secret: only that it cannot be read is said.
-    throw new StepError(
-      'ErrImagePull',
-      `read pull secret ${secret.metadata?.namespace}/${secret.metadata?.name}: it is not a docker configuration (${err instanceof SyntaxError ? 'bad JSON' : 'unexpected shape'})`,
-    );
-  }
+/** Whose credentials were refused, and which could not be used: only said when the registry wants some. */
+function notesText(err: unknown, { candidates, notes }: FoundCredentials): string {
+  if (!(err instanceof CriError) || err.failure.code !== 'permission-denied') return '';
+  const tried = candidates.map(({ source }) => {
+    if (source.kind === 'node') return "the node's own";
+    return source.kind === 'secret' ? `Secret ${source.name}` : `service account ${source.name}`;
+  });
+  const names = [...new Set(tried)].join(', ');
+  return [names === '' ? 'no credentials were found for it' : `credentials tried: ${names}`, ...notes]
+    .map((note) => `; ${note}`)
+    .join('');
 }
 
 function pullReason(err: unknown): string {
@@ -157,7 +181,5 @@ function pullReason(err: unknown): string {
 
 /** The API server's defaulting, for pods that did not pass through one. */
 function defaultPolicy(image: string): 'Always' | 'IfNotPresent' {
-  const last = image.slice(image.lastIndexOf('/') + 1);
-  if (image.includes('@')) return 'IfNotPresent';
-  return !last.includes(':') || last.endsWith(':latest') ? 'Always' : 'IfNotPresent';
+  return image.includes('@') || !fullName(image).endsWith(':latest') ? 'IfNotPresent' : 'Always';
 }

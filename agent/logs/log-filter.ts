@@ -10,6 +10,9 @@ export interface LogFilterOptions {
 
 const newline = Buffer.from('\n');
 
+/** As the kubelet shows it; conmon writes UTC as an offset of nothing. */
+const shownTime = (time: string): string => (time.endsWith('+00:00') ? `${time.slice(0, -6)}Z` : time);
+
 /** Turns log lines into what the reader asked for. Pieces of one line are joined; only its start has the timestamp. */
 export class LogFilter {
   readonly #options: LogFilterOptions;
@@ -36,7 +39,7 @@ export class LogFilter {
     if (line.partial) this.#open.add(line.stream);
     else this.#open.delete(line.stream);
     const parts: Buffer[] = [];
-    if (timestamps === true && !goesOn) parts.push(Buffer.from(`${line.time} `));
+    if (timestamps === true && !goesOn) parts.push(Buffer.from(`${shownTime(line.time)} `));
     parts.push(line.content);
     if (!line.partial) parts.push(newline);
     const bytes = Buffer.concat(parts);

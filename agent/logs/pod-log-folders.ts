@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { mkdir, readdir, readlink, rm, rmdir, symlink, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf } from '../../base/errors.js';
@@ -28,8 +29,8 @@ export class PodLogFolders implements PodLogs {
     this.#options = options;
   }
 
-  async prepare(pod: Pod, container: string): Promise<void> {
-    await mkdir(join(podLogFolder(this.#options.podLogsDir, pod), container), { recursive: true, mode: 0o755 });
+  prepare(pod: Pod, container: string): void {
+    mkdirSync(join(podLogFolder(this.#options.podLogsDir, pod), container), { recursive: true, mode: 0o755 });
   }
 
   /** The link by which log shippers of the Docker days find a container. */

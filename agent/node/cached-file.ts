@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFileSync, statSync } from 'node:fs';
 
 /** Text of a file that changes rarely, parsed once per change; empty while there is none. */
 export class CachedFile<T> {
@@ -11,10 +11,10 @@ export class CachedFile<T> {
     this.#parse = parse;
   }
 
-  async read(): Promise<T> {
-    const { mtimeMs } = await stat(this.#path).catch(() => ({ mtimeMs: 0 }));
+  read(): T {
+    const mtimeMs = statSync(this.#path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
     if (this.#known?.mtimeMs === mtimeMs) return this.#known.value;
-    const value = this.#parse(mtimeMs === 0 ? '' : await readFile(this.#path, 'utf8'));
+    const value = this.#parse(mtimeMs === 0 ? '' : readFileSync(this.#path, 'utf8'));
     this.#known = { mtimeMs, value };
     return value;
   }

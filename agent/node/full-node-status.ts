@@ -1,5 +1,6 @@
 import type { CriRuntime, v1 } from '../../cri/index.js';
 import type { Clock } from '../../base/clock.js';
+import { linkSignal } from '../../base/signals.js';
 import type { NodeStatus, ResourceList } from '../api/index.js';
 import type { PressureCondition } from '../eviction/index.js';
 import type { HostFacts } from './host-facts.js';
@@ -26,12 +27,20 @@ export interface FullNodeStatusDeps {
   readiness(): Readiness;
 }
 
+interface RuntimeSays {
+  readonly images: v1.ListImagesResponse;
+  readonly status: v1.StatusResponse;
+}
+
+const runtimeAnswerMs = 10_000;
+
 /** Everything of the node's status that is this machine's to tell (facts 10.2). */
 export class FullNodeStatus {
   readonly #options: FullNodeStatusOptions;
   readonly #deps: FullNodeStatusDeps;
   readonly #listeners = new Set<() => void>();
   #version: string | undefined;
+  #runtimeSays: RuntimeSays = { images: {}, status: {} };
 
   constructor(options: FullNodeStatusOptions, deps: FullNodeStatusDeps) {
     this.#options = options;
@@ -39,13 +48,9 @@ export class FullNodeStatus {
   }
 
   async read(previous: NodeStatus | undefined, signal: AbortSignal): Promise<NodeStatus> {
-    const { clock, runtime } = this.#deps;
+    const { clock } = this.#deps;
     const { addresses, nodeName, kubeletPort, maxImages } = this.#options;
-    const [images, status] = await Promise.all([
-      runtime.images.listImages({}, signal),
-      runtime.runtime.status({}, signal),
-      this.#readVersion(signal),
-    ]);
+    const { images, status } = await this.#askRuntime(signal);
     return {
       addresses: [
         ...addresses.map((address) => ({ type: 'InternalIP', address })),
@@ -92,6 +97,24 @@ export class FullNodeStatus {
       systemUUID: host.systemUuid,
       ...(host.swapBytes ? { swap: { capacity: host.swapBytes } } : {}),
     };
+  }
+
+  /** A runtime that is away keeps nothing from being told, least of all that it is away: what it said last holds on. */
+  async #askRuntime(signal: AbortSignal): Promise<RuntimeSays> {
+    if (!this.#deps.readiness().runtime.ready) return this.#runtimeSays;
+    const { images, runtime } = this.#deps.runtime;
+    using limit = linkSignal(signal, { timeoutMs: runtimeAnswerMs, what: 'the images and the status of the runtime' });
+    try {
+      const [listed, status] = await Promise.all([
+        images.listImages({}, limit.signal),
+        runtime.status({}, limit.signal),
+        this.#readVersion(limit.signal),
+      ]);
+      this.#runtimeSays = { images: listed, status };
+    } catch {
+      signal.throwIfAborted();
+    }
+    return this.#runtimeSays;
   }
 
   async #readVersion(signal: AbortSignal): Promise<void> {

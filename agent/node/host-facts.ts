@@ -22,6 +22,8 @@ export interface HostFacts {
   /** The most process ids the kernel gives out. */
   readonly maxPids?: number | undefined;
   readonly swapBytes?: number | undefined;
+  /** The kernel enforces AppArmor profiles. */
+  readonly appArmor?: boolean | undefined;
   /** Addresses others reach the node by; the one of the default route first. */
   readonly addresses: readonly string[];
 }
@@ -36,17 +38,19 @@ const goArchitectures: Readonly<Record<string, string>> = {
 };
 
 export async function readHostFacts(rootDir = '/var/lib/kubelet'): Promise<HostFacts> {
-  const [osRelease, machineId, systemUuid, bootId, pages, addresses, pidMax, meminfo, rootBytes] = await Promise.all([
-    textOf('/etc/os-release'),
-    textOf('/etc/machine-id'),
-    textOf('/sys/class/dmi/id/product_uuid'),
-    textOf('/proc/sys/kernel/random/boot_id'),
-    readHugepages(),
-    hostAddresses(),
-    textOf('/proc/sys/kernel/pid_max'),
-    textOf('/proc/meminfo'),
-    sizeOfFilesystem(rootDir),
-  ]);
+  const [osRelease, machineId, systemUuid, bootId, pages, addresses, pidMax, meminfo, appArmor, rootBytes] =
+    await Promise.all([
+      textOf('/etc/os-release'),
+      textOf('/etc/machine-id'),
+      textOf('/sys/class/dmi/id/product_uuid'),
+      textOf('/proc/sys/kernel/random/boot_id'),
+      readHugepages(),
+      hostAddresses(),
+      textOf('/proc/sys/kernel/pid_max'),
+      textOf('/proc/meminfo'),
+      textOf('/sys/module/apparmor/parameters/enabled'),
+      sizeOfFilesystem(rootDir),
+    ]);
   return {
     hostname: hostname().toLowerCase(),
     memoryBytes: totalmem(),
@@ -62,6 +66,7 @@ export async function readHostFacts(rootDir = '/var/lib/kubelet'): Promise<HostF
     rootBytes,
     maxPids: Number(pidMax) || undefined,
     swapBytes: Number(/^SwapTotal:\s+(\d+) kB$/m.exec(meminfo)?.[1] ?? 0) * 1024,
+    appArmor: appArmor.startsWith('Y'),
     addresses,
   };
 }

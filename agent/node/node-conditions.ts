@@ -8,6 +8,8 @@ export interface Readiness {
   readonly shuttingDown: boolean;
   /** Other reasons the node cannot take pods yet, in words. */
   readonly problems: readonly string[];
+  /** What keeps the node from nothing yet and ought to be known. */
+  readonly warnings?: readonly string[] | undefined;
 }
 
 interface Words {
@@ -57,6 +59,7 @@ function readyCondition({
   network,
   shuttingDown,
   problems,
+  warnings = [],
 }: Readiness): NodeCondition & { status: 'True' | 'False' } {
   const all = [
     ...(runtime.ready ? [] : [runtime.message]),
@@ -64,8 +67,9 @@ function readyCondition({
     ...problems,
     ...(shuttingDown ? ['node is shutting down'] : []),
   ];
+  const told = warnings.map((each) => `. WARNING: ${each}`).join('');
   return all.length === 0
-    ? { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'kubelet is posting ready status' }
+    ? { type: 'Ready', status: 'True', reason: 'KubeletReady', message: `kubelet is posting ready status${told}` }
     : { type: 'Ready', status: 'False', reason: 'KubeletNotReady', message: all.join(', ') };
 }
 

@@ -22,6 +22,9 @@ export interface OpenNodeStatusDeps {
   capacity(): ResourceList;
   allocatable(): ResourceList;
   health(): RuntimeHealth;
+  /** What is wrong between the node and its cluster. */
+  warnings(): readonly string[];
+  onHealthChange(listener: () => void): Disposable;
   /** Calls back when device plugins changed what they offer. */
   onDevicesChange(listener: () => void): Disposable;
   readonly housekeeping: {
@@ -47,12 +50,18 @@ export function openNodeStatus(options: OpenNodeStatusOptions, deps: OpenNodeSta
       pressures: () => housekeeping.pressures,
       readiness: () => {
         const { ready, message, network } = deps.health();
-        return { runtime: { ready, message }, network, shuttingDown: housekeeping.shuttingDown, problems: [] };
+        return {
+          runtime: { ready, message },
+          network,
+          shuttingDown: housekeeping.shuttingDown,
+          problems: [],
+          warnings: deps.warnings(),
+        };
       },
     },
   );
   const changed = (): void => status.changed();
-  const subscriptions = [housekeeping.onChange(changed), deps.onDevicesChange(changed)];
+  const subscriptions = [housekeeping.onChange(changed), deps.onDevicesChange(changed), deps.onHealthChange(changed)];
   return Object.assign(status, {
     [Symbol.dispose]: () => {
       for (const subscription of subscriptions) subscription[Symbol.dispose]();

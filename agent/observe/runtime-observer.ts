@@ -1,7 +1,11 @@
-import type { ContainerStatus as CriContainerStatus, PodSandboxStatus } from '../../proto/generated/cri-v1.js';
-import { criAnnotations, criLabels, isCriCode, type RuntimeService } from '../../cri/index.js';
+import type { ContainerStatus as CriContainerStatus } from '../../proto/generated/cri-v1.js';
+import { isCriCode, type RuntimeService } from '../../cri/index.js';
 import type { PodUid } from '../api/index.js';
-import type { ObservedContainer, ObservedContainerState, ObservedSandbox, RuntimeFacts } from '../podloop/pod-facts.js';
+import type { ObservedContainer, ObservedSandbox, RuntimeFacts } from '../podloop/pod-facts.js';
+import { isAsListed } from './is-as-listed.js';
+import { observedContainer, observedSandbox } from './observed-status.js';
+import { showsChange, type RuntimeChange } from './runtime-change.js';
+import { RuntimeListing, type PodItems } from './runtime-listing.js';
 
 export interface ObserverDeps {
   readonly runtime: RuntimeService;
@@ -11,7 +15,10 @@ export interface ObserverDeps {
   terminationMessage(status: CriContainerStatus): Promise<string>;
 }
 
-const millisecond = 1_000_000;
+/** A read under way: what was said of the pod meanwhile must show in its answer, or the answer is not kept. */
+interface Reading {
+  readonly said: RuntimeChange[];
+}
 
 /**
  * What the runtime says of each pod. A pod is read again only after something said that it changed: an event of the runtime, or
@@ -19,105 +26,125 @@ const millisecond = 1_000_000;
  */
 export class RuntimeObserver {
   readonly #deps: ObserverDeps;
-  #name: string | undefined;
+  readonly #listing: RuntimeListing;
+  #name: Promise<string> | undefined;
   readonly #known = new Map<PodUid, RuntimeFacts>();
-  /** Reads under way; an invalidation takes the mark away, and their answer is not kept. */
-  readonly #reading = new Map<PodUid, object>();
+  /** Answers that may be out of date; what can never change in them is not asked for again. */
+  readonly #last = new Map<PodUid, RuntimeFacts>();
+  /** An invalidation takes the entry away, and the answer is not kept. */
+  readonly #reading = new Map<PodUid, Reading>();
 
   constructor(deps: ObserverDeps) {
     this.#deps = deps;
+    this.#listing = new RuntimeListing(deps.runtime);
   }
 
   /** Something of the pod changed: the next `observe` asks the runtime. */
   invalidate(uid: PodUid): void {
+    this.#listing.touch(uid);
     this.#known.delete(uid);
     this.#reading.delete(uid);
   }
 
+  /** As `invalidate`, unless what is known shows the change already; false then. */
+  tell(uid: PodUid, change: RuntimeChange): boolean {
+    const known = this.#known.get(uid);
+    if (known && showsChange(known, change)) return false;
+    const reading = this.#reading.get(uid);
+    if (reading) reading.said.push(change);
+    else this.invalidate(uid);
+    return true;
+  }
+
   /** The runtime was away: nothing that is remembered can be relied on. */
   invalidateAll(): void {
+    this.#listing.forget();
     this.#known.clear();
+    this.#last.clear();
     this.#reading.clear();
   }
 
   async observe(uid: PodUid, signal: AbortSignal): Promise<RuntimeFacts> {
     const known = this.#known.get(uid);
     if (known) return known;
-    const mark = {};
-    this.#reading.set(uid, mark);
+    const reading: Reading = { said: [] };
+    this.#reading.set(uid, reading);
     const facts = await this.#read(uid, signal);
-    if (this.#reading.get(uid) === mark) {
-      this.#reading.delete(uid);
-      this.#known.set(uid, facts);
-    }
+    if (facts.sandboxes.length + facts.containers.length > 0) this.#last.set(uid, facts);
+    else this.#last.delete(uid);
+    if (this.#reading.get(uid) !== reading) return facts;
+    this.#reading.delete(uid);
+    if (reading.said.every((change) => showsChange(facts, change))) this.#known.set(uid, facts);
+    else this.#listing.touch(uid);
     return facts;
   }
 
   /** Uids of all pods the runtime has anything of. */
   async podUids(signal: AbortSignal): Promise<ReadonlySet<PodUid>> {
-    const [sandboxes, containers] = await Promise.all([
-      this.#deps.runtime.listPodSandbox({}, signal),
-      this.#deps.runtime.listContainers({}, signal),
-    ]);
-    const labels = [...(sandboxes.items ?? []), ...(containers.containers ?? [])].map((item) => item.labels ?? {});
-    return new Set(labels.map((label) => label[criLabels.podUid]).filter((uid) => uid !== undefined) as PodUid[]);
+    return new Set((await this.#listing.all(signal)).keys());
+  }
+
+  /**
+   * For a runtime that tells of nothing: looks at everything at once. Pods that are not as they are known are read again when they are
+   * observed next; their uids are returned.
+   */
+  async relist(signal: AbortSignal): Promise<readonly PodUid[]> {
+    const all = await this.#listing.all(signal);
+    const changed = [...this.#known].filter(([uid, facts]) => !isAsListed(facts, all.get(uid))).map(([uid]) => uid);
+    for (const uid of changed) this.#known.delete(uid);
+    return changed;
   }
 
   async #read(uid: PodUid, signal: AbortSignal): Promise<RuntimeFacts> {
-    const { runtime } = this.#deps;
-    this.#name ??= await this.#deps.runtimeName(signal);
-    const labelSelector = { [criLabels.podUid]: uid };
+    const items = await this.#listing.of(uid, signal);
+    const last = this.#last.get(uid);
     const [sandboxes, containers] = await Promise.all([
-      runtime.listPodSandbox({ filter: { labelSelector } }, signal),
-      runtime.listContainers({ filter: { labelSelector } }, signal),
-    ]);
-    const [sandboxStatuses, containerStatuses] = await Promise.all([
-      Promise.all(
-        (sandboxes.items ?? []).map((item) => ifFound(runtime.podSandboxStatus({ podSandboxId: item.id }, signal))),
-      ),
-      Promise.all(
-        (containers.containers ?? []).map(async (item) => {
-          const answer = await ifFound(runtime.containerStatus({ containerId: item.id }, signal));
-          if (!answer?.status) return undefined;
-          const container = this.#container(answer.status, item.podSandboxId ?? '');
-          if (container.state !== 'exited') return container;
-          return { ...container, message: (await this.#deps.terminationMessage(answer.status)) || container.message };
-        }),
-      ),
+      Promise.all(items.sandboxes.map((item) => this.#sandbox(item, last, signal))),
+      Promise.all(items.containers.map((item) => this.#container(item, last, signal))),
     ]);
     return {
-      sandboxes: sandboxStatuses
-        .flatMap((answer) => (answer?.status ? [observedSandbox(answer.status)] : []))
+      sandboxes: sandboxes
+        .filter((sandbox) => sandbox !== undefined)
         .sort((a, b) => b.attempt - a.attempt || b.createdAt - a.createdAt),
-      containers: containerStatuses
+      containers: containers
         .filter((container) => container !== undefined)
         .sort((a, b) => b.createdAt - a.createdAt || b.restartCount - a.restartCount),
     };
   }
 
-  #container(status: CriContainerStatus, sandboxId: string): ObservedContainer {
-    const annotations = status.annotations ?? {};
-    return {
-      id: status.id ?? '',
-      containerId: `${this.#name}://${status.id ?? ''}`,
-      name: status.labels?.[criLabels.containerName] ?? status.metadata?.name ?? '',
-      sandboxId,
-      state: containerState(status.state),
-      restartCount: Number(annotations[criAnnotations.restartCount] ?? status.metadata?.attempt ?? 0),
-      createdAt: toMs(status.createdAt),
-      startedAt: toMs(status.startedAt),
-      finishedAt: toMs(status.finishedAt),
-      exitCode: status.exitCode ?? 0,
-      reason: status.reason ?? '',
-      message: status.message ?? '',
-      image: status.image?.userSpecifiedImage || (status.image?.image ?? ''),
-      imageRef: status.imageRef ?? '',
-      hash: annotations[criAnnotations.containerHash],
-      resources: status.resources ?? undefined,
-      user: status.user ?? undefined,
-      mounts: status.mounts ?? [],
-      logPath: status.logPath ?? '',
-    };
+  /** A sandbox keeps its addresses for as long as it is ready. */
+  async #sandbox(
+    { id, state }: PodItems['sandboxes'][number],
+    last: RuntimeFacts | undefined,
+    signal: AbortSignal,
+  ): Promise<ObservedSandbox | undefined> {
+    const before = last?.sandboxes.find((sandbox) => sandbox.id === id);
+    if (before?.ready && state === 'SANDBOX_READY') return before;
+    const answer = await ifFound(this.#deps.runtime.podSandboxStatus({ podSandboxId: id }, signal));
+    return answer?.status ? observedSandbox(answer.status) : undefined;
+  }
+
+  /** How a container ended never changes. */
+  async #container(
+    { id, podSandboxId = '' }: PodItems['containers'][number],
+    last: RuntimeFacts | undefined,
+    signal: AbortSignal,
+  ): Promise<ObservedContainer | undefined> {
+    const before = last?.containers.find((container) => container.id === id);
+    if (before?.state === 'exited') return before;
+    const answer = await ifFound(this.#deps.runtime.containerStatus({ containerId: id }, signal));
+    if (!answer?.status) return undefined;
+    const container = observedContainer(answer.status, podSandboxId, await this.#runtimeName(signal));
+    if (container.state !== 'exited') return container;
+    return { ...container, message: (await this.#deps.terminationMessage(answer.status)) || container.message };
+  }
+
+  #runtimeName(signal: AbortSignal): Promise<string> {
+    if (this.#name) return this.#name;
+    const asked = this.#deps.runtimeName(signal);
+    this.#name = asked;
+    asked.catch(() => (this.#name = undefined));
+    return asked;
   }
 }
 
@@ -130,33 +157,3 @@ async function ifFound<T>(answer: Promise<T>): Promise<T | undefined> {
     throw err;
   }
 }
-
-function observedSandbox(status: PodSandboxStatus): ObservedSandbox {
-  const hostNetwork = status.linux?.namespaces?.options?.network === 'NODE';
-  const { ip = '', additionalIps = [] } = status.network ?? {};
-  return {
-    id: status.id ?? '',
-    attempt: status.metadata?.attempt ?? 0,
-    ready: status.state !== 'SANDBOX_NOTREADY',
-    createdAt: toMs(status.createdAt),
-    ips: hostNetwork || ip === '' ? [] : [ip, ...additionalIps.flatMap((address) => (address.ip ? [address.ip] : []))],
-    hostNetwork,
-  };
-}
-
-/** The zero value of the wire is CONTAINER_CREATED. */
-function containerState(state: CriContainerStatus['state']): ObservedContainerState {
-  switch (state) {
-    case 'CONTAINER_RUNNING':
-      return 'running';
-    case 'CONTAINER_EXITED':
-      return 'exited';
-    case 'CONTAINER_UNKNOWN':
-      return 'unknown';
-    case 'CONTAINER_CREATED':
-    case undefined:
-      return 'created';
-  }
-}
-
-const toMs = (nanoseconds: number | undefined): number => Math.floor((nanoseconds ?? 0) / millisecond);

@@ -65,6 +65,9 @@ export function nextTryAfter(step: Step, attempt: number, reason: string): numbe
     case 'start-container':
       if (containerEndedReasons.has(reason)) return 0;
       return attempt === 1 ? 1000 : 10_000;
+    case 'resize-pod':
+    case 'pin-containers':
+      return grow({ firstMs: 1000, maxMs: 60_000 }, attempt);
     case 'kill-container':
     case 'stop-sandbox':
     case 'remove-container':

@@ -153,6 +153,10 @@ function objectOf(step: Step): string {
       return 'volumes';
     case 'create-sandbox':
       return 'sandbox';
+    case 'resize-pod':
+      return 'resources';
+    case 'pin-containers':
+      return 'CPUs';
     case 'stop-sandbox':
     case 'remove-sandbox':
       return `sandbox ${step.sandboxId.slice(0, 12)}`;

@@ -10,6 +10,8 @@ const making: ReadonlySet<Step['kind']> = new Set([
   'prepare-pod',
   'mount-volumes',
   'create-sandbox',
+  'resize-pod',
+  'pin-containers',
   'ensure-image',
   'start-container',
 ]);

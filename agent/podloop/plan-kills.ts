@@ -3,6 +3,7 @@ import { podGraceSeconds } from './ending.js';
 import type { PlanDraft } from './plan-draft.js';
 import type { ObservedContainer, ObservedSandbox } from './pod-facts.js';
 import { currentInstance, isAlive, type ContainerView, type PodView } from './pod-view.js';
+import { resizeNeed } from './plan-resize.js';
 import type { KillWhy } from './steps.js';
 
 /** Kills what must not run on in a pod that lives. */
@@ -42,6 +43,7 @@ function whyKill(
   if (instance.hash !== undefined && instance.hash !== containerHash(container.spec)) {
     return { why: { kind: 'spec-changed' } };
   }
+  if (resizeNeed(view, container) === 'restart') return { why: { kind: 'resize' } };
   const failed = view.facts.probes.get(instance.id)?.failed;
   if (!failed) return undefined;
   return { why: { kind: `${failed.probe}-failed`, message: failed.message }, graceSeconds: failed.graceSeconds };

@@ -49,7 +49,9 @@ const specs: fc.Arbitrary<PodSpec> = fc
   });
 
 type Event =
-  | { readonly kind: 'pass' | 'sandbox-dies' | 'agent-dies' | 'new-image' | 'network' | 'delete' | 'hurry' }
+  | {
+      readonly kind: 'pass' | 'sandbox-dies' | 'agent-dies' | 'new-image' | 'new-size' | 'network' | 'delete' | 'hurry';
+    }
   | {
       readonly kind: 'advance' | 'fail' | 'exit' | 'lose-track' | 'probe' | 'liveness';
       readonly pick: number;
@@ -70,6 +72,8 @@ const event = (deletes: boolean): fc.Arbitrary<Event> =>
         { kind: 'sandbox-dies' },
         { kind: 'agent-dies' },
         { kind: 'new-image' },
+        { kind: 'new-size' },
+        { kind: 'new-size' },
         { kind: 'network' },
         ...(deletes ? ([{ kind: 'delete' }, { kind: 'hurry' }] as const) : []),
       ),
@@ -122,6 +126,9 @@ function happen(world: SimulatedPod, happening: Event): void {
     case 'new-image':
       changeImage(world);
       break;
+    case 'new-size':
+      changeSize(world);
+      break;
     case 'network':
       world.networkReady = !world.networkReady;
       break;
@@ -148,6 +155,19 @@ function changeImage(world: SimulatedPod): void {
     ...desired,
     pod: { ...desired.pod, spec: { ...spec, containers: [{ ...first, image }, ...rest] } },
   };
+}
+
+/** Of the first container in place, of the others with a new start. */
+function changeSize(world: SimulatedPod): void {
+  const { desired } = world;
+  if (!desired?.pod.spec) return;
+  const { spec } = desired.pod;
+  const resize = (container: Container, index: number): Container => {
+    const cpu = container.resources?.limits?.['cpu'] === '1' ? '2' : '1';
+    const policy = { resourceName: 'cpu', restartPolicy: 'RestartContainer' } as const;
+    return { ...container, resources: { limits: { cpu } }, ...(index > 0 && { resizePolicy: [policy] }) };
+  };
+  world.desired = { ...desired, pod: { ...desired.pod, spec: { ...spec, containers: spec.containers.map(resize) } } };
 }
 
 const isOver = (world: SimulatedPod): boolean => ['Succeeded', 'Failed'].includes(world.status?.phase ?? '');
@@ -179,6 +199,7 @@ test('whatever happened, a pod that is left alone becomes ready or has ended, an
         // A container that ended well and stays down keeps its pod from being ready.
         expect(condition(world, 'Ready')).toBe(states.every((state) => state?.running) ? 'True' : 'False');
         expect(plan.waits).toEqual([]);
+        expect(condition(world, 'PodResizeInProgress')).toBeUndefined();
       }
     }),
     runs,

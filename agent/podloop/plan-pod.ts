@@ -4,6 +4,8 @@ import { PlanDraft } from './plan-draft.js';
 import { planEnding } from './plan-ending.js';
 import { planHistory } from './plan-history.js';
 import { planKills } from './plan-kills.js';
+import { planPins } from './plan-pins.js';
+import { planResize } from './plan-resize.js';
 import { planRestartAll, restartAllSources } from './plan-restart-all.js';
 import { planOldSandboxes, planSandbox } from './plan-sandbox.js';
 import { planStarts } from './plan-starts.js';
@@ -47,7 +49,9 @@ function planLife(view: PodView, policy: PlanPolicy): PodPlan {
     return draft.finish();
   }
   planKills(view, draft, sandbox);
-  if (isLaidOut) tellWaits(view, draft, planStarts(view, draft, policy, sandbox));
+  planPins(view, draft);
+  const isResizing = isLaidOut && planResize(view, draft);
+  if (isLaidOut && !isResizing) tellWaits(view, draft, planStarts(view, draft, policy, sandbox));
   planHistory(view, draft);
   planOldSandboxes(view, draft);
   return draft.finish();
@@ -71,7 +75,7 @@ function planPreparation(facts: PodFacts, draft: PlanDraft, now: number): void {
   draft.lookAgain(until);
   draft.wait('blocked', {
     step: 'devices',
-    object: `device ${resource}`,
+    object: resource === 'cpu' || resource === 'memory' ? `exclusive ${resource}` : `device ${resource}`,
     since,
     attempt: 1,
     lastError: { reason: 'WaitingForDevices', message: `${reason}; the pod is refused at ${toRfc3339(until)}` },

@@ -1,5 +1,6 @@
 import type { ContainerResources, ContainerUser, Mount } from '../../proto/generated/cri-v1.js';
 import type { Pod, PodCondition, PodStatus, PodUid, ResourceStatus } from '../api/index.js';
+import type { PodResources } from '../resources/resize/pod-resources.js';
 import type { KillWhy, Operation, RestartBackoff, StepFailure } from './steps.js';
 
 /** Why a pod must end. One-way: once set it stays, and only its grace may shrink. */
@@ -120,6 +121,24 @@ export interface GrantWait {
   readonly until: number;
 }
 
+/** How far the pod has what its spec asks for (`DesiredPod.pod` has what it is promised). */
+export interface ResizeFacts {
+  /** Why the pod is not promised what its spec asks for now. */
+  readonly refusal?: { readonly kind: 'Deferred' | 'Infeasible'; readonly message: string } | undefined;
+  /** What the containers were given last. */
+  readonly given: PodResources | undefined;
+  /** The pod as its cgroup was limited for; undefined while that is not known to be so. */
+  readonly sizedFor: Pod | undefined;
+}
+
+/** CPUs of containers, as the kernel writes them. */
+export interface CpuFacts {
+  /** Where each container is to run, by name. */
+  readonly wanted: ReadonlyMap<string, string>;
+  /** Where instances were moved since the agent started, by id. */
+  readonly pinned: ReadonlyMap<string, string>;
+}
+
 /** Everything `planPod` and `deriveStatus` look at besides the desired pod and the time. Immutable, built once a pass. */
 export interface PodFacts {
   readonly runtime: RuntimeFacts;
@@ -138,6 +157,10 @@ export interface PodFacts {
   readonly prepared: boolean;
   /** Why the pod cannot have its devices yet; it is asked for them again when this is gone, and at `until`. */
   readonly grantWait?: GrantWait | undefined;
+  /** Absent where resources are not followed. */
+  readonly resize?: ResizeFacts | undefined;
+  /** Absent where containers run on any CPU. */
+  readonly cpus?: CpuFacts | undefined;
   /** Health of the devices that containers hold, by container name. */
   readonly deviceHealth?: ReadonlyMap<string, readonly ResourceStatus[]> | undefined;
   /** All volumes of the current spec are mounted and current. */

@@ -1,3 +1,4 @@
+import type { Pod } from '../api/index.js';
 import type { ContainerNotes } from './pod-facts.js';
 
 /**
@@ -7,6 +8,10 @@ import type { ContainerNotes } from './pod-facts.js';
 export class PodMemory {
   prepared = false;
   released = false;
+  /** The pod as its cgroup was limited for. */
+  sizedFor: Pod | undefined;
+  /** CPUs that running instances were moved to, by id. */
+  readonly pinned = new Map<string, string>();
   readonly notes = new Map<string, ContainerNotes>();
 
   /** Sandboxes whose stop succeeded: one that is not ready may still hold its network. */

@@ -173,6 +173,7 @@ export function restarts(view: PodView, container: ContainerView, end: Container
     switch (killed.why) {
       case 'spec-changed':
       case 'restart-all':
+      case 'resize':
         return true;
       case 'liveness-failed':
       case 'startup-failed':

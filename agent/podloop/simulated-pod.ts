@@ -1,4 +1,4 @@
-import { containerHash, type Container, type Pod, type PodSpec, type PodStatus, type PodUid } from '../api/index.js';
+import type { Container, Pod, PodStatus } from '../api/index.js';
 import { deriveStatus } from '../status/index.js';
 import { nextTryAfter } from './backoff.js';
 import { stepNotes } from './plan-notes.js';
@@ -8,82 +8,15 @@ import type {
   DesiredPod,
   ObservedContainer,
   ObservedSandbox,
-  PlanPolicy,
   PodFacts,
   ProbeFacts,
   Termination,
 } from './pod-facts.js';
+import { testContainer, testDesired, testPolicy, testSandbox, testStart } from './pod-fixtures.js';
+import { SimulatedSize } from './simulated-size.js';
 import { stepKey, type Operation, type PodPlan, type Step, type StepFailure } from './steps.js';
 
-/** For tests: a machine with one pod, where steps take effect when they are told to, and which refuses what no plan may ask. */
-
-export const testPolicy: PlanPolicy = { restartBackoff: { initialMs: 10_000, maxMs: 300_000, resetAfterMs: 600_000 } };
-export const testStart = Date.parse('2026-01-01T00:00:00Z');
-
-export function testPod(spec: Partial<PodSpec> = {}, metadata: Pod['metadata'] = {}): Pod {
-  return {
-    metadata: { name: 'web', namespace: 'default', uid: 'u1', ...metadata },
-    spec: { containers: [{ name: 'app', image: 'app:1' }], ...spec },
-  };
-}
-
-export function testContainer(fields: Partial<ObservedContainer> & { readonly name: string }): ObservedContainer {
-  const id = fields.id ?? `${fields.name}-0`;
-  const image = fields.image ?? 'app:1';
-  return {
-    id,
-    containerId: `berth://${id}`,
-    sandboxId: 's0',
-    state: 'running',
-    restartCount: 0,
-    createdAt: testStart,
-    startedAt: testStart,
-    finishedAt: 0,
-    exitCode: 0,
-    reason: '',
-    message: '',
-    image,
-    imageRef: 'sha256:1',
-    hash: containerHash({ name: fields.name, image }),
-    resources: undefined,
-    user: undefined,
-    mounts: [],
-    logPath: '',
-    ...fields,
-  };
-}
-
-export function testSandbox(fields: Partial<ObservedSandbox> = {}): ObservedSandbox {
-  return { id: 's0', attempt: 0, ready: true, createdAt: testStart, ips: ['10.0.0.2'], hostNetwork: false, ...fields };
-}
-
-/** A pod all of whose ground is laid: facts that a table changes where it needs to. */
-export function testFacts(fields: Partial<PodFacts> = {}): PodFacts {
-  return {
-    runtime: { sandboxes: [], containers: [] },
-    probes: new Map(),
-    notes: new Map(),
-    inFlight: new Map(),
-    failures: new Map(),
-    prepared: true,
-    volumesMounted: true,
-    volumesPresent: true,
-    released: false,
-    network: { ready: true, message: '' },
-    agentStartedAt: testStart - 3_600_000,
-    sourcesSynced: true,
-    hostIps: ['192.0.2.1'],
-    ...fields,
-  };
-}
-
-export function testDesired(pod: Pod, fields: Partial<DesiredPod> = {}): DesiredPod {
-  return { uid: (pod.metadata?.uid ?? 'u1') as PodUid, pod, static: false, ...fields };
-}
-
-export function inFlight(...steps: readonly Step[]): ReadonlyMap<string, Operation> {
-  return new Map(steps.map((step) => [stepKey(step), { step, since: testStart, attempt: 1 }]));
-}
+export * from './pod-fixtures.js';
 
 interface Running extends Operation {
   stage: number;
@@ -98,6 +31,7 @@ const making = new Set<Step['kind']>([
   'start-container',
 ]);
 
+/** For tests: a machine with one pod, where steps take effect when they are told to, and which refuses what no plan may ask. */
 export class SimulatedPod {
   now = testStart;
   desired: DesiredPod | undefined;
@@ -120,6 +54,7 @@ export class SimulatedPod {
   #present = false;
   #released = false;
   #lastReported: PodStatus | undefined;
+  readonly #size = new SimulatedSize();
   #serial = 0;
 
   constructor(pod: Pod) {
@@ -141,6 +76,7 @@ export class SimulatedPod {
       volumesPresent: this.#present,
       stoppedSandboxes: this.#stopped,
       released: this.#released,
+      resize: this.#size.facts,
       network: { ready: this.networkReady, message: 'no CNI configuration' },
       agentStartedAt: this.#agentStartedAt,
       sourcesSynced: this.sourcesSynced,
@@ -227,6 +163,7 @@ export class SimulatedPod {
     this.#prepared = false;
     this.#released = false;
     this.#mounted = false;
+    this.#size.forget();
     if (this.desired && this.#lastReported) this.desired = { ...this.desired, previousStatus: this.#lastReported };
     this.#lastReported = undefined;
     this.#agentStartedAt = this.now;
@@ -320,6 +257,15 @@ export class SimulatedPod {
         if (alive.some(({ name }) => name === step.container)) refuse('it runs');
         if (this.#isStarting(this.#listOf(step.container))) refuse('another one is being started');
         this.#checkOrder(step.container, refuse);
+        if (!this.#size.isSized(this.desired?.pod) && !this.#failures.has('resize-pod'))
+          refuse('its pod has not the room');
+        break;
+      case 'pin-containers':
+        break;
+      case 'resize-pod':
+        if (!this.#prepared) refuse('nothing is laid out');
+        if (alive.some(({ name }) => this.#size.needsRestart(this.desired?.pod, name)))
+          refuse('one that starts anew runs');
         break;
       case 'remove-container':
         if (alive.some(({ id }) => id === step.containerId)) refuse('it runs');
@@ -396,6 +342,7 @@ export class SimulatedPod {
 
   #makeContainer(operation: Running, step: Step & { kind: 'start-container' }): void {
     if (operation.stage++ === 0) {
+      this.#size.give(this.desired?.pod, step.container);
       const id = `${step.container}-${this.#serial++}`;
       const spec = this.#spec(step.container);
       const image = spec?.image ?? '';
@@ -415,6 +362,10 @@ export class SimulatedPod {
     this.history.push(`+${step.container}`);
   }
 
+  #running(): readonly string[] {
+    return this.containers.filter(({ state }) => state === 'running').map(({ name }) => name);
+  }
+
   #spec(name: string): Container | undefined {
     const { initContainers = [], containers = [], ephemeralContainers = [] } = this.desired?.pod.spec ?? {};
     return [...initContainers, ...containers, ...(ephemeralContainers as Container[])].find(
@@ -427,6 +378,12 @@ export class SimulatedPod {
       case 'prepare-pod':
         this.#prepared = true;
         this.#released = false;
+        this.#size.prepare(this.desired?.pod, this.#running().length > 0);
+        break;
+      case 'pin-containers':
+        break;
+      case 'resize-pod':
+        this.#size.resize(this.desired?.pod, this.#running());
         break;
       case 'mount-volumes':
         this.#mounted = true;

@@ -9,6 +9,8 @@ export type KillWhy =
   | { readonly kind: 'state-unknown' }
   | { readonly kind: 'post-start-failed'; readonly message: string }
   | { readonly kind: 'restart-all' }
+  /** Its new resources are taken only by a new start. */
+  | { readonly kind: 'resize' }
   | { readonly kind: 'not-wanted' };
 
 /** Restart back-off of one container; memory of the loop, gone with the agent as in the kubelet. */
@@ -52,6 +54,10 @@ export type Step =
       readonly graceSeconds: number;
       readonly preStop: boolean;
     }
+  /** Gives the pod's cgroup and the containers that run what the pod is promised now. */
+  | { readonly kind: 'resize-pod' }
+  /** Moves containers that run to the CPUs they share, or have for themselves, now. */
+  | { readonly kind: 'pin-containers' }
   | { readonly kind: 'stop-sandbox'; readonly sandboxId: string }
   /** Log files of the instance go with it, unless `keepLogs`. */
   | {
@@ -75,6 +81,8 @@ export function stepKey(step: Step): string {
     case 'prepare-pod':
     case 'mount-volumes':
     case 'create-sandbox':
+    case 'resize-pod':
+    case 'pin-containers':
     case 'unmount-volumes':
     case 'release-pod':
       return step.kind;
@@ -117,6 +125,8 @@ export type WaitStep =
   | Step['kind']
   /** Devices that cannot be had yet. */
   | 'devices'
+  /** The container runtime does not answer, or says that it is not ready. */
+  | 'runtime'
   /** The network of the node; no sandbox can be made. */
   | 'network'
   /** A container that ended may not start again yet. */
@@ -126,6 +136,8 @@ export type WaitStep =
   | 'startup-probe'
   | 'readiness-probe'
   | 'readiness-gate'
+  /** The node cannot give the pod the resources its spec asks for now. */
+  | 'resize'
   /** A sidecar stops after the containers it serves. */
   | 'turn-to-stop'
   /** A pod that no source has named yet is left alone until all have spoken. */

@@ -1,9 +1,10 @@
 import type { PodDevices } from '../devices/index.js';
-import type { DesiredPod, ObservedContainer, PodFacts, RuntimeFacts } from '../podloop/pod-facts.js';
+import type { CpuFacts, DesiredPod, ObservedContainer, PodFacts, RuntimeFacts } from '../podloop/pod-facts.js';
 import type { LivePod } from '../podloop/pod-loops.js';
-import type { PodStatus, PodUid } from '../api/index.js';
+import { allContainers, type Pod, type PodStatus, type PodUid } from '../api/index.js';
 import type { ProbeManager, ProbeTarget } from '../probes/probe-manager.js';
 import type { ProbedState } from '../probes/probe-record.js';
+import type { PodResizes } from '../resources/resize/pod-resizes.js';
 import type { VolumeManager } from '../volumes/volume-manager.js';
 
 export interface GatherFactsDeps {
@@ -12,6 +13,9 @@ export interface GatherFactsDeps {
   readonly agentStartedAt: number;
   readonly hostIps: readonly string[];
   readonly devices: Pick<PodDevices, 'waitOf' | 'healthOf'>;
+  readonly sizes: Pick<PodResizes, 'refusal' | 'given'>;
+  /** CPUs a container is to run on; absent where that is not followed. */
+  readonly cpusOf?: ((pod: Pod, container: string) => string) | undefined;
   observe(uid: PodUid, signal: AbortSignal): Promise<RuntimeFacts>;
   network(): { readonly ready: boolean; readonly message: string };
   sourcesSynced(): boolean;
@@ -39,6 +43,8 @@ export async function gatherFacts(pod: LivePod, deps: GatherFactsDeps, signal: A
     failures: operations.failures,
     prepared: memory.prepared,
     grantWait: deps.devices.waitOf(uid),
+    resize: { refusal: deps.sizes.refusal(uid), given: deps.sizes.given(uid), sizedFor: memory.sizedFor },
+    cpus: desired && cpuFacts(desired.pod, memory.pinned, deps),
     deviceHealth: desired && deps.devices.healthOf(desired.pod),
     volumesMounted: desired !== undefined && deps.volumes.isMounted(desired.pod),
     volumesPresent: deps.volumes.isPresent(uid),
@@ -50,6 +56,11 @@ export async function gatherFacts(pod: LivePod, deps: GatherFactsDeps, signal: A
     hostIps: deps.hostIps,
     lastReported: last,
   };
+}
+
+function cpuFacts(pod: Pod, pinned: ReadonlyMap<string, string>, { cpusOf }: GatherFactsDeps): CpuFacts | undefined {
+  if (!cpusOf) return undefined;
+  return { wanted: new Map(allContainers(pod).map(({ container: { name } }) => [name, cpusOf(pod, name)])), pinned };
 }
 
 function syncProbes(

@@ -3,6 +3,7 @@ import type { EventRecorder, EventType } from '../events/event-recorder.js';
 import { containerReference, podReference } from '../events/references.js';
 import type { PassResult } from '../podloop/pod-loop.js';
 import type { CurrentWait } from '../podloop/steps.js';
+import { resizeEvents } from '../resources/resize/resize-events.js';
 
 export interface PassEvent {
   /** Absent for an event of the pod as a whole. */
@@ -22,6 +23,7 @@ export function passEvents(before: PassResult | undefined, after: PassResult): r
     const message = 'Pod sandbox changed, it will be killed and re-created.';
     events.push({ type: 'Normal', reason: 'SandboxChanged', message });
   }
+  events.push(...resizeEvents(before?.status ?? after.desired?.previousStatus, after.status, pod));
   const { reason, message = '' } = after.status ?? {};
   if (reason === 'DeadlineExceeded' && before?.status?.reason !== reason)
     events.push({ type: 'Normal', reason, message });

@@ -4,6 +4,7 @@ import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { PodUid } from '../api/index.js';
 import type { RuntimeObserver } from '../observe/runtime-observer.js';
+import type { RuntimeFacts } from '../podloop/pod-facts.js';
 import type { PodLoops } from '../podloop/pod-loops.js';
 import type { ProbeManager } from '../probes/probe-manager.js';
 import { RuntimeHealthWatch, type RuntimeHealth } from '../runtimes/runtime-health.js';
@@ -16,6 +17,8 @@ export interface WorldWatchDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly runtime: RuntimeService;
+  /** Patience of ordinary calls to the runtime, ms. */
+  readonly requestTimeoutMs?: number | undefined;
   readonly observer: RuntimeObserver;
   readonly loops: PodLoops;
   readonly desired: DesiredPods;
@@ -31,6 +34,8 @@ export interface WorldWatchDeps {
 /** What a change of volumes may have unblocked. */
 const volumeSteps = new Set(['mount-volumes', 'unmount-volumes'] as const);
 
+const orphanRetryMs = 3000;
+
 /** Looks at one pod at a time, so that drift nobody announced is found without a relist. */
 const rollingCheckMs = 3000;
 
@@ -42,8 +47,9 @@ export class WorldWatch implements AsyncDisposable {
   readonly #deps: WorldWatchDeps;
   readonly #stop = new AbortController();
   readonly #health: RuntimeHealthWatch;
-  readonly #running: Promise<void>[] = [];
+  readonly #running = new Set<Promise<void>>();
   readonly #subscriptions: Disposable[] = [];
+  readonly #healthListeners = new Set<(uid?: PodUid) => void>();
   #orphansSought = false;
   #sayTidy = (): void => {};
   /** Resolves when what earlier runs left of pods nobody wants any more has been found and is gone. */
@@ -54,12 +60,31 @@ export class WorldWatch implements AsyncDisposable {
     this.#health = new RuntimeHealthWatch({
       clock: deps.clock,
       runtime: deps.runtime,
+      requestTimeoutMs: deps.requestTimeoutMs,
       changed: (health, before) => this.#healthChanged(health, before),
     });
   }
 
   get health(): RuntimeHealth {
     return this.#health.current;
+  }
+
+  /** Calls back with no pod when the health changed, and with one that could not be looked at because of it. */
+  onHealthChange(listener: (uid?: PodUid) => void): Disposable {
+    this.#healthListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#healthListeners.delete(listener) };
+  }
+
+  /** What the runtime says of a pod; a failure to say is a reason to ask how the runtime itself is. */
+  async observe(uid: PodUid, signal: AbortSignal): Promise<RuntimeFacts> {
+    try {
+      return await this.#deps.observer.observe(uid, signal);
+    } catch (err) {
+      signal.throwIfAborted();
+      if (this.health.ready) this.#run('look at the runtime', this.#health.check(this.#stop.signal));
+      else for (const listener of this.#healthListeners) listener(uid);
+      throw err;
+    }
   }
 
   /** The first look at the runtime, before anything is decided. */
@@ -84,14 +109,17 @@ export class WorldWatch implements AsyncDisposable {
           clock,
           log,
           runtime,
-          changed: (uid, news) => {
-            observer.invalidate(uid);
-            if (news) wake(uid);
+          changed: (uid, change, news) => {
+            if (observer.tell(uid, change) && news) wake(uid);
           },
           missed: () => {
             observer.invalidateAll();
             loops.wakeAll();
           },
+          relist: async (asked) => {
+            for (const uid of await observer.relist(asked)) wake(uid);
+          },
+          cut: () => this.#run('look at the runtime', this.#health.check(signal)),
         },
         signal,
       ),
@@ -116,13 +144,27 @@ export class WorldWatch implements AsyncDisposable {
 
   /** Pods of earlier runs that left something: containers, a cgroup, a folder, logs. A loop without a desired pod ends them. */
   async #seekOrphans(signal: AbortSignal): Promise<void> {
-    const { observer, traces, desired, loops } = this.#deps;
+    const { traces, desired, loops } = this.#deps;
     const found = await Promise.all(traces.map((trace) => trace.present(signal)));
-    const left = new Set([...(await observer.podUids(signal)), ...found.flat()]);
+    const left = new Set([...(await this.#uidsInRuntime(signal)), ...found.flat()]);
     const orphans = [...left].filter((uid) => !desired.get(uid));
     for (const uid of orphans) loops.wake(uid);
     await Promise.all(orphans.map((uid) => loops.ended(uid)));
     this.#sayTidy();
+  }
+
+  /** Until the runtime says; what is left of earlier runs must not stay because it was away at the start. */
+  async #uidsInRuntime(signal: AbortSignal): Promise<ReadonlySet<PodUid>> {
+    const { clock, log, observer } = this.#deps;
+    while (true) {
+      try {
+        return await observer.podUids(signal);
+      } catch (err) {
+        signal.throwIfAborted();
+        log.warn({ err: errorText(err), retryInMs: orphanRetryMs }, 'pods in the runtime cannot be listed');
+        await clock.sleep(orphanRetryMs, signal);
+      }
+    }
   }
 
   async #rollingCheck(signal: AbortSignal): Promise<void> {
@@ -159,14 +201,16 @@ export class WorldWatch implements AsyncDisposable {
     const better = (!before.ready && health.ready) || (!before.network.ready && health.network.ready);
     if (better) for (const uid of loops.uids()) loops.retryNow(uid);
     else loops.wakeAll();
+    for (const listener of this.#healthListeners) listener();
   }
 
   #run(what: string, work: Promise<void>): void {
-    this.#running.push(
-      work.catch((err: unknown) => {
+    const running = work
+      .catch((err: unknown) => {
         if (!this.#stop.signal.aborted)
           this.#deps.log.error({ what, err: errorText(err) }, 'a watch of the agent ended');
-      }),
-    );
+      })
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
   }
 }

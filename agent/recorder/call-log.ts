@@ -5,6 +5,7 @@ import type { Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import { maskSecrets } from './mask-secrets.js';
+import { readCalls } from './read-calls.js';
 
 /** One call that left the process, as `berth trace` shows it. */
 export interface RecordedCall {
@@ -15,6 +16,8 @@ export interface RecordedCall {
   /** Undefined while it has not ended. */
   readonly durationMs: number | undefined;
   readonly outcome: CallOutcome | undefined;
+  /** Of a run of the agent before this one, which counted for itself. */
+  readonly earlier?: true | undefined;
 }
 
 export interface CallLogOptions {
@@ -47,11 +50,13 @@ export class CallLog implements CallRecorder, AsyncDisposable {
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #nextId = 1;
+  readonly #openedAt: number;
   readonly #listeners = new Set<(call: RecordedCall) => void>();
 
   constructor(options: CallLogOptions, deps: { clock: Clock; log: Logger }) {
     this.#options = options;
     this.#deps = deps;
+    this.#openedAt = deps.clock.now();
   }
 
   begin(call: PluginCall): (outcome: CallOutcome) => void {
@@ -78,6 +83,19 @@ export class CallLog implements CallRecorder, AsyncDisposable {
   /** Oldest first, masked. */
   list(filter: (call: RecordedCall) => boolean = () => true): RecordedCall[] {
     return this.#calls.filter(filter).map(masked);
+  }
+
+  /** What is on disk and no longer in memory, of this run and those before it: the last `atMost`, oldest first. */
+  async earlier(
+    filter: (call: RecordedCall) => boolean,
+    atMost: number,
+    signal: AbortSignal,
+  ): Promise<readonly RecordedCall[]> {
+    const kept = this.#calls[0]?.id ?? this.#nextId;
+    const isOurs = ({ startedAt }: RecordedCall): boolean => startedAt >= this.#openedAt;
+    const wanted = (call: RecordedCall): boolean => (!isOurs(call) || call.id < kept) && filter(call);
+    const found = await readCalls(this.#options.dir, wanted, atMost, signal);
+    return found.map((call) => (isOurs(call) ? call : { ...call, earlier: true }));
   }
 
   /** Calls back, masked, when a call begins and when it ends. */

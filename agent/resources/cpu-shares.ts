@@ -21,3 +21,8 @@ export function weightOf(shares: number): number {
   if (shares >= maxShares) return 10_000;
   return Math.floor(1 + ((Math.max(shares, minShares) - minShares) * 9999) / (maxShares - minShares));
 }
+
+export function sharesOfWeight(weight: number): number {
+  if (weight >= 10_000) return maxShares;
+  return Math.ceil(minShares + ((weight - 1) * (maxShares - minShares)) / 9999);
+}

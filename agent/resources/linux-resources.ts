@@ -1,12 +1,13 @@
 import type { LinuxContainerResources } from '../../proto/generated/cri-v1.js';
 import {
-  effectiveRequests,
+  hasPodLevelResources,
   quantityMilliValue,
   quantityValue,
   type Container,
   type EphemeralContainer,
   type Pod,
   type ResourceList,
+  type ResourceRequirements,
 } from '../api/index.js';
 import { quotaOf, sharesOf } from './cpu-shares.js';
 import { oomScoreAdj } from './oom-score.js';
@@ -40,8 +41,8 @@ export function containerResources(
   container: Container | EphemeralContainer,
   node: NodeLimits,
 ): LinuxContainerResources {
-  const limits: ResourceList = container.resources?.limits ?? {};
-  const requests = effectiveRequests(container);
+  const { limits = {} } = effectiveResources(pod, container);
+  const requests: ResourceList = { ...limits, ...container.resources?.requests };
   const cpuLimit = quantityMilliValue(limits['cpu'] ?? '0');
   const own = node.cpusOf?.(pod, container.name);
   const unified = unifiedValues(pod, container, node);
@@ -53,6 +54,14 @@ export function containerResources(
     ...(own ? { cpusetCpus: own.cpus, cpusetMems: own.mems } : {}),
     ...(Object.keys(unified).length > 0 ? { unified } : {}),
   };
+}
+
+/** What the container's cgroup is to have: where the pod as a whole has a limit that the container has not, it is the container's too. */
+export function effectiveResources(pod: Pod, container: Container | EphemeralContainer): ResourceRequirements {
+  const { resources = {} } = container;
+  if (!hasPodLevelResources(pod) || !pod.spec?.resources?.limits) return resources;
+  const own = Object.entries(resources.limits ?? {}).filter(([, amount]) => quantityMilliValue(amount) > 0);
+  return { ...resources, limits: { ...pod.spec.resources.limits, ...Object.fromEntries(own) } };
 }
 
 function unifiedValues(

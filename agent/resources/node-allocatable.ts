@@ -112,7 +112,7 @@ export function kubepodsLimits(
 /** Limits of the cgroups of the machine's own services, which must exist already. */
 export function reservedLimits(
   reservations: Reservations,
-): readonly { readonly cgroup: string; readonly limits: CgroupLimits }[] {
+): readonly { readonly what: 'kube' | 'system'; readonly cgroup: string; readonly limits: CgroupLimits }[] {
   const { enforce, kubeReserved, systemReserved, kubeReservedCgroup, systemReservedCgroup } = reservations;
   const limitsOf = (list: ResourceList, compressibleOnly: boolean): CgroupLimits => ({
     cpuShares: list['cpu'] === undefined ? undefined : sharesOf(quantityMilliValue(list['cpu'])),
@@ -124,12 +124,12 @@ export function reservedLimits(
         }),
   });
   const levels = [
-    ['kube-reserved', kubeReservedCgroup, kubeReserved],
-    ['system-reserved', systemReservedCgroup, systemReserved],
+    ['kube', kubeReservedCgroup, kubeReserved],
+    ['system', systemReservedCgroup, systemReserved],
   ] as const;
-  return levels.flatMap(([level, cgroup, list]) => {
-    if (enforce.includes(level)) return [{ cgroup, limits: limitsOf(list, false) }];
-    return enforce.includes(`${level}-compressible`) ? [{ cgroup, limits: limitsOf(list, true) }] : [];
+  return levels.flatMap(([what, cgroup, list]) => {
+    if (enforce.includes(`${what}-reserved`)) return [{ what, cgroup, limits: limitsOf(list, false) }];
+    return enforce.includes(`${what}-reserved-compressible`) ? [{ what, cgroup, limits: limitsOf(list, true) }] : [];
   });
 }
 

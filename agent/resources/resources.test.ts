@@ -1,9 +1,14 @@
 import { describe, expect, test } from 'vitest';
+import { systemClock } from '../../base/clock.js';
+import { silentLogger } from '../../base/log.js';
 import type { Container, Pod } from '../api/index.js';
+import { asKept } from './cgroups/kept-limits.js';
 import { parseHierarchy, cgroupFolders } from './cgroups/hierarchy.js';
 import { podCgroupLimits } from './cgroups/pod-limits.js';
 import { quotaOf, sharesOf, weightOf } from './cpu-shares.js';
+import { enforceAllocatable } from './enforce-allocatable.js';
 import { containerResources, type NodeLimits } from './linux-resources.js';
+import { noReservations, type Reservations } from './node-allocatable.js';
 import { oomScoreAdj } from './oom-score.js';
 
 const gibi = 2 ** 30;
@@ -99,5 +104,111 @@ test('the cgroup layout is read from mountinfo', () => {
   expect(parseHierarchy('30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n')).toEqual({
     version: 2,
     root: '/sys/fs/cgroup',
+  });
+});
+
+describe('resources of the pod as a whole', () => {
+  const pod: Pod = {
+    spec: {
+      resources: { requests: { cpu: '500m' }, limits: { cpu: '1', memory: '256Mi', 'hugepages-2Mi': '4Mi' } },
+      containers: [
+        { name: 'none' },
+        { name: 'own', resources: { requests: { cpu: '100m' }, limits: { memory: '64Mi' } } },
+      ],
+    },
+  };
+  const of = (index: number) => containerResources(pod, pod.spec?.containers[index] as Container, node);
+  test('limit a container that has no limit of its own', () => {
+    expect(of(0)).toMatchObject({ cpuShares: 1024, cpuQuota: 100_000, memoryLimitInBytes: 256 * 2 ** 20 });
+    expect(of(0).hugepageLimits?.[0]).toEqual({ pageSize: '2MB', limit: 4 * 2 ** 20 });
+  });
+  test('leave a limit of its own as it is', () => {
+    expect(of(1)).toMatchObject({ cpuShares: 102, cpuQuota: 100_000, memoryLimitInBytes: 64 * 2 ** 20 });
+  });
+  test('are what its cgroup gets', () => {
+    expect(podCgroupLimits(pod, { cpuCfsQuota: true, cpuPeriodUs: 100_000, podPidsLimit: -1 })).toMatchObject({
+      cpuShares: 512,
+      cpuQuotaUs: 100_000,
+      memoryBytes: 256 * 2 ** 20,
+    });
+  });
+});
+
+test('a pod whose containers have CPUs of their own has no quota', () => {
+  const amounts = { cpu: '1', memory: '1Gi' };
+  const pod = podOf({ requests: amounts, limits: amounts });
+  const options = { cpuCfsQuota: true, cpuPeriodUs: 100_000, podPidsLimit: -1 };
+  expect(podCgroupLimits(pod, { ...options, hasOwnCpus: () => true }).cpuQuotaUs).toBeUndefined();
+  expect(podCgroupLimits(pod, { ...options, hasOwnCpus: () => false }).cpuQuotaUs).toBe(100_000);
+});
+
+test.each([
+  [102, { v2: false, systemd: false }, 102],
+  [102, { v2: true, systemd: false }, 81],
+  [2, { v2: true, systemd: false }, 2],
+  [262_144, { v2: true, systemd: true }, 262_144],
+])('%i shares are kept as the kernel counts them', (cpuShares, kernel, expected) => {
+  expect(asKept({ cpuShares }, kernel).cpuShares).toBe(expected);
+});
+
+test('a quota is kept in whole percents by systemd, memory in whole pages', () => {
+  const limits = { cpuQuotaUs: 33_333, cpuPeriodUs: 100_000, memoryBytes: 10_000 };
+  expect(asKept(limits, { v2: true, systemd: true })).toMatchObject({ cpuQuotaUs: 34_000, memoryBytes: 8192 });
+  expect(asKept(limits, { v2: true, systemd: false })).toMatchObject({ cpuQuotaUs: 33_333 });
+});
+
+describe('node allocatable', () => {
+  const reservations: Reservations = {
+    ...noReservations,
+    systemReserved: { cpu: '500m', memory: '1Gi', pid: '1000' },
+    systemReservedCgroup: '/system',
+    enforce: ['pods', 'system-reserved'],
+  };
+  const run = async (limitOther: () => Promise<boolean>, failures: number) => {
+    const told: string[] = [];
+    const stop = new AbortController();
+    let sleeps = 0;
+    const limited: unknown[] = [];
+    await enforceAllocatable(
+      { memoryBytes: gibi },
+      reservations,
+      {
+        clock: {
+          ...systemClock,
+          sleep: () => {
+            if (++sleeps > 2) stop.abort();
+            return Promise.resolve();
+          },
+        },
+        log: silentLogger,
+        events: { record: (_object, _type, reason, message) => void told.push(`${reason}: ${message}`) },
+        node: { kind: 'Node', name: 'n' },
+        cgroups: {
+          root: '/kubepods',
+          limitAll: () => (failures-- > 0 ? Promise.reject(new Error('busy')) : Promise.resolve()),
+          limitOther: (cgroup, limits) => {
+            limited.push([cgroup, limits]);
+            return limitOther();
+          },
+        },
+      },
+      stop.signal,
+    );
+    return { told, limited };
+  };
+  test('is enforced on pods and on what is reserved, and told', async () => {
+    const { told, limited } = await run(() => Promise.resolve(true), 1);
+    expect(told).toEqual([
+      'FailedNodeAllocatableEnforcement: Failed to update Node Allocatable Limits "/kubepods": busy',
+      'NodeAllocatableEnforced: Updated Node Allocatable limit across pods',
+      'NodeAllocatableEnforced: Updated limits on system reserved cgroup /system',
+    ]);
+    expect(limited).toEqual([['/system', { cpuShares: 512, memoryBytes: gibi, pids: 1000 }]]);
+  });
+  test('of a cgroup that is not there is told and tried again', async () => {
+    const { told } = await run(() => Promise.resolve(false), 0);
+    expect(told[1]).toBe(
+      'FailedNodeAllocatableEnforcement: Failed to enforce System Reserved Cgroup Limits on "/system": the cgroup does not exist',
+    );
   });
 });

@@ -14,15 +14,15 @@ export async function openDocker(
 ): Promise<OpenedRuntime> {
   await using opening = new Lifetimes();
   const { run, recorder, log, clock } = deps;
-  const { openDockerRuntime } = await import('../../cri/docker/index.js');
+  const { openDockerRuntime, openWhenAsked } = await import('../../cri/docker/index.js');
   const cni = opening.use(await openConfiguredCni(config, deps, signal));
-  const cri = opening.use(
-    await openDockerRuntime(
-      { socketPath, stateDir: join(config.paths.stateDir, 'docker') },
-      { run, recorder, log, clock, network: cniSandboxNetwork(cni, log) },
-      signal,
-    ),
-  );
+  const options = {
+    socketPath,
+    stateDir: join(config.paths.stateDir, 'docker'),
+    requestTimeoutMs: config.runtime.requestTimeoutMs,
+  };
+  const dockerDeps = { run, recorder, log, clock, network: cniSandboxNetwork(cni, log) };
+  const cri = opening.use(openWhenAsked((asked) => openDockerRuntime(options, dockerDeps, asked)));
   const owned = opening.release();
   return { cri, cni, imageStore: undefined, [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose]() };
 }

@@ -49,7 +49,16 @@ export async function openRuntime(
     case 'remote': {
       const { openRemoteRuntime } = await import('../../cri/remote/index.js');
       const { recorder, log, clock } = deps;
-      const cri = await openRemoteRuntime({ endpoint: choice.endpoint }, { recorder, log, clock }, signal);
+      const { imageEndpoint, requestTimeoutMs: requestMs } = config.runtime;
+      const cri = await openRemoteRuntime(
+        {
+          endpoint: choice.endpoint,
+          imageEndpoint,
+          timeouts: requestMs === undefined ? undefined : { requestMs },
+        },
+        { recorder, log, clock },
+        signal,
+      );
       return { cri, cni: undefined, imageStore: undefined, [Symbol.asyncDispose]: () => cri[Symbol.asyncDispose]() };
     }
   }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../base/clock.js';
 import { silentLogger } from '../../base/log.js';
-import { criLabels, type RuntimeService, type v1 } from '../../cri/index.js';
+import { criError, criLabels, type RuntimeService, type v1 } from '../../cri/index.js';
 import { watchRuntimeEvents } from './watch-events.js';
 
 const sandbox = (uid: string): v1.PodSandboxStatus => ({ id: 's', metadata: { uid, name: 'p', namespace: 'n' } });
@@ -32,11 +32,45 @@ test('ends and starts of containers are news, what our own steps did is not, and
       clock: systemClock,
       log: silentLogger,
       runtime,
-      changed: (uid, news) => told.push(`${uid} ${news ? 'news' : 'known'}`),
+      changed: (uid, { id, became }, news) => told.push(`${uid} ${id} ${became} ${news ? 'news' : 'known'}`),
       missed: () => told.push('missed'),
+      relist: () => Promise.resolve(),
+      cut: () => told.push('cut'),
     },
     stop.signal,
   );
   await expect(watching).rejects.toThrow('enough');
-  expect(told).toEqual(['a known', 'a known', 'a news', 'b news', 'missed']);
+  expect(told).toEqual(['a s running known', 'a c created known', 'a c running news', 'b c exited news', 'missed']);
+});
+
+test('a runtime without events is looked at from time to time; when it goes away, that is told and events are asked for again', async () => {
+  const told: string[] = [];
+  const stop = new AbortController();
+  let asked = 0;
+  const runtime = {
+    async *containerEvents(): AsyncGenerator<v1.ContainerEventResponse> {
+      told.push('events?');
+      if (++asked === 1) throw criError('unimplemented', 'none here');
+      yield { containerId: 'c', containerEventType: 'CONTAINER_STOPPED_EVENT', podSandboxStatus: sandbox('a') };
+      stop.abort(new Error('enough'));
+    },
+  } as unknown as RuntimeService;
+  let looks = 0;
+  const watching = watchRuntimeEvents(
+    {
+      clock: { now: () => 0, sleep: () => Promise.resolve() },
+      log: silentLogger,
+      runtime,
+      changed: (uid) => told.push(uid),
+      missed: () => told.push('missed'),
+      relist: async () => {
+        told.push('look');
+        if (++looks === 3) throw criError('unavailable', 'gone');
+      },
+      cut: () => told.push('cut'),
+    },
+    stop.signal,
+  );
+  await watching;
+  expect(told).toEqual(['events?', 'look', 'look', 'look', 'cut', 'missed', 'events?', 'a', 'missed']);
 });

@@ -3,20 +3,25 @@ import type { Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { PodUid } from '../api/index.js';
+import type { RuntimeChange } from '../observe/runtime-change.js';
 
 export interface WatchEventsDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly runtime: RuntimeService;
   /** Something of this pod changed; `news` when nobody here can know of it yet, so that its loop must look now. */
-  changed(uid: PodUid, news: boolean): void;
-  /** The stream was cut or the runtime has none: anything may have changed. */
+  changed(uid: PodUid, change: RuntimeChange, news: boolean): void;
+  /** The stream was cut: anything may have changed. */
   missed(): void;
+  /** The runtime has no events: looks at everything and tells of what is not as it was. */
+  relist(signal: AbortSignal): Promise<void>;
+  /** The runtime did not answer, or broke the stream off. */
+  cut(): void;
 }
 
 const reconnectMs = { first: 100, last: 5000 };
-/** How often everything is looked at where the runtime sends no events. */
-const relistMs = 10_000;
+/** How often everything is looked at where the runtime sends no events (containerd before 1.7). */
+const relistMs = 2000;
 
 /** Turns the runtime's events into wake-ups until the signal aborts. */
 export async function watchRuntimeEvents(deps: WatchEventsDeps, signal: AbortSignal): Promise<void> {
@@ -30,14 +35,27 @@ export async function watchRuntimeEvents(deps: WatchEventsDeps, signal: AbortSig
       }
     } catch (err) {
       signal.throwIfAborted();
-      if (isCriCode(err, 'unimplemented')) waitMs = relistMs;
-      else {
-        waitMs = Math.min(reconnectMs.first * 2 ** failures++, reconnectMs.last);
-        deps.log.warn({ err: errorText(err), retryInMs: waitMs }, 'runtime events were cut off');
-      }
+      const cause = isCriCode(err, 'unimplemented') ? await relistUntilItFails(deps, signal) : err;
+      waitMs = Math.min(reconnectMs.first * 2 ** failures++, reconnectMs.last);
+      deps.log.warn({ err: errorText(cause), retryInMs: waitMs }, 'runtime events were cut off');
+      deps.cut();
     }
     await deps.clock.sleep(waitMs, signal);
     deps.missed();
+  }
+}
+
+/** Resolves with the failure: the runtime went away, and the one that comes back may have events. */
+async function relistUntilItFails(deps: WatchEventsDeps, signal: AbortSignal): Promise<unknown> {
+  deps.log.info({ everyMs: relistMs }, 'the container runtime sends no events: it is asked from time to time');
+  try {
+    while (true) {
+      await deps.clock.sleep(relistMs, signal);
+      await deps.relist(signal);
+    }
+  } catch (err) {
+    signal.throwIfAborted();
+    return err;
   }
 }
 
@@ -53,5 +71,13 @@ function tell(event: v1.ContainerEventResponse, deps: WatchEventsDeps): void {
     return;
   }
   const ofSandbox = event.containerId === event.podSandboxStatus?.id;
-  deps.changed(uid as PodUid, type === 'CONTAINER_STOPPED_EVENT' || (type === 'CONTAINER_STARTED_EVENT' && !ofSandbox));
+  const news = type === 'CONTAINER_STOPPED_EVENT' || (type === 'CONTAINER_STARTED_EVENT' && !ofSandbox);
+  deps.changed(uid as PodUid, { id: event.containerId ?? '', became: states[type] }, news);
 }
+
+const states: Readonly<Record<v1.ContainerEventType, RuntimeChange['became']>> = {
+  CONTAINER_CREATED_EVENT: 'created',
+  CONTAINER_STARTED_EVENT: 'running',
+  CONTAINER_STOPPED_EVENT: 'exited',
+  CONTAINER_DELETED_EVENT: 'gone',
+};

@@ -8,7 +8,14 @@ import { writeFileAtomic } from '../../base/atomic-file.js';
 import { describeEnd, programSucceeded, type RunProgram } from '../../base/run-program.js';
 import { parseMicroseconds, parsePrepareForShutdown, type Logind } from './logind.js';
 
-const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
+const path = '/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** The system's bus may be somewhere else, and says so to all programs in the same way. */
+function env(): Readonly<Record<string, string>> {
+  const address = process.env['DBUS_SYSTEM_BUS_ADDRESS'];
+  return { PATH: path, LC_ALL: 'C', ...(address !== undefined && { DBUS_SYSTEM_BUS_ADDRESS: address }) };
+}
+
 const manager = ['org.freedesktop.login1', '/org/freedesktop/login1', 'org.freedesktop.login1.Manager'] as const;
 const configPath = '/etc/systemd/logind.conf.d/99-kubelet.conf';
 const timeoutMs = 10_000;
@@ -25,7 +32,7 @@ export class BusctlLogind implements Logind {
 
   async maxDelayMs(signal: AbortSignal): Promise<number | undefined> {
     const argv = ['busctl', '--system', 'get-property', ...manager, 'InhibitDelayMaxUSec'] as const;
-    const result = await this.#run({ argv: [...argv], env, timeoutMs }, signal);
+    const result = await this.#run({ argv: [...argv], env: env(), timeoutMs }, signal);
     return programSucceeded(result) ? parseMicroseconds(result.stdout.toString('utf8')) : undefined;
   }
 
@@ -36,7 +43,7 @@ export class BusctlLogind implements Logind {
       mode: 0o644,
     });
     const argv: [string, ...string[]] = ['systemctl', 'kill', '--signal=SIGHUP', 'systemd-logind.service'];
-    const result = await this.#run({ argv, env, timeoutMs }, signal);
+    const result = await this.#run({ argv, env: env(), timeoutMs }, signal);
     if (!programSucceeded(result)) throw new Error(`reload logind: ${describeEnd(result)}`);
   }
 
@@ -80,7 +87,7 @@ export class BusctlLogind implements Logind {
 
 function start(argv: readonly string[]): ChildProcessByStdio<Writable, Readable, null> {
   const [program = '', ...args] = argv;
-  const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'ignore'] });
+  const child = spawn(program, args, { env: env(), stdio: ['pipe', 'pipe', 'ignore'] });
   // A program that ends without reading raises EPIPE here; its exit says all there is to say.
   child.stdin.on('error', () => {});
   child.on('error', () => {});

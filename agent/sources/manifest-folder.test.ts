@@ -210,6 +210,40 @@ describe('trouble in one file stops nothing', () => {
   });
 });
 
+test('a link that changes its target, as a mounted ConfigMap does, and one to nowhere', async () => {
+  for (const version of ['1', '2']) {
+    await mkdir(join(folder, `..v${version}`));
+    await writeFile(join(folder, `..v${version}`, 'a.yaml'), pod('a', `busybox:${version}`));
+  }
+  await symlink('..v1', join(folder, '..data'));
+  await symlink('..data/a.yaml', join(folder, 'a.yaml'));
+  await using running = new Running({ recheckMs: 3_600_000 });
+  await running.until(() => running.pods.join() === 'default/a');
+  await symlink('..v2', join(folder, '..next'));
+  await rename(join(folder, '..next'), join(folder, '..data'));
+  await running.until(() => imagesOf(running.snapshots.at(-1)).join() === 'busybox:2');
+  await rm(join(folder, '..data'));
+  await running.until(() => running.pods.length === 0);
+  expect(running.broken.join()).toContain('is a symbolic link to a file that is not there');
+});
+
+test('an object that two files give: the first counts, and the second file says so', async () => {
+  const configMap = (value: string): string =>
+    `---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: ${value}}\n`;
+  await writeFile(join(folder, 'a.yaml'), `${pod('a')}${configMap('first')}`);
+  await writeFile(join(folder, 'b.yaml'), `${pod('a', 'other:1')}${configMap('second')}`);
+  await using running = new Running();
+  await running.until(() => running.snapshots.length > 0);
+  expect(running.snapshots[0]?.objects).toMatchObject([{ data: { a: 'first' } }]);
+  const [first, second] = running.source.reports;
+  expect(first).toMatchObject({ ok: true, objects: [{ key: 'default/a' }, { key: 'default/c' }] });
+  expect(second).toMatchObject({ ok: false, objects: [] });
+  expect(second?.problems.map(({ message }) => message.replaceAll(folder, ''))).toEqual([
+    'Duplicate value: /a.yaml gives Pod default/a already; this one is ignored',
+    'Duplicate value: /a.yaml gives ConfigMap default/c already; this one is ignored',
+  ]);
+});
+
 test('objects of other kinds are handed on, or reported in a cluster', async () => {
   await writeFile(
     join(folder, 'a.yaml'),

@@ -1,5 +1,5 @@
 import { watch, type BigIntStats, type FSWatcher } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { lstat, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { systemClock, type Clock } from '../../base/clock.js';
 import { errnoOf, errorText } from '../../base/errors.js';
@@ -58,7 +58,7 @@ export class ManifestFolder implements PodSource {
   }
 
   get reports(): readonly ManifestReport[] {
-    const files = [...this.#files.values()].map(({ report }) => report);
+    const files = withoutSecondOnes([...this.#files.values()].map(({ report }) => report));
     return this.#folderProblem === undefined ? files : [this.#folderProblem, ...files];
   }
 
@@ -147,7 +147,8 @@ export class ManifestFolder implements PodSource {
   async #readFile(path: string, before: FileState | undefined): Promise<FileState | undefined> {
     const held = before?.held ?? [];
     try {
-      const info = await stat(path, { bigint: true });
+      const info = await statOrDangling(path);
+      if (info === 'dangling') return danglingLink(path, before);
       if (!info.isFile()) return undefined;
       const stamp = [info.dev, info.ino, info.size, info.mtimeNs, info.ctimeNs].join(':');
       if (before?.stamp === stamp) return before;
@@ -222,6 +223,39 @@ export class ManifestFolder implements PodSource {
     this.#watcher?.watcher.close();
     this.#watcher = undefined;
   }
+}
+
+async function statOrDangling(path: string): Promise<BigIntStats | 'dangling'> {
+  const found = await statIfPresent(path);
+  if (found) return found;
+  // Gone meanwhile, or a link to what is not there.
+  await lstat(path);
+  return 'dangling';
+}
+
+/** What it held goes, as with a file that was deleted; that the link was forgotten is told. */
+function danglingLink(path: string, before: FileState | undefined): FileState {
+  const stamp = 'dangling';
+  if (before?.stamp === stamp) return before;
+  return { stamp, ...unreadableManifest(path, 'is a symbolic link to a file that is not there', []) };
+}
+
+/** Of two files that give the same object the first counts, in the order of their names. */
+function withoutSecondOnes(reports: readonly ManifestReport[]): ManifestReport[] {
+  const givenBy = new Map<string, string>();
+  return reports.map((report) => {
+    const second = report.objects.filter(({ kind, key }) => givenBy.has(`${kind} ${key}`));
+    for (const { kind, key } of report.objects)
+      if (!givenBy.has(`${kind} ${key}`)) givenBy.set(`${kind} ${key}`, report.file);
+    if (second.length === 0) return report;
+    const problems = second.map(({ kind, key }): ManifestReport['problems'][number] => {
+      const object = `${kind} ${key}`;
+      const message = `Duplicate value: ${givenBy.get(object)} gives ${object} already; this one is ignored`;
+      return { code: 'duplicate-key', path: 'metadata.name', message, object };
+    });
+    const objects = report.objects.filter((object) => !second.includes(object));
+    return { ...report, ok: false, problems: [...report.problems, ...problems], objects };
+  });
 }
 
 async function statIfPresent(path: string): Promise<BigIntStats | undefined> {

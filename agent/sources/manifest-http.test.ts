@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { silentLogger } from '../../base/log.js';
 import { podKey } from '../api/index.js';
@@ -99,6 +100,25 @@ test('nothing is delivered before the first answer, and one that never comes is 
   await expect.poll(() => requests.length, inTime).toBeGreaterThan(2);
   expect(running.snapshots).toEqual([]);
   expect(running.source.reports[0]?.problems[0]?.message).toMatch(/no answer within 50 ms/);
+});
+
+test('a compressed answer is read, a broken or unknown one is told', async () => {
+  const body = gzipSync(JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...pod('a') }));
+  answer = (_, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(body);
+  await using running = new Running();
+  await expect.poll(() => running.pods, inTime).toEqual(['default/a-n']);
+  const message = (): string | undefined => running.source.reports[0]?.problems[0]?.message;
+  answer = (_, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(body.subarray(0, 40));
+  await expect.poll(message, inTime).toMatch(/unexpected end of file.*stays in force/);
+  answer = (_, response) => response.writeHead(200, { 'content-encoding': 'br' }).end(body);
+  await expect.poll(message, inTime).toMatch(/encoded as "br"/);
+  // 20 MiB of spaces are a few kilobytes on the wire.
+  const bomb = gzipSync(Buffer.alloc(20 * 1024 * 1024, 32));
+  answer = (_, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb);
+  await expect.poll(message, inTime).toMatch(/more than 10 MiB/);
+  answer = (_, response) => response.end('<html>please log in</html>');
+  await expect.poll(message, inTime).toMatch(/expected an object/);
+  expect(running.pods).toEqual(['default/a-n']);
 });
 
 test('a body without end is cut', async () => {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Readable } from 'node:stream';
+import { pipeline, type Readable } from 'node:stream';
+import { createUnzip } from 'node:zlib';
 import { systemClock, type Clock } from '../../base/clock.js';
 import { BerthError, errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
@@ -31,7 +32,8 @@ export interface ManifestHttpDeps {
   readonly clock?: Clock | undefined;
 }
 
-export type ManifestHttpFailure = { code: 'bad-status'; status: number } | { code: 'too-large' };
+export type ManifestHttpFailure =
+  { code: 'bad-status'; status: number } | { code: 'too-large' } | { code: 'unknown-encoding' };
 export class ManifestHttpError extends BerthError<ManifestHttpFailure> {}
 
 const maxBodyBytes = 10 * 1024 * 1024;
@@ -86,7 +88,11 @@ export class ManifestHttp implements PodSource {
     const { url, headers = {}, timeoutMs = defaultTimeoutMs } = this.#options;
     const { request } = await import('undici');
     using limited = linkSignal(signal, { timeoutMs, what: `an answer from ${withoutSecrets(url)}` });
-    const { statusCode, body } = await request(url, {
+    const {
+      statusCode,
+      body,
+      headers: answered,
+    } = await request(url, {
       headers: Object.fromEntries(Object.entries(headers).map(([name, values]) => [name, [...values]])),
       signal: limited.signal,
     });
@@ -94,7 +100,13 @@ export class ManifestHttp implements PodSource {
       await body.dump();
       throw new ManifestHttpError(`get pods: status ${statusCode}`, { code: 'bad-status', status: statusCode });
     }
-    return await readBody(body);
+    const encoding = String(answered['content-encoding'] ?? 'identity').toLowerCase();
+    if (!['identity', 'gzip', 'deflate'].includes(encoding)) {
+      await body.dump();
+      const message = `get pods: the answer is encoded as ${JSON.stringify(encoding)}, which is not understood`;
+      throw new ManifestHttpError(message, { code: 'unknown-encoding' });
+    }
+    return await readBody(encoding === 'identity' ? body : unpacked(body));
   }
 
   /** True when the set may have changed. An unchanged body is not parsed again. */
@@ -119,6 +131,14 @@ export class ManifestHttp implements PodSource {
     this.#seen.keepOnly(new Set(snapshot.pods.map((pod) => pod.metadata?.uid ?? '')));
     return snapshot;
   }
+}
+
+/** Some servers compress without being asked. The limit counts what comes out. */
+function unpacked(body: Readable): Readable {
+  const unzip = createUnzip();
+  // Whoever reads the result is told of what goes wrong on either side.
+  pipeline(body, unzip, () => {});
+  return unzip;
 }
 
 async function readBody(body: Readable): Promise<Buffer> {

@@ -2,6 +2,7 @@ import { toRfc3339 } from '../../base/clock.js';
 import { podQosClass, type ContainerStatus, type PodStatus } from '../api/index.js';
 import { endingOf, isTerminalPhase, terminalStatus, type Ending } from '../podloop/ending.js';
 import { initProgress } from '../podloop/init-progress.js';
+import { resizeProgress } from '../podloop/plan-resize.js';
 import { restartAllSources } from '../podloop/plan-restart-all.js';
 import type { DesiredPod, PodFacts } from '../podloop/pod-facts.js';
 import {
@@ -81,6 +82,7 @@ function livingStatus(
     statuses,
     sandboxReady: currentSandbox(view) !== undefined,
     restartingAll: context.restartingAll && !isCleanedUp(view),
+    resize: { refusal: facts.resize?.refusal, progress: ending ? undefined : resizeProgress(view) },
     disruption: isTerminalPhase(shown.phase) ? ending?.status?.condition : undefined,
     now,
   });

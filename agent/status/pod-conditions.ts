@@ -1,6 +1,8 @@
 import { toRfc3339 } from '../../base/clock.js';
 import { isSidecar, type ContainerStatus, type Pod, type PodCondition, type PodStatus } from '../api/index.js';
 import { mayRestartAllContainers } from '../podloop/restart-policy.js';
+import type { ResizeFacts } from '../podloop/pod-facts.js';
+import type { ResizeProgress } from '../podloop/plan-resize.js';
 import type { PodPhase } from './pod-phase.js';
 import { same } from './same-status.js';
 
@@ -13,9 +15,16 @@ export interface ConditionsQuestion {
   readonly statuses: ReadonlyMap<string, ContainerStatus>;
   readonly sandboxReady: boolean;
   readonly restartingAll: boolean;
+  /** Why the pod is not promised the resources its spec asks for, and how far it is with those it is promised. */
+  readonly resize: ResizeState;
   /** What the cause of an ending puts on the status, once its phase may be told. */
   readonly disruption: PodCondition | undefined;
   readonly now: number;
+}
+
+export interface ResizeState {
+  readonly refusal: ResizeFacts['refusal'];
+  readonly progress: ResizeProgress | undefined;
 }
 
 /** Conditions this agent owns; it writes all of them anew each time. */
@@ -52,9 +61,19 @@ export function podConditions(question: ConditionsQuestion): PodCondition[] {
   if (mayRestartAllContainers(pod)) verdicts.push(['AllContainersRestarting', restartingVerdict(question)]);
   return [
     ...others,
+    ...resizeVerdicts(question).map(([type, verdict]) => stamped(question, type, verdict)),
     ...(disrupted ? [stamped(question, disruptionType, disrupted)] : []),
     ...verdicts.map(([type, verdict]) => stamped(question, type, verdict)),
   ];
+}
+
+/** There only while they are true, and never of a pod that is over. */
+function resizeVerdicts({ phase, resize: { refusal, progress } }: ConditionsQuestion): readonly [string, Verdict][] {
+  if (phase === 'Succeeded' || phase === 'Failed') return [];
+  const verdicts: [string, Verdict][] = [];
+  if (refusal) verdicts.push(['PodResizePending', { status: 'True', reason: refusal.kind, message: refusal.message }]);
+  if (progress) verdicts.push(['PodResizeInProgress', { status: 'True', ...progress }]);
+  return verdicts;
 }
 
 /** Keeps the time of the last transition while the status stays, and the very object while nothing changed. */

@@ -112,7 +112,9 @@ export class StatusPublisher implements AsyncDisposable {
     }
     entry.sending = false;
     if (this.#queue.get(uid) !== entry || entry.sent === entry.status) return;
-    this.#schedule(uid, entry, retryInMs ?? this.#options.coalesceMs);
+    // It became Ready while the write before was on its way.
+    const afterMs = isUrgent(entry.sent, entry.status) ? 0 : this.#options.coalesceMs;
+    this.#schedule(uid, entry, retryInMs ?? afterMs);
   }
 }
 

@@ -19,4 +19,4 @@ export {
   type VolumeManagerDeps,
   type VolumeManagerOptions,
 } from './open-volume-manager.js';
-export { removeOrphanVolumes, type OrphanReport } from './orphans.js';
+export { unsweptMessage } from './manager.js';

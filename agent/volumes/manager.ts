@@ -1,5 +1,6 @@
 import { KeyedLock } from '../../base/fifo-limit.js';
 import type { Clock } from '../../base/clock.js';
+import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import { podUidOf, type Container, type EphemeralContainer, type Pod, type PodUid, type Volume } from '../api/index.js';
 import { planContainerMounts } from './container-mounts.js';
@@ -31,8 +32,9 @@ export interface ManagerDeps {
   supportsRecursiveReadOnly(pod: Pod): boolean;
   /** The pod reads no more objects and needs no more tokens. */
   forget(uid: PodUid): void;
-  /** All of the pod is unmounted. */
-  afterUnmount(uid: PodUid, signal: AbortSignal): Promise<void>;
+  /** Deletes volumes that were made for claims that are over; `gone` says which pods are. */
+  reclaim(gone: (uid: string) => boolean, signal: AbortSignal): Promise<void>;
+  readonly lifetime: AbortSignal;
   /** No more changes are heard of. */
   close(): void;
 }
@@ -55,6 +57,10 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
   readonly #locks = new KeyedLock();
   readonly #listeners = new Set<(uid: PodUid) => void>();
   readonly #refresh: RefreshTimer;
+  /** Something of earlier runs could not be undone: its driver was away. */
+  #unswept = false;
+  /** Before all sources have delivered, a claim that is not there may only be late. */
+  #swept = false;
 
   constructor(deps: ManagerDeps) {
     this.#deps = deps;
@@ -156,14 +162,18 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
       return !record || record.done !== record.wanted;
     });
     for (const uid of waiting) for (const listener of this.#listeners) listener(uid);
+    if (!this.#unswept) return;
+    this.#sweep(this.#deps.lifetime).catch((err: unknown) => {
+      if (!this.#deps.lifetime.aborted) this.#deps.log.warn({ err: errorText(err) }, unsweptMessage);
+    });
   }
 
   get volumesInUse(): readonly string[] {
     return this.#deps.stages.volumesInUse;
   }
 
-  async removeUnusedStages(signal: AbortSignal): Promise<void> {
-    await this.#deps.stages.releaseUnused(signal);
+  async removeUnused(signal: AbortSignal): Promise<void> {
+    await this.#sweep(signal);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -205,9 +215,19 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
     this.#present.delete(uid);
     this.#records.delete(uid);
     this.#deps.usages.forget(uid);
-    await this.#deps.afterUnmount(uid, signal);
+    if (this.#swept) await this.#deps.reclaim((owner) => owner === uid, signal);
+  }
+
+  async #sweep(signal: AbortSignal): Promise<void> {
+    this.#swept = true;
+    this.#unswept = true;
+    await this.#deps.stages.releaseUnused(signal);
+    await this.#deps.reclaim((uid) => !this.#present.has(uid as PodUid), signal);
+    this.#unswept = false;
   }
 }
+
+export const unsweptMessage = 'volumes that no pod uses cannot be detached yet';
 
 /** Only a path of the host and an image leave nothing below the pod's folder. */
 const leavesTraces = (volume: Volume): boolean => volume.hostPath === undefined && volume.image === undefined;

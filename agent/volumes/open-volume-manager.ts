@@ -12,6 +12,7 @@ import type { NodeIdentity } from './claims/node-selector.js';
 import type { ControlPlane } from '../controlplane/control-plane.js';
 import type { NodeFields } from '../downward/field-ref.js';
 import type { EventRecorder, EventType } from '../events/event-recorder.js';
+import type { FaultPoint } from '../fault-point.js';
 import { podReference } from '../events/references.js';
 import { findPodVolumes, findPresentPods } from './found-volumes.js';
 import { PodVolumeManager } from './manager.js';
@@ -67,6 +68,8 @@ export interface VolumeManagerDeps {
   /** For image volumes. */
   readonly pullImage?: PullVolumeImage | undefined;
   readonly reportVolumesInUse?: ReportVolumesInUse | undefined;
+  /** Named points between two deeds, for tests. */
+  readonly at?: FaultPoint | undefined;
   claimGrew?(claim: PersistentVolumeClaim, bytes: number, signal: AbortSignal): Promise<void>;
   /** Plugins besides the built-in ones; they are asked first. */
   readonly plugins?: ((context: PluginContext) => readonly VolumePlugin[]) | undefined;
@@ -93,7 +96,10 @@ export async function openVolumeManager(
     deps.events.record(podReference(pod), type, reason, message);
   const warn = (pod: Pod, reason: string, message: string): void => event(pod, 'Warning', reason, message);
   const { nodeName, standalone = false } = options;
-  const context: PluginContext = { paths, nodeName, standalone, mounter, run, clock, log, objects, read, tokens, warn };
+  const at = deps.at ?? (() => {});
+  const context: PluginContext = {
+    ...{ paths, nodeName, standalone, mounter, run, clock, log, objects, read, tokens, warn, at },
+  };
   const plugins = [
     ...(deps.plugins?.(context) ?? []),
     ...builtInPlugins(context, contentSources(read, tokens, deps), deps),
@@ -130,12 +136,9 @@ export async function openVolumeManager(
       watches.release(uid);
       tokens.drop(uid);
     },
-    afterUnmount: async (uid, signal) =>
-      await binder?.reclaim(
-        (owner) => owner === uid,
-        () => false,
-        signal,
-      ),
+    reclaim: async (gone, signal) =>
+      await binder?.reclaim(gone, (name) => isInUse(name, paths, link.manager?.presentPods() ?? []), signal),
+    lifetime: signal,
     close: () => {
       for (const stop of unlisten) stop?.();
       watches[Symbol.dispose]();
@@ -145,10 +148,17 @@ export async function openVolumeManager(
   return manager;
 }
 
+/** By the disk: also a pod that this agent has not looked at yet keeps its volume. */
+async function isInUse(specName: string, paths: VolumePaths, pods: readonly PodUid[]): Promise<boolean> {
+  for (const uid of pods)
+    if ((await findPodVolumes(paths, uid)).some((volume) => volume.specName === specName)) return true;
+  return false;
+}
+
 async function openLocalBinder(rootDir: string, read: ReadForPod, deps: VolumeManagerDeps): Promise<LocalBinder> {
   const { objects, log, csi } = deps;
   const provisioner = csi && csiProvisioner(csi, objects);
-  return await LocalBinder.open(join(rootDir, 'volume_bindings'), { objects, read, log, provisioner });
+  return await LocalBinder.open(join(rootDir, 'volume_bindings'), { objects, read, log, provisioner, at: deps.at });
 }
 
 /** What is attached and staged, and for whom, by what the plugins find on disk. */

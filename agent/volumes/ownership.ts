@@ -4,6 +4,7 @@ import type { Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { Pod } from '../api/index.js';
+import type { FaultPoint } from '../fault-point.js';
 import { walkTree } from './fs/walk-tree.js';
 import type { Pinned } from './fs/pinned.js';
 import type { PodVolume } from './volume-plugin.js';
@@ -11,6 +12,7 @@ import type { PodVolume } from './volume-plugin.js';
 export interface OwnershipDeps {
   readonly clock: Clock;
   readonly log: Logger;
+  readonly at: FaultPoint;
   /** Warning event on the pod. */
   warn(pod: Pod, reason: string, message: string): void;
 }
@@ -47,6 +49,7 @@ export async function applyGroup(request: OwnershipRequest, deps: OwnershipDeps,
   const group = volume.fsGroup;
   if (group === undefined) return;
   if (policy === 'OnRootMismatch' && rootFits(await lstat(path), group, readOnly)) return;
+  await deps.at('before volume-ownership');
   const progress = new Progress(volume, deps);
   let refused = 0;
   const note = (name: string, reason: string): void => {
@@ -61,12 +64,29 @@ export async function applyGroup(request: OwnershipRequest, deps: OwnershipDeps,
       } catch (err) {
         note(`inode ${info.ino}`, errorText(err));
       }
+      await deps.at('amid volume-ownership');
     },
     skipped: note,
   };
   await walkTree(path, visitor, signal);
+  await deps.at('after volume-ownership');
   if (refused > 1)
     deps.log.warn({ podUid: volume.uid, volume: volume.name, refused }, 'fsGroup not applied to some files');
+}
+
+/**
+ * For a volume that was just mounted, by the pod's own policy; for one that an earlier run mounted, only where that run did not come to the
+ * end of it.
+ */
+export async function giveToGroup(
+  volume: PodVolume,
+  path: string,
+  wasMounted: boolean,
+  deps: OwnershipDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const asked = volume.pod.spec?.securityContext?.fsGroupChangePolicy ?? 'Always';
+  await applyGroup({ volume, path, readOnly: false, policy: wasMounted ? 'OnRootMismatch' : asked }, deps, signal);
 }
 
 /** By inode: a link is changed itself, and a file that another pod swaps for a link meanwhile is not followed. */

@@ -1,4 +1,5 @@
-import { lstat, mkdir } from 'node:fs/promises';
+import { lstatSync, mkdirSync } from 'node:fs';
+import { lstat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Pod, PodUid } from '../api/index.js';
 import type { MountedVolume } from './container-mounts.js';
@@ -36,6 +37,8 @@ interface Resolved {
 
 interface Foldered extends Resolved {
   readonly memory: MountRequest | undefined;
+  /** The folder was not there: whatever was published in it before is gone. */
+  readonly isNew: boolean;
 }
 
 /** Makes the volumes of a pod. They do not wait for each other, and what fails does not keep the others. */
@@ -93,12 +96,14 @@ export class PodMounter {
   async #makeFolder(resolved: Resolved, isMounted: boolean): Promise<Foldered> {
     const { plugin, volume, path, devicePath } = resolved;
     // What is mounted is not looked at again: its server may be away, and who looks would hang.
-    if (!plugin.hasFolder || (isMounted && !plugin.deletesContent)) return { ...resolved, memory: undefined };
+    if (!plugin.hasFolder || (isMounted && !plugin.deletesContent))
+      return { ...resolved, memory: undefined, isNew: false };
     if (isExclusive(volume)) await this.#checkExclusive(resolved);
-    await mkdir(volume.block ? dirname(devicePath) : path, { recursive: true, mode: 0o750 });
+    // The agent's own folders in its own tree: the kernel answers from memory.
+    const made = mkdirSync(volume.block ? dirname(devicePath) : path, { recursive: true, mode: 0o750 });
     const memory = plugin.memory?.(volume);
-    if (!memory || (await isOwnFileSystem(path))) return { ...resolved, memory: undefined };
-    return { ...resolved, memory: { source: memory.fsType, target: path, ...memory } };
+    if (!memory || isOwnFileSystem(path)) return { ...resolved, memory: undefined, isNew: made !== undefined };
+    return { ...resolved, memory: { source: memory.fsType, target: path, ...memory }, isNew: true };
   }
 
   /** All of the pod in one child. Returns those that have what they need. */
@@ -111,23 +116,19 @@ export class PodMounter {
       return [...volumes];
     } catch (err) {
       signal.throwIfAborted();
-      const there = await Promise.all(
-        volumes.map(async ({ memory, path }) => !memory || (await isOwnFileSystem(path))),
-      );
+      const there = volumes.map(({ memory, path }) => !memory || isOwnFileSystem(path));
       for (const [index, one] of volumes.entries()) if (!there[index]) errors.push(VolumeError.of(setUp(one), err));
       return volumes.filter((_, index) => there[index]);
     }
   }
 
-  async #publish(
-    one: Foldered,
-    mounted: ReadonlyMap<string, PluginVolume>,
-    signal: AbortSignal,
-  ): Promise<PluginVolume> {
-    const { plugin, volume, path, devicePath } = one;
+  async #publish(one: Foldered, mounted: Map<string, PluginVolume>, signal: AbortSignal): Promise<PluginVolume> {
+    const { plugin, volume, path, devicePath, isNew } = one;
     const last = mounted.get(volume.name);
     const staged = last?.staged ?? (await this.#deps.stages.acquire(plugin, volume, signal));
-    const request = { volume, path, devicePath, staged, before: last?.published };
+    const request = { volume, path, devicePath, staged, before: isNew ? undefined : last?.published };
+    // Until it succeeds nobody knows what is written there.
+    if (last) mounted.set(volume.name, { ...last, published: { ...last.published, content: undefined } });
     const published = await plugin.publish(request, signal);
     const grownTo = await growVolume(request, plugin, last?.grownTo ?? 0, this.#deps, signal);
     return { volume, plugin, staged, published, grownTo };
@@ -183,7 +184,4 @@ async function eachOf<T, R>(
 }
 
 /** True for the root of a tmpfs or hugetlbfs, which never share a device with the folder above. */
-async function isOwnFileSystem(path: string): Promise<boolean> {
-  const [own, above] = await Promise.all([lstat(path), lstat(dirname(path))]);
-  return own.dev !== above.dev;
-}
+const isOwnFileSystem = (path: string): boolean => lstatSync(path).dev !== lstatSync(dirname(path)).dev;

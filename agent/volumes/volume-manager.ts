@@ -59,7 +59,10 @@ export interface VolumeManager {
   presentPods(): readonly PodUid[];
   /** What the Node's `volumesInUse` must name; complete from the start on. */
   readonly volumesInUse: readonly string[];
-  /** Unstages and detaches what an earlier run left without a pod. For when all sources have delivered. */
-  removeUnusedStages(signal: AbortSignal): Promise<void>;
+  /**
+   * Unstages and detaches what an earlier run left without a pod, and deletes what was made for claims that are over. For when all sources have
+   * delivered. What fails is tried again when a driver comes.
+   */
+  removeUnused(signal: AbortSignal): Promise<void>;
   usage(uid: PodUid, signal: AbortSignal): Promise<readonly VolumeUsage[]>;
 }

@@ -50,7 +50,7 @@ export interface PublishRequest {
   /** The link of a block volume, `pods/<uid>/volumeDevices/<plugin>/<specName>`. */
   readonly devicePath: string;
   readonly staged: NodeStage;
-  /** What the last `publish` of this agent run returned. */
+  /** What the last `publish` of this agent run returned; undefined where the folder was made anew since. */
   readonly before: PublishedVolume | undefined;
 }
 
@@ -65,6 +65,8 @@ export interface PublishedVolume {
   readonly readOnly: boolean;
   /** ms: look again then, because the content ages. */
   readonly refreshAt?: number | undefined;
+  /** Tells what was written: the same text is the same content. */
+  readonly content?: string | undefined;
 }
 
 /** A volume of which only the disk knows: after a restart, or of a pod whose spec is gone. */

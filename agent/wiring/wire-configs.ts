@@ -1,18 +1,22 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ImageService } from '../../cri/index.js';
+import type { Logger } from '../../base/log.js';
+import type { ImageService, RuntimeService } from '../../cri/index.js';
 import type { Pod, Quantity } from '../api/index.js';
 import type { AgentConfig } from '../config/agent-config.js';
 import { CriConfigBuilder, type ContainerGrants } from '../containers/config-builder.js';
 import { environmentSources } from '../containers/environment-sources.js';
 import type { PodFiles } from '../containers/pod-files.js';
+import { UserNamespaces } from '../containers/user-namespaces.js';
 import type { ControlPlane } from '../controlplane/control-plane.js';
 import { imageUser } from '../images/image-user.js';
 import { parseResolvConf } from '../network/dns-config.js';
 import { CachedFile } from '../node/cached-file.js';
 import type { HostFacts } from '../node/host-facts.js';
 import type { CgroupHierarchy } from '../resources/cgroups/hierarchy.js';
+import type { ExclusiveCpus } from '../resources/linux-resources.js';
 import type { PodCgroups } from '../resources/pod-cgroups.js';
+import type { SwapNode } from '../resources/swap.js';
 import type { VolumeManager } from '../volumes/index.js';
 
 export interface ConfigParts {
@@ -24,8 +28,19 @@ export interface ConfigParts {
   readonly volumes: VolumeManager;
   readonly files: PodFiles;
   readonly images: ImageService;
+  readonly runtime: RuntimeService;
+  readonly log: Logger;
   grants(pod: Pod, container: string): ContainerGrants;
+  /** CPUs and NUMA nodes of a container; absent where all run anywhere. */
+  readonly placeOf?: ((pod: Pod, container: string) => ExclusiveCpus) | undefined;
   runningId(pod: Pod, container: string): string | undefined;
+}
+
+/** Absent on a machine without swap: then there is nothing to keep containers from. */
+export function swapOf({ kubelet }: AgentConfig, { swapBytes = 0, memoryBytes }: HostFacts): SwapNode | undefined {
+  if (swapBytes === 0) return undefined;
+  const behavior = kubelet?.memorySwap?.swapBehavior === 'LimitedSwap' ? 'LimitedSwap' : 'NoSwap';
+  return { behavior, swapBytes, memoryBytes };
 }
 
 /** What turns specs into CRI configurations on this node. */
@@ -33,6 +48,16 @@ export function wireConfigs(config: AgentConfig, parts: ConfigParts): CriConfigB
   const { controlPlane, host, hierarchy, allocatable, cgroups, volumes, files, images } = parts;
   const { paths } = config;
   const node = { nodeName: config.nodeName, hostIps: host.addresses };
+  const users = new UserNamespaces(
+    {
+      podsDir: join(paths.rootDir, 'pods'),
+      idsPerPod: config.kubelet?.userNamespaces?.idsPerPod ?? 65_536,
+      maxPods: config.limits.maxPods,
+      subuidPath: '/etc/subuid',
+      subgidPath: '/etc/subgid',
+    },
+    { log: parts.log, supported: (handler, signal) => supportsUserNamespaces(parts.runtime, handler, signal) },
+  );
   const resolver = new CachedFile(config.dns.resolvConf, parseResolvConf);
   return new CriConfigBuilder(
     {
@@ -44,14 +69,17 @@ export function wireConfigs(config: AgentConfig, parts: ConfigParts): CriConfigB
         cpuCfsQuota: config.cgroups.cpuCfsQuota,
         cpuPeriodUs: config.cgroups.cpuPeriodUs,
         hugepageSizes: host.hugepageSizes,
+        cpusOf: parts.placeOf,
         cgroupV2: hierarchy.version === 2,
-        singleProcessOomKill: hierarchy.version === 1,
+        singleProcessOomKill: config.kubelet?.singleProcessOOMKill ?? hierarchy.version === 1,
+        swap: swapOf(config, host),
       },
     },
     {
       cgroups,
       volumes,
       files,
+      users,
       environment: (podIps) => environmentSources(controlPlane, volumes, { ...node, podIps }, allocatable),
       imageUser: (imageId, signal) => imageUser(images, imageId, signal),
       runtimeClass: (name, signal) => controlPlane.get('RuntimeClass', '', name, signal),
@@ -61,4 +89,10 @@ export function wireConfigs(config: AgentConfig, parts: ConfigParts): CriConfigB
       runningId: (pod, container) => parts.runningId(pod, container),
     },
   );
+}
+
+/** As the runtime says now: it may have been another one at start-up. */
+async function supportsUserNamespaces(runtime: RuntimeService, handler: string, signal: AbortSignal): Promise<boolean> {
+  const { runtimeHandlers = [] } = await runtime.status({}, signal);
+  return runtimeHandlers.some(({ name = '', features }) => name === handler && features?.userNamespaces === true);
 }

@@ -34,6 +34,15 @@ export interface LoopParts {
 /** Steps that read what a pod's containers refer to. */
 export const startSteps: ReadonlySet<Step['kind']> = new Set(['ensure-image', 'start-container']);
 
+/** Steps that change nothing the runtime would tell of. */
+const besideTheRuntime: ReadonlySet<Step['kind']> = new Set([
+  'prepare-pod',
+  'mount-volumes',
+  'ensure-image',
+  'unmount-volumes',
+  'release-pod',
+]);
+
 /** Quiet time after which a container's restart back-off starts again (kubelet). */
 const backoffResetMs = 600_000;
 const firstBackoffMs = 10_000;
@@ -60,7 +69,7 @@ export function wireLoops(config: AgentConfig, parts: LoopParts): PodLoops {
     describe: describeFailure,
     retryAfter: nextTryAfter,
     stepEnded: (pod, step, failure) => {
-      observer.invalidate(pod.uid);
+      if (!besideTheRuntime.has(step.kind)) observer.invalidate(pod.uid);
       if (!startSteps.has(step.kind)) return;
       const wanted = parts.desired().get(pod.uid);
       if (failure && wanted) references.failed(pod.uid, wanted.pod);

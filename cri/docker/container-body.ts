@@ -1,6 +1,5 @@
 import { mkdir, stat } from 'node:fs/promises';
 import type * as v1 from '../../proto/generated/cri-v1.js';
-import { criError } from '../contract/cri-error.js';
 import { containerModes } from './namespace-modes.js';
 import {
   containerType,
@@ -10,6 +9,7 @@ import {
   type StoredSandboxConfig,
 } from './names-and-labels.js';
 import type { DockerContext } from './options.js';
+import { refuseUnsupportedContainer } from './refuse-unsupported.js';
 import { securityOptions } from './security-options.js';
 
 export interface ContainerBodyInput {
@@ -29,12 +29,7 @@ const dockerLog = { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': 
 export async function containerBody(context: DockerContext, input: ContainerBodyInput): Promise<object> {
   const { config, sandbox } = input;
   const security = config.linux?.securityContext ?? {};
-  if ((config.CDIDevices ?? []).length > 0) {
-    throw criError(
-      'unimplemented',
-      `create container ${config.metadata?.name ?? ''}: CDI devices are not supported on Docker`,
-    );
-  }
+  refuseUnsupportedContainer(config);
   const stored: StoredContainerConfig = {
     metadata: config.metadata ?? {},
     image: config.image ?? {},
@@ -123,9 +118,6 @@ async function mounts(asked: readonly v1.Mount[], resolvConf: string): Promise<o
   }
   for (const mount of asked) {
     const { hostPath = '', containerPath = '', readonly = false, propagation = 'PROPAGATION_PRIVATE' } = mount;
-    if (mount.image?.image) {
-      throw criError('unimplemented', `mount ${containerPath}: image volumes are not supported on Docker`);
-    }
     // The other runtimes make a folder that is missing; Docker refuses such a mount.
     await stat(hostPath).catch(async () => await mkdir(hostPath, { recursive: true }));
     list.push({

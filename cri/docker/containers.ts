@@ -3,7 +3,7 @@ import type * as v1 from '../../proto/generated/cri-v1.js';
 import { criError } from '../contract/cri-error.js';
 import { containerBody, resources } from './container-body.js';
 import { dockerTimeNanos, type InspectedContainer, type InspectedImage, type ListedContainer } from './docker-types.js';
-import { findImage } from './images.js';
+import { findImage, fullName } from './images.js';
 import {
   containerName,
   containerType,
@@ -225,8 +225,9 @@ function ending(found: InspectedContainer, state: v1.ContainerState): { reason: 
   return { reason: ExitCode === 0 ? 'Completed' : 'Error', message };
 }
 
-export function imageRef(image: InspectedImage | undefined): string | undefined {
-  return image?.RepoDigests?.[0] ?? image?.Id;
+function imageRef(image: InspectedImage | undefined): string | undefined {
+  const [digest] = image?.RepoDigests ?? [];
+  return digest === undefined ? image?.Id : fullName(digest);
 }
 
 function statusResources(host: InspectedContainer['HostConfig']): v1.LinuxContainerResources {

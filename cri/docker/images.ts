@@ -3,7 +3,7 @@ import { jsonLines } from './json-lines.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { CriError, criError, isCriCode } from '../contract/cri-error.js';
 import type { ImageService, PullProgress } from '../contract/image-service.js';
-import { tryParseReference } from '../embedded/images/reference.js';
+import { referenceText, tryParseReference } from '../contract/image-reference.js';
 import type { Clock } from '../../base/clock.js';
 import type { DockerApi } from './docker-api.js';
 import type { DockerInfo, InspectedImage } from './docker-types.js';
@@ -80,17 +80,24 @@ export function dockerImageService(api: DockerApi, clock: Clock, pinned: string)
 function toCriImage(image: InspectedImage, pinned: string): v1.Image {
   const user = image.Config?.User?.split(':')[0] ?? '';
   const isNumber = /^\d+$/.test(user);
-  const known = (name: string): boolean => !name.startsWith('<none>');
+  const full = (names: readonly string[] | null): string[] =>
+    (names ?? []).filter((name) => !name.startsWith('<none>')).map(fullName);
   return {
     id: image.Id,
-    repoTags: (image.RepoTags ?? []).filter(known),
-    repoDigests: (image.RepoDigests ?? []).filter(known),
+    repoTags: full(image.RepoTags),
+    repoDigests: full(image.RepoDigests),
     size: image.Size,
     ...(isNumber ? { uid: { value: Number(user) } } : {}),
     username: isNumber ? '' : user,
     spec: { image: image.Id },
     pinned: image.RepoTags?.includes(pinned) ?? false,
   };
+}
+
+/** Docker leaves out what everybody knows: `busybox:latest` is `docker.io/library/busybox:latest` everywhere else. */
+export function fullName(name: string): string {
+  const reference = tryParseReference(name);
+  return reference === undefined ? name : referenceText(reference);
 }
 
 /** An image loses its names one by one; the last one takes its layers along, so a name may be gone already. */

@@ -1,2 +1,3 @@
+export { openWhenAsked } from './open-when-asked.js';
 export { openDockerRuntime } from './open-docker-runtime.js';
 export type { DockerRuntimeDeps, DockerRuntimeOptions } from './options.js';

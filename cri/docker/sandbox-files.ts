@@ -2,7 +2,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StateFile } from '../../base/atomic-file.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
-import { resolvConf } from '../embedded/sandboxes/sandbox-files.js';
+import { resolvConf } from '../contract/resolv-conf.js';
 
 /** What is known of a sandbox's network; its presence is what makes a running sandbox ready. */
 export interface SandboxNetworkRecord {

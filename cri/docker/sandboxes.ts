@@ -14,6 +14,7 @@ import {
 } from './names-and-labels.js';
 import { sandboxModes } from './namespace-modes.js';
 import type { DockerContext } from './options.js';
+import { refuseUnsupportedSandbox } from './refuse-unsupported.js';
 import { sandboxCommand } from './sandbox-image.js';
 import { securityOptions } from './security-options.js';
 
@@ -37,6 +38,7 @@ export async function runSandbox(
   if (!config || !metadata?.name || !metadata.namespace || !metadata.uid) {
     throw criError('invalid-argument', 'run sandbox: metadata needs name, namespace and uid');
   }
+  refuseUnsupportedSandbox(config);
   await checkHandler(context, request.runtimeHandler, signal);
   const name = sandboxName(metadata);
   const body = await sandboxBody(context, config, name, request.runtimeHandler ?? '');

@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { linkSignal } from '../../base/signals.js';
 import { criError } from '../contract/cri-error.js';
 import type { StreamingService } from '../contract/streaming-service.js';
-import { listeningAddress } from '../embedded/streaming/listening-address.js';
+import { listeningAddress } from '../streaming/listening-address.js';
 import { findContainer } from './containers.js';
 import { carry, execInContainer, resize } from './exec.js';
 import type { DockerContext } from './options.js';
@@ -55,13 +55,9 @@ export function dockerStreamingService(context: DockerContext): StreamingService
   };
 }
 
-const loopback6 = '00000000000000000000000000000001';
-
 async function findListener(pid: number, port: number): Promise<string | undefined> {
   const [tcp, tcp6, addresses] = await Promise.all([table(pid, 'tcp'), table(pid, 'tcp6'), table(pid, 'if_inet6')]);
-  const host = listeningAddress(tcp, tcp6, port);
-  // A listener on `::` also takes IPv4, and Docker turns IPv6 off where its network has none.
-  return host === '::1' && !addresses.includes(loopback6) ? '127.0.0.1' : host;
+  return listeningAddress({ tcp, tcp6, addresses }, port);
 }
 
 async function table(pid: number, name: string): Promise<string> {

@@ -13,6 +13,7 @@ import { EmbeddedStreaming } from './embedded-streaming.js';
 import { readHostFacts } from './host/host-facts.js';
 import { endProgramsNaming } from './host/running-programs.js';
 import type { EmbeddedRuntimeDeps, EmbeddedRuntimeOptions } from './options.js';
+import { watchSilentEnds } from './silent-ends.js';
 import { RuntimeStats } from './stats/runtime-stats.js';
 
 export interface OpenedRuntime extends AsyncDisposable {
@@ -44,6 +45,7 @@ export async function openEmbeddedRuntime(
     throw err;
   }
   const stops = new ContainerStops();
+  const watching = watchSilentEnds(context, lifetime.signal);
   return {
     runtime: new EmbeddedRuntime(context, stops, new RuntimeStats(context)),
     streaming: new EmbeddedStreaming(context),
@@ -52,6 +54,7 @@ export async function openEmbeddedRuntime(
       stops[Symbol.dispose]();
       await context.trash.idle();
       lifetime.abort(new Error('the runtime was closed'));
+      await watching;
       await Promise.all([...context.containers.values()].map((entry) => entry.writing));
     },
   };

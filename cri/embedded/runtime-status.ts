@@ -2,6 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import { errorText } from '../../base/errors.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import type { RuntimeContext } from './context.js';
+import { userNamespaceLack } from './sandboxes/user-namespace-request.js';
 
 export async function runtimeStatus(
   context: RuntimeContext,
@@ -23,7 +24,7 @@ export async function runtimeStatus(
         { type: 'NetworkReady', status: network.ready, reason: network.reason, message: network.message },
       ],
     },
-    runtimeHandlers: runtimeHandlers(options),
+    runtimeHandlers: runtimeHandlers(context),
     features: { supplementalGroupsPolicy: true, userNamespacesHostNetwork: false },
     info:
       request.verbose === true
@@ -33,10 +34,16 @@ export async function runtimeStatus(
 }
 
 /** The default handler is listed under the empty name too, as the kubelet asks for it. */
-function runtimeHandlers(options: RuntimeContext['options']): v1.RuntimeHandler[] {
-  const features = { recursiveReadOnlyMounts: true, userNamespaces: false };
-  const installed = Object.entries(options.ociRuntimes).filter(([, path]) => isExecutable(path));
-  return [{ name: '', features }, ...installed.map(([name]) => ({ name, features }))];
+function runtimeHandlers(context: RuntimeContext): v1.RuntimeHandler[] {
+  const installed = Object.entries(context.options.ociRuntimes).filter(([, path]) => isExecutable(path));
+  const features = (name: string): v1.RuntimeHandlerFeatures => ({
+    recursiveReadOnlyMounts: true,
+    userNamespaces: installed.some(([known]) => known === name) && userNamespaceLack(context, name) === '',
+  });
+  return [
+    { name: '', features: features(context.options.defaultHandler) },
+    ...installed.map(([name]) => ({ name, features: features(name) })),
+  ];
 }
 
 function missingPrograms({ options }: RuntimeContext): string[] {

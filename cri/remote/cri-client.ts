@@ -8,7 +8,7 @@ import {
   type ServiceDefinition,
 } from '@grpc/grpc-js';
 import type { CallRecorder, CallSubject } from '../../base/call-recorder.js';
-import { loadService, type ProtoName } from '../../proto/load.js';
+import type { ProtoServices } from '../../proto/load.js';
 import { criErrorFromWire } from './grpc-status.js';
 
 /** One entry of the generated `...Methods` interfaces. */
@@ -62,8 +62,8 @@ export class CriClient<M> {
   readonly #plugin: string;
   readonly #deps: CriClientDeps;
 
-  constructor(proto: ProtoName, service: string, channel: Channel, plugin: string, deps: CriClientDeps) {
-    const Service = loadService(proto, service);
+  constructor(services: ProtoServices, service: string, channel: Channel, plugin: string, deps: CriClientDeps) {
+    const Service = services(service);
     this.#client = new Service(plugin, credentials.createInsecure(), { channelOverride: channel });
     this.#service = Service.service;
     this.#plugin = plugin;

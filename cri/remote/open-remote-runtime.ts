@@ -3,6 +3,7 @@ import type { CallRecorder } from '../../base/call-recorder.js';
 import type { Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
+import { loadServices } from '../../proto/load.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { criError, isCriCode } from '../contract/cri-error.js';
 import type { RuntimeService } from '../contract/runtime-service.js';
@@ -47,16 +48,18 @@ export async function openRemoteRuntime(
   const channel = openChannel(endpoint);
   const imageChannel = imageEndpoint === endpoint ? channel : openChannel(imageEndpoint);
   const close = (): void => closeAll(new Set([channel, imageChannel]));
+  // Parsed once for both.
+  const services = loadServices('cri-v1');
   try {
     const client = new CriClient<v1.RuntimeServiceMethods>(
-      'cri-v1',
+      services,
       'runtime.v1.RuntimeService',
       channel,
       endpoint,
       deps,
     );
     const images = new CriClient<v1.ImageServiceMethods>(
-      'cri-v1',
+      services,
       'runtime.v1.ImageService',
       imageChannel,
       imageEndpoint,

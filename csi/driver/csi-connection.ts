@@ -1,9 +1,7 @@
 import type { CallRecorder, CallSubject } from '../../base/call-recorder.js';
 import type { ControllerMethods, IdentityMethods, NodeMethods } from '../../proto/generated/csi-v1.js';
+import { UnixClient, WireError, WireServices, type WireMethods } from '../../proto/wire/index.js';
 import { secretMask } from '../wire/secret-mask.js';
-import { UnixClient, type WireMethods } from '../wire/unix-client.js';
-import { WireError } from '../wire/wire-error.js';
-import { WireServices } from '../wire/wire-services.js';
 import { csiErrorOfCall, type CsiError } from './csi-error.js';
 import { maskRequest, secretsOf } from './volume-context.js';
 
@@ -19,6 +17,8 @@ export interface CsiConnectionOptions {
 }
 
 export const csiTimeoutMs = 120_000;
+/** As gRPC in Go takes, which drivers are made for. */
+const maxAnswerBytes = 4 * 1024 * 1024;
 
 /** The three services of one driver. Every call is recorded, secrets masked, and ends by its deadline. */
 export class CsiConnection implements Disposable {
@@ -35,7 +35,7 @@ export class CsiConnection implements Disposable {
     this.#recorder = recorder;
     const { endpoint, controllerEndpoint = endpoint } = options;
     const { services = new WireServices() } = options;
-    const wire = { socketPath: endpoint, proto: 'csi-v1', services } as const;
+    const wire = { socketPath: endpoint, proto: 'csi-v1', services, maxAnswerBytes } as const;
     this.#identity = new UnixClient({ ...wire, service: 'csi.v1.Identity' });
     this.#node = new UnixClient({ ...wire, service: 'csi.v1.Node' });
     this.#controller = new UnixClient({ ...wire, socketPath: controllerEndpoint, service: 'csi.v1.Controller' });

@@ -1,5 +1,5 @@
 import { BerthError } from '../../base/errors.js';
-import type { GrpcCode, WireError } from '../wire/wire-error.js';
+import type { GrpcCode, WireError } from '../../proto/wire/index.js';
 
 export interface CsiFailure {
   /**

@@ -5,7 +5,7 @@ import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import { linkSignal } from '../../base/signals.js';
 import { TreeWatch } from '../watch/tree-watch.js';
-import { WireServices } from '../wire/wire-services.js';
+import { WireServices } from '../../proto/wire/index.js';
 import { findSockets, socketDepth } from './find-sockets.js';
 import {
   RegistrationError,

@@ -2,9 +2,7 @@ import { basename } from 'node:path';
 import type { CallInterface, CallRecorder } from '../../base/call-recorder.js';
 import { errorText } from '../../base/errors.js';
 import type { PluginInfo, RegistrationMethods } from '../../proto/generated/pluginregistration-v1.js';
-import { UnixClient } from '../wire/unix-client.js';
-import { WireError } from '../wire/wire-error.js';
-import type { WireServices } from '../wire/wire-services.js';
+import { UnixClient, WireError, type WireServices } from '../../proto/wire/index.js';
 import { RegistrationError, type PluginHandler, type PluginRegistration, type PluginType } from './plugin-handler.js';
 
 /** As the kubelet has them. */

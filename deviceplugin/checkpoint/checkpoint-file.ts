@@ -1,4 +1,5 @@
-import { rename } from 'node:fs/promises';
+import { open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { readIfPresent, writeFileAtomic } from '../../base/atomic-file.js';
 import { errorText } from '../../base/errors.js';
 import { formatCheckpoint, parseCheckpoint, type CheckpointData, type ReadCheckpoint } from './checkpoint-format.js';
@@ -9,13 +10,22 @@ export type CheckpointRead =
   | { readonly kind: 'missing' }
   | { readonly kind: 'set-aside'; readonly reason: string; readonly movedTo: string };
 
-/** The kubelet's device checkpoint; the codec is loaded when there is something to read or write. Writes that come while one runs are done together in the next. */
+/** How long a write may wait for the disk: what comes meanwhile goes with it. */
+const flushAfterMs = 100;
+
+/**
+ * The kubelet's device checkpoint; the codec is loaded when there is something to read or write. Writes that come while one runs are done
+ * together in the next. A write outlives a kill of the agent at once, and a power cut a moment later: that one ends every pod whose
+ * devices are in it, and waiting for the disk twice would take most of the time of an allocation.
+ */
 export class CheckpointFile {
   readonly path: string;
   readonly #codec: () => Promise<ResponseCodec>;
   readonly #snapshot: () => CheckpointData;
   #queued: Promise<void> | undefined;
   #last: Promise<void> = Promise.resolve();
+  #flushTimer: NodeJS.Timeout | undefined;
+  #flushing: Promise<void> = Promise.resolve();
 
   constructor(path: string, codec: () => Promise<ResponseCodec>, snapshot: () => CheckpointData) {
     this.path = path;
@@ -36,15 +46,17 @@ export class CheckpointFile {
     }
   }
 
-  /** Resolves when what is true now is on the disk; what changes meanwhile may be there too. */
+  /** Resolves when what is true now is written; what changes meanwhile may be there too. */
   save(): Promise<void> {
     this.#queued ??= this.#enqueue();
     return this.#queued;
   }
 
-  /** Resolves when no write runs. */
+  /** Resolves when nothing is being written and all that was is on the disk. */
   async idle(): Promise<void> {
     await this.#last.catch(() => {});
+    if (this.#flushTimer !== undefined) this.#flush();
+    await this.#flushing;
   }
 
   #enqueue(): Promise<void> {
@@ -54,9 +66,27 @@ export class CheckpointFile {
         const codec = await this.#codec();
         this.#queued = undefined;
         // Taken here and not by the caller: one write serves all who wait for it.
-        await writeFileAtomic(this.path, formatCheckpoint(this.#snapshot(), codec));
+        await writeFileAtomic(this.path, formatCheckpoint(this.#snapshot(), codec), { flush: false });
+        this.#flushTimer ??= setTimeout(() => this.#flush(), flushAfterMs);
       });
     this.#last = write;
     return write;
+  }
+  #flush(): void {
+    clearTimeout(this.#flushTimer);
+    this.#flushTimer = undefined;
+    this.#flushing = this.#flushing.then(async () => {
+      // A disk that cannot do it says so at the next write too.
+      for (const path of [this.path, dirname(this.path)]) await flushed(path).catch(() => {});
+    });
+  }
+}
+
+async function flushed(path: string): Promise<void> {
+  const file = await open(path, 'r');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { serviceDefinition } from '../../proto/load.js';
 import type { Grant } from '../devices/grants.js';
+import { checkpointChecksum } from './checkpoint-checksum.js';
 import { formatCheckpoint, parseCheckpoint, type CheckpointData } from './checkpoint-format.js';
 import { responseCodec } from './response-codec.js';
 
@@ -75,12 +76,27 @@ const foreign = {
     ],
     RegisteredDevices: { 'nvidia.com/gpu': ['GPU-1'], 'a.b/c': null },
   },
-  Checksum: 1234567890,
+  Checksum: 0,
 };
+const checked = (file: { Data: object }): string =>
+  JSON.stringify({ ...file, Checksum: checkpointChecksum(file.Data as Record<string, unknown>) });
+
+/** Checksums of these bytes as a kubelet's own code makes them. */
+test.each([
+  [2370076145, JSON.stringify(foreign.Data)],
+  [
+    3152837575,
+    '{"PodDeviceEntries":[{"PodUID":"ü<&>","ContainerName":"m","ResourceName":"r.x/y","DeviceIDs":{"10":["b","c"],"-1":["a"],"2":[]},"AllocResp":""},{"PodUID":"2","ContainerName":"n","ResourceName":"r","DeviceIDs":null,"AllocResp":null}],"RegisteredDevices":{"b":[],"a":["1","2"]}}',
+  ],
+  [3467439661, '{"PodDeviceEntries":null,"RegisteredDevices":{}}'],
+  [3252601439, '{"PodDeviceEntries":[],"RegisteredDevices":null}'],
+])('the checksum is the kubelet’s: %d', (checksum, text) => {
+  expect(checkpointChecksum(JSON.parse(text) as Record<string, unknown>)).toBe(checksum);
+});
 
 describe('files of others', () => {
   test('a kubelet checkpoint is read, with a note', () => {
-    const read = parseCheckpoint(JSON.stringify(foreign), codec);
+    const read = parseCheckpoint(checked(foreign), codec);
     expect(read.data.grants).toEqual([
       {
         podUid: 'uid-1',
@@ -94,26 +110,26 @@ describe('files of others', () => {
       ['nvidia.com/gpu', ['GPU-1']],
       ['a.b/c', []],
     ]);
-    expect(read.notes).toEqual([expect.stringContaining('another agent')]);
+    expect(read.notes).toEqual([expect.stringContaining('written by a kubelet')]);
   });
 
   test('the format before NUMA nodes is read', () => {
     const old = structuredClone(foreign) as unknown as { Data: { PodDeviceEntries: Array<{ DeviceIDs: unknown }> } };
     for (const entry of old.Data.PodDeviceEntries) entry.DeviceIDs = ['GPU-1', 'GPU-9'];
-    const [grant] = parseCheckpoint(JSON.stringify(old), codec).data.grants;
+    const [grant] = parseCheckpoint(checked(old), codec).data.grants;
     expect(grant?.byNuma).toEqual(new Map([[-1, ['GPU-1', 'GPU-9']]]));
   });
 
   test('an entry that cannot be read is left out and said', () => {
     const odd = structuredClone(foreign) as unknown as { Data: { PodDeviceEntries: unknown[] } };
-    odd.Data.PodDeviceEntries.push({ PodUID: 'uid-2' }, 7, { ...foreign.Data.PodDeviceEntries[0], AllocResp: '/w==' });
-    const read = parseCheckpoint(JSON.stringify(odd), codec);
+    odd.Data.PodDeviceEntries.push({ PodUID: 'uid-2' }, { ...foreign.Data.PodDeviceEntries[0], AllocResp: '/w==' });
+    const read = parseCheckpoint(checked(odd), codec);
     expect(read.data.grants).toHaveLength(1);
-    expect(read.notes.filter((note) => note.includes('left out'))).toHaveLength(3);
+    expect(read.notes.filter((note) => note.includes('left out'))).toHaveLength(2);
   });
 
   test('empty lists of Go are null', () => {
-    const read = parseCheckpoint('{"Data":{"PodDeviceEntries":null,"RegisteredDevices":{}},"Checksum":1}', codec);
+    const read = parseCheckpoint(checked({ Data: { PodDeviceEntries: null, RegisteredDevices: {} } }), codec);
     expect(read.data.grants).toEqual([]);
   });
 });
@@ -123,6 +139,9 @@ test.each([
   ['[]', /no object/],
   ['{"Data":7}', /Data is no object/],
   [formatCheckpoint(data, codec).replace('uid-1', 'uid-7'), /checksum/],
+  [formatCheckpoint(data, codec).replace('uid-2', 'uid-7'), /checksum mismatch in Berth/],
+  [JSON.stringify({ ...foreign, Checksum: 77 }), /checksum/],
+  [JSON.stringify({ Data: { PodDeviceEntries: [7] }, Checksum: 77 }), /checksum/],
   [formatCheckpoint(data, codec).slice(0, -40), /JSON/],
 ])('refuses %.20s...', (text, reason) => {
   expect(() => parseCheckpoint(text, codec)).toThrow(reason);

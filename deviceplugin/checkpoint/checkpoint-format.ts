@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { withoutNuma, type Grant } from '../devices/grants.js';
+import { checkpointChecksum } from './checkpoint-checksum.js';
 import type { ResponseCodec } from './response-codec.js';
 
 /** A plugin that registered over the registration socket, to find it again after a restart of the agent. */
@@ -21,12 +22,10 @@ export interface ReadCheckpoint {
   readonly notes: readonly string[];
 }
 
-/** Marks a file of ours. The kubelet's own checksum covers an in-memory form of Go and cannot be checked elsewhere. */
-const writtenBy = 'berth';
-
 /**
- * The kubelet's file with two additions it ignores: `Intents` (devices chosen for a container whose plugin has not
- * answered yet; in `PodDeviceEntries` a kubelet would take them for granted) and `Plugins`.
+ * The kubelet's file, checksum included, with one addition beside it that a kubelet does not look at: `Berth` holds `Intents`
+ * (devices chosen for a container whose plugin has not answered yet; in `PodDeviceEntries` a kubelet would take them for
+ * granted) and `Plugins`, under a checksum of its own.
  */
 export function formatCheckpoint(data: CheckpointData, codec: ResponseCodec): string {
   const body = {
@@ -36,6 +35,8 @@ export function formatCheckpoint(data: CheckpointData, codec: ResponseCodec): st
         : [{ ...entryOf(grant), AllocResp: codec.encode(grant.response).toString('base64') }],
     ),
     RegisteredDevices: Object.fromEntries(data.registered),
+  };
+  const own = {
     Intents: data.grants.filter((grant) => grant.response === undefined).map(entryOf),
     Plugins: Object.fromEntries(
       [...data.plugins].map(([resource, plugin]) => [
@@ -44,9 +45,14 @@ export function formatCheckpoint(data: CheckpointData, codec: ResponseCodec): st
       ]),
     ),
   };
-  const text = JSON.stringify(body);
-  return `{"Data":${text},"Checksum":${crc32(text)},"WrittenBy":"${writtenBy}"}`;
+  return JSON.stringify({
+    Data: body,
+    Checksum: checkpointChecksum(body),
+    Berth: { Data: own, Checksum: ownChecksum(own) },
+  });
 }
+
+const ownChecksum = (own: object): number => crc32(JSON.stringify(own));
 
 function entryOf(grant: Grant): object {
   return {
@@ -61,10 +67,9 @@ function entryOf(grant: Grant): object {
 export function parseCheckpoint(text: string, codec: ResponseCodec): ReadCheckpoint {
   const outer = objectOf(JSON.parse(text), 'the file');
   const body = objectOf(outer['Data'], 'Data');
-  const ours = outer['WrittenBy'] === writtenBy;
-  if (ours && outer['Checksum'] !== crc32(JSON.stringify(body))) throw new Error('checksum mismatch');
-  const notes: string[] = [];
-  if (!ours) notes.push('written by another agent; its checksum cannot be checked here and was not');
+  if (outer['Checksum'] !== checkpointChecksum(body)) throw new Error('checksum mismatch');
+  const own = ownPart(outer['Berth']);
+  const notes = own === undefined ? ['written by a kubelet, plugins have to register again'] : [];
 
   const grants: Grant[] = [];
   const read = (list: unknown, what: string, responseOf: (entry: Fields) => Grant['response']): void => {
@@ -82,12 +87,20 @@ export function parseCheckpoint(text: string, codec: ResponseCodec): ReadCheckpo
     if (typeof encoded !== 'string') throw new Error('AllocResp is no string');
     return codec.decode(Buffer.from(encoded, 'base64'));
   });
-  read(body['Intents'], 'Intents', () => undefined);
+  read(own?.['Intents'], 'Intents', () => undefined);
 
   const registered = Object.entries(objectOf(body['RegisteredDevices'] ?? {}, 'RegisteredDevices')).map(
     ([resource, ids]) => [resource, stringsOf(ids, `RegisteredDevices.${resource}`)] as const,
   );
-  return { data: { grants, registered: new Map(registered), plugins: pluginsOf(body['Plugins']) }, notes };
+  return { data: { grants, registered: new Map(registered), plugins: pluginsOf(own?.['Plugins']) }, notes };
+}
+
+function ownPart(value: unknown): Fields | undefined {
+  if (value === undefined) return undefined;
+  const outer = objectOf(value, 'Berth');
+  const own = objectOf(outer['Data'], 'Berth.Data');
+  if (outer['Checksum'] !== ownChecksum(own)) throw new Error('checksum mismatch in Berth');
+  return own;
 }
 
 function pluginsOf(value: unknown): Map<string, RememberedPlugin> {

@@ -5,8 +5,8 @@ import type {
   NodeWatchResourcesResponse,
 } from '../../proto/generated/dra-health-v1alpha1.js';
 import type { Claim, Device, DRAPluginMethods } from '../../proto/generated/dra-v1.js';
-import { UnixClient } from '../wire/unix-client.js';
-import { WireError } from '../wire/wire-error.js';
+import { UnixClient, WireError, type WireServices } from '../../proto/wire/index.js';
+import { wireTrouble } from '../wire/wire-trouble.js';
 import type { PreparedDevice } from './claim-info.js';
 import { DraError, type DraFailure, type DraVerb } from './dra-error.js';
 
@@ -21,6 +21,7 @@ export interface DraDriverOptions {
   readonly endpoint: string;
   readonly service: DraService;
   readonly timeoutMs: number;
+  readonly services: WireServices;
 }
 
 /** One registered instance of a driver. */
@@ -33,18 +34,20 @@ export class DraDriver implements Disposable {
   readonly #health: UnixClient<DRAResourceHealthMethods>;
 
   constructor(options: DraDriverOptions, recorder: CallRecorder) {
-    const { name, endpoint, service } = options;
+    const { name, endpoint, service, services } = options;
     this.name = name;
     this.endpoint = endpoint;
     this.#options = options;
     this.#recorder = recorder;
     this.#client = new UnixClient({
       socketPath: endpoint,
+      services,
       proto: protos[service],
       service: `k8s.io.kubelet.pkg.apis.dra.${service}`,
     });
     this.#health = new UnixClient({
       socketPath: endpoint,
+      services,
       proto: 'dra-health-v1alpha1',
       service: 'v1alpha1.DRAResourceHealth',
     });
@@ -109,7 +112,7 @@ export class DraDriver implements Disposable {
     const afterMs = this.#options.timeoutMs;
     const fail = (words: string, failure: DraFailure): DraError =>
       new DraError(`call ${verb} of the driver ${driver}: ${words}`, failure, { cause: err });
-    switch (err.failure.code) {
+    switch (wireTrouble(err)) {
       case 'timed-out':
         return fail(`no answer within ${afterMs} ms`, { code: 'driver-timed-out', driver, verb, afterMs });
       case 'unreachable':

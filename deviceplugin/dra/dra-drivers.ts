@@ -3,8 +3,9 @@ import type { Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
 import { isAbortOf } from '../../base/signals.js';
 import type { NodeWatchResourcesResponse } from '../../proto/generated/dra-health-v1alpha1.js';
+import { WireError, WireServices } from '../../proto/wire/index.js';
 import type { PluginHandler, PluginInfo } from '../plugin-handler.js';
-import { WireError } from '../wire/wire-error.js';
+import { wireTrouble } from '../wire/wire-trouble.js';
 import { DraDriver, draServices, type DraService } from './dra-driver.js';
 import { DraError } from './dra-error.js';
 
@@ -13,6 +14,8 @@ export interface DraDriversDeps {
   readonly recorder: CallRecorder;
   readonly log: Logger;
   readonly onHealth: (driver: string, report: NodeWatchResourcesResponse) => void;
+  /** Told after a driver came or went. */
+  readonly onDrivers: (names: readonly string[]) => void;
 }
 
 interface Registered {
@@ -28,6 +31,7 @@ const healthRetryMs = 5000;
 export class DraDrivers implements Disposable {
   readonly #timeoutMs: number;
   readonly #deps: DraDriversDeps;
+  readonly #services = new WireServices();
   #registered: readonly Registered[] = [];
 
   constructor(options: { readonly timeoutMs: number }, deps: DraDriversDeps) {
@@ -61,7 +65,13 @@ export class DraDrivers implements Disposable {
           code: 'invalid-registration',
         });
       }
-      const options = { name, endpoint, service: serviceOf(plugin), timeoutMs: this.#timeoutMs };
+      const options = {
+        name,
+        endpoint,
+        service: serviceOf(plugin),
+        timeoutMs: this.#timeoutMs,
+        services: this.#services,
+      };
       const registered = {
         id: plugin.id,
         driver: new DraDriver(options, this.#deps.recorder),
@@ -69,11 +79,13 @@ export class DraDrivers implements Disposable {
       };
       this.#registered = [...this.#registered, registered];
       this.#watchHealth(registered);
+      this.#deps.onDrivers(this.names());
       await Promise.resolve();
     },
     deregister: async (plugin: PluginInfo) => {
       for (const each of this.#registered.filter(({ id }) => id === plugin.id)) close(each);
       this.#registered = this.#registered.filter(({ id }) => id !== plugin.id);
+      this.#deps.onDrivers(this.names());
       await Promise.resolve();
     },
   };
@@ -93,7 +105,7 @@ export class DraDrivers implements Disposable {
         } catch (err) {
           if (!(err instanceof WireError)) throw err;
           // Telling of health is optional for a driver.
-          if (err.failure.code === 'unimplemented') return;
+          if (wireTrouble(err) === 'unimplemented') return;
           log.debug({ err, driver: driver.name, retryInMs: healthRetryMs }, 'health stream of a DRA driver ended');
         }
         await clock.sleep(healthRetryMs, signal);

@@ -16,6 +16,7 @@ import { formatClaims } from './format-claims.js';
 import { DraDrivers } from './dra-drivers.js';
 import { DraError } from './dra-error.js';
 import { HealthTable } from './health-table.js';
+import { SliceCleanup } from './slice-cleanup.js';
 import {
   checkClaim,
   claimsOfContainer,
@@ -29,6 +30,8 @@ export interface DraManagerOptions {
   readonly root: string;
   /** For one call of a driver. Default 45 s. */
   readonly timeoutMs?: number | undefined;
+  /** How long a driver may be away before its ResourceSlices go. Default 30 s. */
+  readonly sliceDelayMs?: number | undefined;
 }
 
 export interface DraManagerDeps {
@@ -37,6 +40,8 @@ export interface DraManagerDeps {
   readonly log: Logger;
   /** Reads a ResourceClaim from the control plane; rejects when there is none. */
   readonly readClaim: (namespace: string, name: string, signal: AbortSignal) => Promise<ResourceClaim>;
+  /** Takes away the ResourceSlices of a driver, or of all, on this node; absent where there are none. */
+  readonly removeSlices?: ((driver: string | undefined, signal: AbortSignal) => Promise<void>) | undefined;
 }
 
 /** Dynamic resource allocation: claims are prepared by their drivers once per node and shared by the pods that use them. */
@@ -47,21 +52,31 @@ export class DraManager implements Disposable {
   readonly #claims = new Map<string, ClaimInfo>();
   readonly #locks = new KeyedLock();
   readonly #writes = new FifoLimit(1);
+  readonly #slices: SliceCleanup | undefined;
   readonly #health = new HealthTable();
   readonly #listeners = new Set<(podUids: readonly string[]) => void>();
   readonly #notes: string[] = [];
+  #ageTimer: NodeJS.Timeout | undefined;
 
   constructor(options: DraManagerOptions, deps: DraManagerDeps) {
     this.#deps = deps;
     this.#path = join(options.root, 'dra_manager_state');
+    const { clock, log, removeSlices } = deps;
+    this.#slices =
+      removeSlices && new SliceCleanup({ delayMs: options.sliceDelayMs }, { clock, log, remove: removeSlices });
     this.#drivers = new DraDrivers(
       { timeoutMs: options.timeoutMs ?? 45_000 },
-      { ...deps, onHealth: (driver, report) => this.#onHealth(driver, report) },
+      {
+        ...deps,
+        onHealth: (driver, report) => this.#onHealth(driver, report),
+        onDrivers: (names) => this.#slices?.changed(names),
+      },
     );
   }
 
   /** Reads the checkpoint; one that cannot be read is set aside and noted. */
   async start(): Promise<void> {
+    this.#slices?.start();
     const text = await readIfPresent(this.#path);
     if (text === undefined) return;
     const { parseClaims } = await import('./parse-claims.js');
@@ -82,6 +97,14 @@ export class DraManager implements Disposable {
 
   get drivers(): readonly string[] {
     return this.#drivers.names();
+  }
+
+  /** Claims on this node, by driver; `<any>` counts each once. */
+  claimsInUse(): ReadonlyMap<string, number> {
+    const counts = new Map([['<any>', this.#claims.size]]);
+    for (const { drivers } of this.#claims.values())
+      for (const driver of drivers.keys()) counts.set(driver, (counts.get(driver) ?? 0) + 1);
+    return counts;
   }
 
   get notes(): readonly string[] {
@@ -195,6 +218,8 @@ export class DraManager implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    clearTimeout(this.#ageTimer);
+    this.#slices?.[Symbol.dispose]();
     this.#drivers[Symbol.dispose]();
   }
 
@@ -276,7 +301,23 @@ export class DraManager implements Disposable {
   }
 
   #onHealth(driver: string, report: NodeWatchResourcesResponse): void {
-    const changed = this.#health.update(driver, report, this.#deps.clock.now());
+    this.#tellHealth(driver, this.#health.update(driver, report, this.#deps.clock.now()));
+    this.#watchAge();
+  }
+
+  /** News that nobody renews grows old by itself: the pods are told then. */
+  #watchAge(): void {
+    const now = this.#deps.clock.now();
+    const at = this.#health.nextExpiry(now);
+    clearTimeout(this.#ageTimer);
+    if (at === undefined) return;
+    this.#ageTimer = setTimeout(() => {
+      for (const [driver, devices] of this.#health.expired(this.#deps.clock.now())) this.#tellHealth(driver, devices);
+      this.#watchAge();
+    }, at - now).unref();
+  }
+
+  #tellHealth(driver: string, changed: ReadonlySet<string>): void {
     if (changed.size === 0) return;
     const podUids = [...this.#claims.values()]
       .filter((claim) => claim.drivers.get(driver)?.some(({ pool, device }) => changed.has(`${pool}/${device}`)))

@@ -26,6 +26,27 @@ export class HealthTable {
     return known;
   }
 
+  /** When the next of what is known grows old; undefined while nothing does. */
+  nextExpiry(now: number): number | undefined {
+    let next: number | undefined;
+    for (const { at, timeoutMs } of this.#all()) if (next === undefined || at + timeoutMs < next) next = at + timeoutMs;
+    return next === undefined ? undefined : Math.max(next + 1, now + 1);
+  }
+
+  /** Forgets what grew old; returns the devices, as `pool/device`, by driver. */
+  expired(now: number): ReadonlyMap<string, ReadonlySet<string>> {
+    const gone = new Map<string, Set<string>>();
+    for (const [driver, devices] of this.#drivers) {
+      for (const [key, { at, timeoutMs, health, message }] of devices) {
+        if (now - at <= timeoutMs) continue;
+        devices.delete(key);
+        if (health === 'Unknown' && message === undefined) continue;
+        gone.set(driver, (gone.get(driver) ?? new Set()).add(key));
+      }
+    }
+    return gone;
+  }
+
   /** Takes in a report; returns the devices, as `pool/device`, whose health or message is another now. */
   update(driver: string, report: NodeWatchResourcesResponse, now: number): ReadonlySet<string> {
     const devices = this.#drivers.get(driver) ?? new Map<string, DraDeviceHealth>();
@@ -45,6 +66,10 @@ export class HealthTable {
       if (before.health !== after.health || before.message !== after.message) changed.add(keyOf(pool, name));
     }
     return changed;
+  }
+
+  *#all(): Iterable<DraDeviceHealth> {
+    for (const devices of this.#drivers.values()) yield* devices.values();
   }
 }
 

@@ -4,10 +4,10 @@ import type { Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import { KeyedLock } from '../../base/fifo-limit.js';
 import type { Logger } from '../../base/log.js';
+import { WireServices } from '../../proto/wire/index.js';
 import { allocatePod } from '../allocation/allocate-pod.js';
-import { reusableDevices, type AllocateResult, type PodAdmission } from '../allocation/admission.js';
+import type { AllocateResult, PodAdmission } from '../allocation/admission.js';
 import { mergeResponses, type ContainerDeviceOptions } from '../allocation/container-options.js';
-import { topologyHints, type TopologyHint } from '../allocation/topology-hints.js';
 import { CheckpointFile } from '../checkpoint/checkpoint-file.js';
 import type { CheckpointData } from '../checkpoint/checkpoint-format.js';
 import { responseCodec, type ResponseCodec } from '../checkpoint/response-codec.js';
@@ -25,6 +25,7 @@ import { defaultTimeouts, type PluginTimeouts } from '../plugin/plugin-calls.js'
 import { DevicePool } from '../pools/device-pool.js';
 import { checkPools, type DevicePoolConfig } from '../pools/pool-config.js';
 import { containerHealth, type AllocatedResourceStatus } from './device-health.js';
+import { containerHints, podHints, type HintDeps, type HintsByResource } from './manager-hints.js';
 import { pluginFolder, wipeSockets } from './plugin-folder.js';
 import { PluginIntake } from './plugin-intake.js';
 import { Resources, type ResourceChange } from './resources.js';
@@ -83,6 +84,7 @@ export class DeviceManager implements AsyncDisposable {
   readonly #deps: DeviceManagerDeps;
   readonly #graceMs: number;
   readonly #resources: Resources;
+  readonly #services = new WireServices();
   readonly #grants = new Grants();
   readonly #locks = new KeyedLock();
   readonly #listeners = new Set<(change: DeviceChange) => void>();
@@ -112,7 +114,7 @@ export class DeviceManager implements AsyncDisposable {
         retryMs: options.retryMs ?? 1000,
         poolResources: new Set((options.pools ?? []).map((pool) => pool.resource)),
       },
-      { ...deps, resources: this.#resources, onRemembered: () => this.#saveSoon() },
+      { ...deps, resources: this.#resources, services: this.#services, onRemembered: () => this.#saveSoon() },
     );
   }
 
@@ -194,30 +196,13 @@ export class DeviceManager implements AsyncDisposable {
    * Hints for the topology manager for one container, by resource: undefined for no preference, an empty list when the
    * request cannot be served.
    */
-  topologyHints(pod: PodAdmission, container: string): ReadonlyMap<string, readonly TopologyHint[] | undefined> {
-    const hints = new Map<string, readonly TopologyHint[] | undefined>();
-    const request = pod.containers.find((candidate) => candidate.name === container);
-    for (const [resource, count] of Object.entries(request?.limits ?? {})) {
-      const entry = this.#resources.get(resource);
-      if (entry === undefined || count <= 0) continue;
-      const held = this.#grants.get(pod.uid, container, resource);
-      const heldIds = held === undefined ? [] : grantedIds(held);
-      const inUse = this.#grants.inUse(resource);
-      const free = [...entry.devices.values()].filter((device) => device.healthy && !inUse.has(device.id));
-      hints.set(
-        resource,
-        heldIds.length > 0 && heldIds.length !== count
-          ? []
-          : topologyHints({
-              count,
-              devices: entry.devices,
-              available: new Set(heldIds.length > 0 ? heldIds : free.map((device) => device.id)),
-              reusable: heldIds.length > 0 ? new Set() : reusableDevices(pod, container, resource, this.#grants),
-              machineNodes: this.#options.numaNodes,
-            }),
-      );
-    }
-    return hints;
+  topologyHints(pod: PodAdmission, container: string): HintsByResource {
+    return containerHints(pod, container, this.#hintDeps);
+  }
+
+  /** The same for a pod as a whole, before any of its devices is chosen. */
+  podTopologyHints(pod: PodAdmission): HintsByResource {
+    return podHints(pod, this.#hintDeps);
   }
 
   /** What a container gets for its devices; undefined when it holds none. */
@@ -316,6 +301,11 @@ export class DeviceManager implements AsyncDisposable {
     await this.#checkpoint?.idle();
   }
 
+  get #hintDeps(): HintDeps {
+    const { numaNodes } = this.#options;
+    return { numaNodes, grants: this.#grants, entry: (resource) => this.#resources.get(resource) };
+  }
+
   async #release(podUids: readonly string[], signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const released = podUids.flatMap((uid) => this.#grants.deletePod(uid));
@@ -338,7 +328,7 @@ export class DeviceManager implements AsyncDisposable {
 
   async #readCheckpoint(folder: string): Promise<void> {
     let loading: Promise<ResponseCodec> | undefined;
-    const codec = (): Promise<ResponseCodec> => (loading ??= loadCodec());
+    const codec = (): Promise<ResponseCodec> => (loading ??= loadCodec(this.#services));
     this.#checkpoint = new CheckpointFile(join(folder, checkpointName), codec, () => this.#snapshot());
     const read = await this.#checkpoint.read(this.#deps.clock.now());
     const { log } = this.#deps;
@@ -412,7 +402,6 @@ export class DeviceManager implements AsyncDisposable {
   }
 }
 
-async function loadCodec(): Promise<ResponseCodec> {
-  const { serviceDefinition } = await import('../../proto/load.js');
-  return responseCodec(serviceDefinition('deviceplugin-v1beta1', 'v1beta1.DevicePlugin'));
+async function loadCodec(services: WireServices): Promise<ResponseCodec> {
+  return responseCodec((await services.load('deviceplugin-v1beta1', 'v1beta1.DevicePlugin')).service);
 }

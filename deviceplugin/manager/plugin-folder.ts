@@ -1,7 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
-import { probeSocket } from '../wire/unix-client.js';
-import { WireError } from '../wire/wire-error.js';
+import { probeSocket, WireError } from '../../proto/wire/index.js';
 
 /** `$ROOT/device-plugins`: the registration socket, the plugins' own sockets and the checkpoint. */
 export function pluginFolder(root: string): string {

@@ -5,6 +5,7 @@ import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import { isAbortOf, linkSignal } from '../../base/signals.js';
 import type { RegisterRequest } from '../../proto/generated/deviceplugin-v1beta1.js';
+import type { WireServices } from '../../proto/wire/index.js';
 import type { RememberedPlugin } from '../checkpoint/checkpoint-format.js';
 import { DevicePluginError } from '../device-plugin-error.js';
 import type { PluginHandler, PluginInfo } from '../plugin-handler.js';
@@ -29,6 +30,7 @@ export interface PluginIntakeDeps {
   readonly recorder: CallRecorder;
   readonly log: Logger;
   readonly resources: Resources;
+  readonly services: WireServices;
   readonly onRemembered: () => void;
 }
 
@@ -78,7 +80,7 @@ export class PluginIntake implements AsyncDisposable {
   async serve(): Promise<void> {
     const path = join(this.#options.folder, 'kubelet.sock');
     try {
-      this.#server = await serveRegistration(path, (request) => this.#onRegister(request));
+      this.#server = await serveRegistration(path, this.#deps.services, (request) => this.#onRegister(request));
     } catch (err) {
       throw new DevicePluginError(
         `serve the registration of device plugins on ${path}: ${errorText(err)}`,
@@ -114,7 +116,15 @@ export class PluginIntake implements AsyncDisposable {
   }
 
   async #onRegister(request: RegisterRequest): Promise<void> {
-    const { log } = this.#deps;
+    const { log, recorder } = this.#deps;
+    const { resourceName = '', endpoint: object } = request;
+    const end = recorder.begin({
+      interface: 'device-plugin',
+      plugin: resourceName,
+      verb: 'Register',
+      subject: { object },
+      request,
+    });
     try {
       const { resource, socketPath } = checkRegistration(request, this.#options.folder);
       this.#refuseWhenPool(resource);
@@ -125,8 +135,11 @@ export class PluginIntake implements AsyncDisposable {
       }
       this.remembered.set(resource, { socketPath, preStartRequired: endpoint.options.preStartRequired });
       this.#deps.onRemembered();
+      end({});
       log.info({ resource, socketPath }, 'device plugin registered');
     } catch (err) {
+      const code = err instanceof DevicePluginError ? err.failure.code : 'unknown';
+      end({ error: { code, message: errorText(err) } });
       log.warn({ err, resource: request.resourceName, endpoint: request.endpoint }, 'device plugin refused');
       throw err;
     }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { RegisterRequest } from '../../proto/generated/deviceplugin-v1beta1.js';
+import type { WireServices } from '../../proto/wire/index.js';
 import { DevicePluginError } from '../device-plugin-error.js';
 import { extendedResourceNameProblem } from '../extended-resource-name.js';
 import { UnixServer, type ServedService } from '../wire/unix-server.js';
@@ -48,13 +49,14 @@ export function checkResourceName(resource: string): void {
 /** The socket plugins register on. `register` resolves when the plugin is in use; what it throws is told to the plugin. */
 export async function serveRegistration(
   path: string,
+  services: WireServices,
   register: (request: RegisterRequest) => Promise<void>,
 ): Promise<UnixServer> {
-  const services = async (): Promise<readonly ServedService[]> => {
-    const { serviceDefinition } = await import('../../proto/load.js');
+  const definitions = async (): Promise<readonly ServedService[]> => {
+    const { service: definition } = await services.load('deviceplugin-v1beta1', 'v1beta1.Registration');
     return [
       {
-        definition: serviceDefinition('deviceplugin-v1beta1', 'v1beta1.Registration'),
+        definition,
         methods: {
           register: async (request) => {
             await register(request);
@@ -64,5 +66,5 @@ export async function serveRegistration(
       },
     ];
   };
-  return await UnixServer.listen(path, services, 0o750);
+  return await UnixServer.listen(path, definitions, 0o750);
 }

@@ -124,7 +124,9 @@ export class Resources implements AsyncDisposable {
   #noteWhenGone(resource: string, since: number): void {
     const { clock, log, onChange } = this.#deps;
     const later = async (): Promise<void> => {
-      await clock.sleep(this.#graceMs, this.#life.signal);
+      // A timer may end a moment before the clock says so.
+      for (let leftMs = this.#graceMs; leftMs > 0; leftMs = since + this.#graceMs - clock.now())
+        await clock.sleep(leftMs, this.#life.signal);
       const state = this.#entries.get(resource)?.state;
       const same = (state?.kind === 'stopped' || state?.kind === 'awaited') && state.since === since;
       if (!same || !isGone(state, clock.now(), this.#graceMs)) return;

@@ -1,9 +1,9 @@
 import type { CallRecorder, CallSubject } from '../../base/call-recorder.js';
 import { isAbortOf } from '../../base/signals.js';
 import type { DevicePluginMethods } from '../../proto/generated/deviceplugin-v1beta1.js';
+import { WireError, type UnixClient } from '../../proto/wire/index.js';
 import { DevicePluginError, type DevicePluginFailure, type DevicePluginVerb } from '../device-plugin-error.js';
-import type { UnixClient } from '../wire/unix-client.js';
-import { WireError } from '../wire/wire-error.js';
+import { wireTrouble } from '../wire/wire-trouble.js';
 
 /** How long a plugin may take for each call; milliseconds. */
 export interface PluginTimeouts {
@@ -76,7 +76,7 @@ export function pluginError(
   const words = err.message;
   const fail = (text: string, failure: DevicePluginFailure): DevicePluginError =>
     new DevicePluginError(`call ${verb} of the device plugin of ${resource}: ${text}`, failure, { cause: err });
-  switch (err.failure.code) {
+  switch (wireTrouble(err)) {
     case 'refused':
       return fail(words, { code: 'plugin-refused', resource, verb, words });
     case 'unimplemented':

@@ -4,11 +4,10 @@ import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import { isAbortOf } from '../../base/signals.js';
 import type { ContainerAllocateResponse, ListAndWatchResponse } from '../../proto/generated/deviceplugin-v1beta1.js';
+import { probeSocket, UnixClient, WireError, type WireServices } from '../../proto/wire/index.js';
 import { DevicePluginError } from '../device-plugin-error.js';
 import { devicesFromWire, healthyCount } from '../devices/device.js';
 import type { DeviceEndpoint, EndpointEvents, EndpointOptions, PreferenceRequest } from '../devices/endpoint.js';
-import { UnixClient, probeSocket } from '../wire/unix-client.js';
-import { WireError } from '../wire/wire-error.js';
 import { answerProblem } from './answer-problem.js';
 import { callPlugin, pluginError, type PluginClient, type PluginTimeouts } from './plugin-calls.js';
 
@@ -26,6 +25,7 @@ export interface PluginEndpointDeps {
   readonly clock: Clock;
   readonly recorder: CallRecorder;
   readonly log: Logger;
+  readonly services: WireServices;
 }
 
 const longestRetryMs = 30_000;
@@ -69,6 +69,7 @@ export class PluginEndpoint implements DeviceEndpoint {
       socketPath: options.socketPath,
       proto: 'deviceplugin-v1beta1',
       service: 'v1beta1.DevicePlugin',
+      services: deps.services,
     });
     try {
       return new PluginEndpoint(options, deps, client, await askOptions(client, options, deps, signal));

@@ -8,6 +8,8 @@ import type {
   GetPodResourcesRequest,
   PodResources,
 } from '../../proto/generated/podresources-v1.js';
+import type { ListPodResourcesResponse as AlphaList } from '../../proto/generated/podresources-v1alpha1.js';
+import { WireServices } from '../../proto/wire/index.js';
 import type { ContainerDevice } from '../manager/device-manager.js';
 import { TokenBucket } from '../wire/token-bucket.js';
 import { StatusError, UnixServer, type ServedService } from '../wire/unix-server.js';
@@ -41,6 +43,17 @@ export interface PodResourcesFacts {
   dynamicResourcesOf(podUid: string, container: string): readonly DynamicResource[];
 }
 
+export type PodResourcesMethod = 'list' | 'get' | 'get_allocatable';
+export type PodResourcesVersion = 'v1' | 'v1alpha1';
+
+export interface PodResourcesOptions {
+  /** Milliseconds of a clock that never goes back. */
+  readonly now?: (() => number) | undefined;
+  /** Told of each request when it is answered. */
+  readonly onRequest?:
+    ((method: PodResourcesMethod, version: PodResourcesVersion, failed: boolean) => void) | undefined;
+}
+
 const perSecond = 100;
 const burst = 10;
 const notFound = 5;
@@ -48,34 +61,62 @@ const resourceExhausted = 8;
 
 export const podResourcesSocket = (root: string): string => join(root, 'pod-resources', 'kubelet.sock');
 
-/** The pod resources API, v1, for monitoring agents of devices: read only, limited to 100 calls a second. */
+/** The pod resources API, v1 and v1alpha1, for monitoring agents of devices: read only, limited to 100 calls a second. */
 export async function servePodResources(
   root: string,
   facts: PodResourcesFacts,
-  now: () => number = () => performance.now(),
+  { now = () => performance.now(), onRequest }: PodResourcesOptions = {},
 ): Promise<UnixServer> {
   const bucket = new TokenBucket(perSecond, burst, now());
   const limited =
-    (answer: (request: object) => object) =>
+    (method: PodResourcesMethod, version: PodResourcesVersion, answer: (request: object) => object) =>
     async (request: object): Promise<object> => {
       await Promise.resolve();
-      if (!bucket.take(now())) throw new StatusError(resourceExhausted, 'rejected by rate limit');
-      return answer(request);
+      try {
+        if (!bucket.take(now())) throw new StatusError(resourceExhausted, 'rejected by rate limit');
+        const answered = answer(request);
+        onRequest?.(method, version, false);
+        return answered;
+      } catch (err) {
+        onRequest?.(method, version, true);
+        throw err;
+      }
     };
+  const definitions = new WireServices();
   const services = async (): Promise<readonly ServedService[]> => {
-    const { serviceDefinition } = await import('../../proto/load.js');
+    const v1 = await definitions.load('podresources-v1', 'v1.PodResourcesLister');
+    const alpha = await definitions.load('podresources-v1alpha1', 'v1alpha1.PodResourcesLister');
     return [
       {
-        definition: serviceDefinition('podresources-v1', 'v1.PodResourcesLister'),
+        definition: v1.service,
         methods: {
-          list: limited(() => ({ podResources: facts.activePods().map((pod) => podResources(pod, facts)) })),
-          getAllocatableResources: limited(() => allocatable(facts)),
-          get: limited((request) => getPod(request, facts)),
+          list: limited('list', 'v1', () => ({
+            podResources: facts.activePods().map((pod) => podResources(pod, facts)),
+          })),
+          getAllocatableResources: limited('get_allocatable', 'v1', () => allocatable(facts)),
+          get: limited('get', 'v1', (request) => getPod(request, facts)),
         },
       },
+      { definition: alpha.service, methods: { list: limited('list', 'v1alpha1', () => alphaList(facts)) } },
     ];
   };
   return await UnixServer.listen(podResourcesSocket(root), services, 0o750);
+}
+
+/** Devices only, each without its NUMA nodes. */
+function alphaList(facts: PodResourcesFacts): AlphaList {
+  return {
+    podResources: facts.activePods().map(({ uid, name, namespace, containers }) => ({
+      name,
+      namespace,
+      containers: containers.map((container) => ({
+        name: container,
+        devices: facts
+          .devicesOf(uid, container)
+          .map(({ resource, id }) => ({ resourceName: resource, deviceIds: [id] })),
+      })),
+    })),
+  };
 }
 
 function getPod(request: GetPodResourcesRequest, facts: PodResourcesFacts): object {

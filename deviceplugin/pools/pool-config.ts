@@ -13,12 +13,26 @@ export interface DevicePoolConfig {
   readonly share?: number | undefined;
 }
 
+export interface PoolProblem {
+  /** `devicePools[0].paths`. */
+  readonly path: string;
+  readonly message: string;
+}
+
 /** Throws `DevicePluginError` that lists every problem with its path. */
 export function checkPools(pools: readonly DevicePoolConfig[]): void {
-  const problems: string[] = [];
+  const problems = poolProblems(pools).map(({ path, message }) => `${path}: ${message}`);
+  if (problems.length > 0) {
+    throw new DevicePluginError(`offer device pools: ${problems.join('; ')}`, { code: 'invalid-pools' });
+  }
+}
+
+export function poolProblems(pools: readonly DevicePoolConfig[]): readonly PoolProblem[] {
+  const problems: PoolProblem[] = [];
   const seen = new Set<string>();
   for (const [at, pool] of pools.entries()) {
-    const say = (field: string, words: string): void => void problems.push(`devicePools[${at}].${field}: ${words}`);
+    const say = (field: string, message: string): void =>
+      void problems.push({ path: `devicePools[${at}].${field}`, message });
     const nameProblem = extendedResourceNameProblem(pool.resource);
     if (nameProblem !== undefined) say('resource', `"${pool.resource}": ${nameProblem}`);
     if (seen.has(pool.resource)) say('resource', `"${pool.resource}" is offered twice`);
@@ -35,7 +49,5 @@ export function checkPools(pools: readonly DevicePoolConfig[]): void {
     const { share = 1 } = pool;
     if (!Number.isInteger(share) || share < 1 || share > 1000) say('share', `${share} is not 1 to 1000`);
   }
-  if (problems.length > 0) {
-    throw new DevicePluginError(`offer device pools: ${problems.join('; ')}`, { code: 'invalid-pools' });
-  }
+  return problems;
 }

@@ -11,11 +11,11 @@ import type {
   PreStartContainerRequest,
   RegistrationMethods,
 } from '../../proto/generated/deviceplugin-v1beta1.js';
+import { UnixClient, WireError, WireServices } from '../../proto/wire/index.js';
 import type { Device } from '../devices/device.js';
 import type { PreferenceRequest } from '../devices/endpoint.js';
-import { UnixClient } from '../wire/unix-client.js';
 import { UnixServer, type ServedStream } from '../wire/unix-server.js';
-import { WireError } from '../wire/wire-error.js';
+import { wireTrouble } from '../wire/wire-trouble.js';
 
 /** What a plugin does; what it throws is told to the agent and stands in the pod's status. */
 export interface DevicePlugin {
@@ -52,6 +52,7 @@ export class ServedDevicePlugin implements AsyncDisposable {
   readonly #plugin: DevicePlugin;
   readonly #folder: string;
   readonly #socketName: string;
+  readonly #services = new WireServices();
   readonly #streams = new Set<ServedStream>();
   readonly #life = new AbortController();
   #devices: readonly Device[];
@@ -129,7 +130,7 @@ export class ServedDevicePlugin implements AsyncDisposable {
         this.#registeredWith = agent;
         this.#say(`registered ${this.#options.resource}`);
       } catch (err) {
-        if (isAbortOf(err, signal) || !(err instanceof WireError) || err.failure.code === 'refused') throw err;
+        if (isAbortOf(err, signal) || !(err instanceof WireError) || wireTrouble(err) === 'refused') throw err;
         await systemClock.sleep(retryInMs, signal);
       }
     }
@@ -140,6 +141,7 @@ export class ServedDevicePlugin implements AsyncDisposable {
       socketPath: path,
       proto: 'deviceplugin-v1beta1',
       service: 'v1beta1.Registration',
+      services: this.#services,
     });
     await client.connect(registerTimeoutMs, signal);
     const request = {
@@ -153,8 +155,7 @@ export class ServedDevicePlugin implements AsyncDisposable {
 
   async #listen(): Promise<void> {
     await this.#server?.[Symbol.asyncDispose]();
-    const { serviceDefinition } = await import('../../proto/load.js');
-    const definition = serviceDefinition('deviceplugin-v1beta1', 'v1beta1.DevicePlugin');
+    const { service: definition } = await this.#services.load('deviceplugin-v1beta1', 'v1beta1.DevicePlugin');
     const methods = this.#methods();
     const streams = { listAndWatch: (call: ServedStream) => this.#open(call) };
     const path = join(this.#folder, this.#socketName);

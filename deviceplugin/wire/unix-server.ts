@@ -2,7 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { createServer, type Server as SocketServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { ConnectionInjector, Server, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
-import { longestSocketPath } from './unix-client.js';
+import { longestSocketPath } from '../../proto/wire/index.js';
 
 type Services = readonly ServedService[] | (() => Promise<readonly ServedService[]>);
 type Method = (request: object) => Promise<object>;

@@ -1,5 +1,5 @@
 import { podResourcesSocket } from '../../deviceplugin/index.js';
-import { UnixClient } from '../../deviceplugin/wire/unix-client.js';
+import { UnixClient } from '../../proto/wire/index.js';
 import type { PodResourcesListerMethods } from '../../proto/generated/podresources-v1.js';
 import type { AgentWorld } from '../agent/agent-world.js';
 

@@ -29,6 +29,14 @@ async function obey(agent: Agent, command: AgentCommand, signal: AbortSignal): P
       return exec(agent, command.containerId, command.command, signal);
     case 'retry':
       return agent.retryNow(command.uid as PodUid);
+    case 'health':
+      return agent.runtimeHealth;
+    case 'import': {
+      const { path, reference } = command;
+      return (await agent.imageStore?.importArchive(path, { reference }, signal))?.length;
+    }
+    case 'manifests':
+      return agent.manifests();
   }
 }
 

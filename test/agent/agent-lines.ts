@@ -36,7 +36,13 @@ export type AgentCommand =
     }
   /** Runs a command in a container; the reply's value is an `ExecResult`. */
   | { readonly do: 'exec'; readonly containerId: string; readonly command: readonly string[] }
-  | { readonly do: 'retry'; readonly uid: string };
+  | { readonly do: 'retry'; readonly uid: string }
+  /** The reply's value is the agent's `RuntimeHealth`. */
+  | { readonly do: 'health' }
+  /** As `berth images import` does. */
+  | { readonly do: 'import'; readonly path: string; readonly reference: string }
+  /** As `berth get manifests` does; the reply's value is a list of `ManifestReport`s. */
+  | { readonly do: 'manifests' };
 
 export interface ExecResult {
   readonly code: number;

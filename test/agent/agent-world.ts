@@ -30,6 +30,9 @@ const never = new AbortController().signal;
 
 export type PodLine = Extract<AgentLine, { kind: 'pod' }>;
 
+/** In the error of a wait; those that are not ready come first. */
+const mostPodsTold = 20;
+
 function summary(pod: PodLine): string {
   const containers = containersOf(pod).map(
     ({ name, state, restartCount }) => `${name}#${restartCount} ${JSON.stringify(state)}`,
@@ -109,7 +112,11 @@ export class AgentRun implements AsyncDisposable {
     while (!holds(this)) {
       const left = deadline - Date.now();
       if (left <= 0 || this.#hasEnded) {
-        const state = [...this.pods.values()].map(summary).join('\n');
+        const waiting = [...this.pods.values()].filter(({ ready }) => !ready);
+        const state = (waiting.length > 0 ? waiting : [...this.pods.values()])
+          .slice(0, mostPodsTold)
+          .map(summary)
+          .join('\n');
         throw new Error(
           `${what}: ${this.#hasEnded ? 'the agent ended' : `not within ${withinMs} ms`}\npods:\n${state}\nlog:\n${this.#log.slice(-3000)}`,
         );
@@ -253,11 +260,16 @@ export class AgentWorld implements AsyncDisposable {
     this.config = config;
   }
 
-  static async open(change: (config: AgentConfig) => AgentConfig = (config) => config): Promise<AgentWorld> {
+  /** `subnetBits` leaves room for more pods than a /24 has addresses. */
+  static async open(
+    change: (config: AgentConfig) => AgentConfig = (config) => config,
+    subnetBits = 24,
+  ): Promise<AgentWorld> {
     const dir = await mkdtemp(join(tmpdir(), 'berth-agent-'));
     const bridge = `bt${randomBytes(4).toString('hex')}`;
     const base = defaultConfig('test-node', 2);
-    const subnet = `10.${210 + ((randomBytes(1)[0] as number) % 20)}.${randomBytes(1)[0]}.0/24`;
+    const third = (randomBytes(1)[0] as number) & (0xff << (24 - subnetBits));
+    const subnet = `10.${210 + ((randomBytes(1)[0] as number) % 20)}.${third}.0/${subnetBits}`;
     const config = change({
       ...base,
       paths: {

@@ -32,6 +32,7 @@ class ScriptPlugin {
 async function openWorld(): Promise<AgentWorld> {
   const world = await AgentWorld.open((config) => ({
     ...config,
+    limits: { ...config.limits, cniMs: 2000 },
     paths: {
       ...config.paths,
       cniBinDirs: [join(config.paths.cniConfDir, '..', 'cni-bin'), ...config.paths.cniBinDirs],
@@ -119,6 +120,19 @@ test('plugins that are missing, print garbage, fail half way or hang hold a pod 
       make: () => plugin.is(`[ "$CNI_COMMAND" = ADD ] || exec /usr/lib/cni/bridge; echo last words >&2; kill -SEGV $$`),
       says: /SIGSEGV|last words/,
     },
+    {
+      name: 'hanging',
+      make: () => plugin.is('[ "$CNI_COMMAND" = ADD ] || exec /usr/lib/cni/bridge; sleep 1000000'),
+      says: /no end within 2000 ms, killed/,
+    },
+    {
+      name: 'hanging-late',
+      make: () =>
+        plugin.is(
+          '[ "$CNI_COMMAND" = ADD ] && { /usr/lib/cni/bridge > /dev/null; sleep 1000000; }; exec /usr/lib/cni/bridge',
+        ),
+      says: /no end within 2000 ms, killed/,
+    },
   ];
   for (const { name, make, says } of troubles) {
     await make();
@@ -137,12 +151,12 @@ test('plugins that are missing, print garbage, fail half way or hang hold a pod 
   }
 
   await plugin.is('[ "$CNI_COMMAND" = ADD ] || exec /usr/lib/cni/bridge; sleep 1000000');
-  await run.apply(podManifest('hanging', { containers: [container('main')] }));
-  await run.untilPod('hanging', 'waits for its sandbox', (pod) =>
+  await run.apply(podManifest('given-up', { containers: [container('main')] }));
+  await run.untilPod('given-up', 'waits for its sandbox', (pod) =>
     pod.waits.some((wait) => wait.startsWith('create-sandbox')),
   );
-  await run.delete('hanging', 1);
-  await run.until('the pod is gone', () => run.find('hanging') === undefined);
+  await run.delete('given-up', 1);
+  await run.until('the pod is gone', () => run.find('given-up') === undefined);
   await end(run, world);
 });
 

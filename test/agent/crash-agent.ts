@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import type { AgentConfig } from '../../agent/config/agent-config.js';
 import type { AgentPod } from '../../agent/agent.js';
 import { openAgent } from '../../agent/open-agent.js';
+import { tuneEngine } from '../../agent/tune-engine.js';
 import { serveCommands } from './agent-commands.js';
 import type { AgentLine } from './agent-lines.js';
 
@@ -12,26 +13,31 @@ interface CrashConfig {
   readonly agent: AgentConfig;
   /** Where to die; absent for never. */
   readonly dieAt?: string | undefined;
-  /** Measured: says nothing of the points it passes. */
+  /** Measured: says only when a pod becomes ready or stops being so, and nothing of points and events. */
   readonly quiet?: boolean | undefined;
 }
 
 const { agent: config, dieAt, quiet = false } = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as CrashConfig;
 const log = pino({ level: quiet ? 'warn' : 'debug', base: null }, pino.destination({ dest: 2, sync: true }));
+tuneEngine();
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort(new DOMException('stop', 'AbortError')));
 
 /** Written before anything else happens, even when the next thing is the end. */
 const tell = (line: AgentLine): void => void writeSync(1, `${JSON.stringify(line)}\n`);
 
-function podLine({ uid, pod, status, waits }: AgentPod): AgentLine {
+const isReady = ({ status }: AgentPod): boolean =>
+  status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false;
+
+function podLine(known: AgentPod): AgentLine {
+  const { uid, pod, status, waits } = known;
   const containers = status?.containerStatuses ?? [];
   return {
     kind: 'pod',
     uid,
     name: pod?.metadata?.name ?? '',
     phase: status?.phase ?? '',
-    ready: status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false,
+    ready: isReady(known),
     restarts: containers.reduce((sum, container) => sum + (container.restartCount ?? 0), 0),
     ip: status?.podIP ?? '',
     status: status ?? {},
@@ -52,17 +58,21 @@ const agent = await openAgent(
   },
   stop.signal,
 );
-const subscription = agent.onPodChange((changed) => {
-  const known = agent.pod(changed.uid);
-  tell(known ? podLine(known) : { kind: 'gone', uid: changed.uid });
+const told = new Map<string, boolean>();
+const subscription = agent.onPodChange(({ uid }) => {
+  const known = agent.pod(uid);
+  if (!known) return tell({ kind: 'gone', uid });
+  if (quiet && told.get(uid) === isReady(known)) return;
+  told.set(uid, isReady(known));
+  tell(podLine(known));
 });
-const eventSubscription = agent.onEvent((event) => tell({ kind: 'event', event }));
+const eventSubscription = quiet ? undefined : agent.onEvent((event) => tell({ kind: 'event', event }));
 serveCommands(agent, tell, stop.signal);
 for (const pod of agent.pods()) tell(podLine(pod));
 tell({ kind: 'started' });
 void agent.tidy.then(() => tell({ kind: 'tidy' }));
 await new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve(), { once: true }));
 subscription[Symbol.dispose]();
-eventSubscription[Symbol.dispose]();
+eventSubscription?.[Symbol.dispose]();
 process.stdin.destroy();
 await agent[Symbol.asyncDispose]();

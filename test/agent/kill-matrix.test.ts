@@ -52,6 +52,10 @@ async function findPoints(): Promise<Points> {
 
 const points = await findPoints();
 
+/** Several worlds at once, each with a host port of its own: most of a life is waiting. */
+let lastPort = 18_080;
+const manifestOfOne = (): string => manifest(++lastPort);
+
 test('the matrix covers start and stop', () => {
   for (const point of [
     'before create-sandbox',
@@ -74,11 +78,11 @@ test('the matrix covers start and stop', () => {
   }
 });
 
-test.each(points.starting)(
+test.concurrent.each(points.starting)(
   'killed at "%s" of a start: the pod becomes ready all the same and leaves nothing',
   async (point) => {
     await using world = await AgentWorld.open();
-    await world.write('web.yaml', manifest(18_080));
+    await world.write('web.yaml', manifestOfOne());
     const dying = await world.start(point);
     await dying.ended;
     expect(dying.points.at(-1)).toBe(point);
@@ -88,19 +92,22 @@ test.each(points.starting)(
   },
 );
 
-test.each(points.stopping)('killed at "%s" of a stop: the pod goes all the same and leaves nothing', async (point) => {
-  await using world = await AgentWorld.open();
-  await world.write('web.yaml', manifest(18_080));
-  const dying = await world.start(point);
-  // Some points of a stop are passed in a start too (the init container is cleared away): then it has died already.
-  await Promise.race([dying.untilReady('web').catch(() => {}), dying.ended]);
-  await world.remove('web.yaml');
-  await dying.ended;
-  await using run = await world.start();
-  await run.untilStarted();
-  await run.untilGone(45_000);
-  expect(await world.leftovers()).toEqual([]);
-});
+test.concurrent.each(points.stopping)(
+  'killed at "%s" of a stop: the pod goes all the same and leaves nothing',
+  async (point) => {
+    await using world = await AgentWorld.open();
+    await world.write('web.yaml', manifestOfOne());
+    const dying = await world.start(point);
+    // Some points of a stop are passed in a start too (the init container is cleared away): then it has died already.
+    await Promise.race([dying.untilReady('web').catch(() => {}), dying.ended]);
+    await world.remove('web.yaml');
+    await dying.ended;
+    await using run = await world.start();
+    await run.untilStarted();
+    await run.untilGone(45_000);
+    expect(await world.leftovers()).toEqual([]);
+  },
+);
 
 async function endCleanly(world: AgentWorld, run: AgentRun): Promise<void> {
   await world.remove('web.yaml');

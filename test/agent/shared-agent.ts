@@ -44,6 +44,18 @@ export class SharedAgent {
     return this.#run;
   }
 
+  /** Starts the agent so that it ends itself by SIGKILL at a named point, does what leads there, and starts it again. */
+  async dieAt(point: string, act: (run: AgentRun) => Promise<unknown>): Promise<AgentRun> {
+    await this.run.kill();
+    const doomed = await this.world.start(point);
+    await doomed.untilStarted();
+    await act(doomed);
+    await doomed.ended;
+    this.#run = await this.world.start();
+    await this.#run.untilStarted();
+    return this.#run;
+  }
+
   /** SIGTERM, as systemd does, and a new start. */
   async stopAndStart(): Promise<AgentRun> {
     const { run } = this;

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, readFile, readdir, readlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, readlink, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -273,6 +273,49 @@ describe.concurrent('security context', () => {
     expect(masked.stderr).toContain('Read-only file system');
     const { uid, gid, supplementalGroups = [] } = shared.run.container('confined', 'main').user?.linux ?? {};
     expect([uid, gid, supplementalGroups.toSorted((a, b) => a - b)]).toEqual([1000, 2000, [2000, 3000, 4000]]);
+  });
+
+  test('users of its own: root inside is nobody outside, on every volume as the files say', async () => {
+    await shared.run.apply(
+      JSON.stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'mapped' }, stringData: { key: 'sesame' } }),
+    );
+    const volumeMounts = ['disk', 'memory', 'secret'].map((name) => ({ name, mountPath: `/${name}` }));
+    await started('own-users', {
+      hostUsers: false,
+      securityContext: { fsGroup: 3000 },
+      containers: [
+        container('main', { volumeMounts }),
+        container('user', { volumeMounts, securityContext: { runAsUser: 1000 } }),
+      ],
+      volumes: [
+        { name: 'disk', emptyDir: {} },
+        { name: 'memory', emptyDir: { medium: 'Memory' } },
+        { name: 'secret', secret: { secretName: 'mapped' } },
+      ],
+    });
+    await started('own-users-too', { hostUsers: false, containers: [container('main')] });
+    const { rootDir } = shared.world.config.paths;
+    const range = async (name: string): Promise<number> => {
+      const [inner, outer, length] = (await inside(name, 'cat /proc/self/uid_map')).split(/\s+/).map(Number);
+      expect([inner, length]).toEqual([0, 65_536]);
+      const file = join(rootDir, 'pods', shared.run.pod(name).uid, 'userns');
+      const mapping = [{ hostId: outer, containerId: 0, length: 65_536 }];
+      expect(JSON.parse(await readFile(file, 'utf8'))).toEqual({ uidMappings: mapping, gidMappings: mapping });
+      return outer ?? 0;
+    };
+    const first = await range('own-users');
+    expect(first).toBeGreaterThanOrEqual(65_536);
+    expect(Math.abs(first - (await range('own-users-too')))).toBeGreaterThanOrEqual(65_536);
+    expect((await processStatus('own-users')).get('Uid')).toBe('0\t0\t0\t0');
+    await inside('own-users', 'touch /disk/root /memory/root');
+    await inside('own-users', 'touch /disk/user /memory/user', 'user');
+    expect(await inside('own-users', 'stat -c %u:%g /disk/* /memory/*')).toBe(
+      ['0:3000', '1000:3000', '0:3000', '1000:3000'].join('\n'),
+    );
+    const disk = join(rootDir, 'pods', shared.run.pod('own-users').uid, 'volumes/kubernetes.io~empty-dir/disk');
+    expect([(await stat(join(disk, 'root'))).uid, (await stat(join(disk, 'user'))).uid]).toEqual([0, 1000]);
+    expect(await inside('own-users', 'cat /secret/key; echo mine >> /etc/hosts', 'main')).toBe('sesame');
+    expect(await inside('own-users', 'cat /secret/key', 'user')).toBe('sesame');
   });
 
   test('privileged', async () => {

@@ -7,11 +7,19 @@ import { container, podManifest, script } from './pod-objects.js';
 import { SharedAgent } from './shared-agent.js';
 import type { PodLine } from './agent-world.js';
 
-/** Stands before crun: does what the file `fault` says, once. */
+/** Stands before crun: dies at the verb that the file `fault` names, once; before it does anything, or `after` so many seconds of it. */
 const faultyCrun = (dir: string): string => `#!/bin/sh
-fault=$(cat ${dir}/fault 2>/dev/null)
+read -r verb after 2>/dev/null < ${dir}/fault
 for word in "$@"; do
-  if [ -n "$fault" ] && [ "$word" = "$fault" ]; then rm ${dir}/fault; kill -KILL $$; fi
+  if [ -n "$verb" ] && [ "$word" = "$verb" ]; then
+    rm ${dir}/fault
+    if [ -n "$after" ]; then
+      /usr/bin/crun "$@" &
+      sleep "$after"
+      kill -KILL $!
+    fi
+    kill -KILL $$
+  fi
 done
 exec /usr/bin/crun "$@"
 `;
@@ -79,18 +87,25 @@ async function gone(name: string): Promise<void> {
 const kill = (pids: readonly number[]): void => pids.forEach((pid) => process.kill(pid, 'SIGKILL'));
 
 describe('programs and processes that are killed', () => {
-  test.each(['create', 'start', 'delete'])('crun at its %s', async (verb) => {
-    const name = `crun-${verb}`;
+  test.each([
+    ['create', ''],
+    ['create', ' 0.004'],
+    ['create', ' 0.012'],
+    ['start', ''],
+    ['start', ' 0.002'],
+    ['delete', ''],
+    ['delete', ' 0.002'],
+  ])('crun at its %s%s', async (verb, after) => {
+    const name = `crun-${verb}${after.trim().replaceAll('.', '-')}`;
     const fault = join(shared.world.dir, 'bin', 'fault');
     if (verb !== 'delete') {
-      await writeFile(fault, verb);
+      await writeFile(fault, `${verb}${after}\n`);
       await ready(name);
       expect(existsSync(fault)).toBe(false);
-      expect(shared.run.eventsOf(name).join('\n')).toMatch(
-        /Failed: Error: .*SIGKILL|Failed: Error: .*killed|Failed: Error: /,
-      );
+      // Killed in the middle it may have done its work already: then there is nothing to tell.
+      if (after === '') expect(shared.run.eventsOf(name).join('\n')).toMatch(/Failed: Error: /);
     } else await ready(name);
-    await writeFile(fault, 'delete');
+    await writeFile(fault, `delete${verb === 'delete' ? after : ''}\n`);
     await gone(name);
     await rm(fault, { force: true });
   });
@@ -135,12 +150,21 @@ describe('programs and processes that are killed', () => {
     await gone('headless');
   });
 
-  test('a network namespace that someone takes away', async () => {
-    const before = new Set(await readdir(join(shared.world.config.paths.runDir, 'ns')));
+  test.each([
+    ['net', 'unmounted'],
+    ['ipc', 'unmounted and deleted'],
+    ['uts', 'deleted with its folder'],
+  ])('a namespace that someone takes away: %s, %s', async (type, how) => {
+    const folder = join(shared.world.config.paths.runDir, 'ns');
+    const before = new Set(await readdir(folder));
     const pod = await ready('cut-off');
-    const [id] = (await readdir(join(shared.world.config.paths.runDir, 'ns'))).filter((name) => !before.has(name));
-    await hostProgram(['umount', join(shared.world.config.paths.runDir, 'ns', id ?? '', 'net')]);
+    const [id = ''] = (await readdir(folder)).filter((name) => !before.has(name));
+    const types = how.endsWith('folder') ? await readdir(join(folder, id)) : [type];
+    for (const each of types) await hostProgram(['umount', join(folder, id, each)]);
+    if (how.includes('and deleted')) await rm(join(folder, id, type));
+    if (how.endsWith('folder')) await rm(join(folder, id), { recursive: true });
     const after = await again('cut-off');
+    expect(shared.run.eventsOf('cut-off').join('\n')).toContain('SandboxChanged: ');
     expect(after.uid).toBe(pod.uid);
     const mounts = await readFile('/proc/self/mountinfo', 'utf8');
     expect(mounts).not.toContain(`/ns/${id}/`);

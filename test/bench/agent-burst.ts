@@ -18,32 +18,59 @@ export interface BurstOptions {
   readonly count: number;
   /** Also measure rest and adoption. */
   readonly whole: boolean;
+  /** How long rest is watched; without `whole` only where it is more than 0. */
   readonly idleMs: number;
+  /** Another runtime than the embedded one, with its image. */
+  readonly runtime?: { readonly endpoint: string; readonly image: string } | undefined;
+  /** Joins the spec of each pod, for example its volumes. */
+  readonly pod?: BurstPod | undefined;
+  /** Called before the first pod comes. */
+  readonly before?: ((run: AgentRun, world: AgentWorld) => Promise<void>) | undefined;
+  /** Called while all pods are ready. */
+  readonly whileReady?: ((run: AgentRun, world: AgentWorld) => Promise<void>) | undefined;
 }
 
-const manifest = (name: string): string =>
+/** Parts of a pod, by its name. */
+export type BurstPod = (name: string) => {
+  readonly volumes: readonly object[];
+  readonly volumeMounts: readonly object[];
+};
+
+const manifest = (name: string, image: string, { volumes, volumeMounts } = noVolumes(name)): string =>
   JSON.stringify({
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name },
     spec: {
       terminationGracePeriodSeconds: 0,
-      containers: [{ name: 'main', image: sampleImage, command: ['sleep', '1000000'] }],
+      containers: [
+        { name: 'main', image, imagePullPolicy: 'IfNotPresent', command: ['sleep', '1000000'], volumeMounts },
+      ],
+      volumes,
     },
   });
 
+const noVolumes: BurstPod = () => ({ volumes: [], volumeMounts: [] });
+
 /** Starts an agent of its own, gives it `count` manifests at once, and measures until all are gone again. */
-export async function runBurst({ count, whole, idleMs }: BurstOptions): Promise<AgentSample> {
-  await using world = await AgentWorld.open((config) => ({
-    ...config,
-    limits: { ...config.limits, maxPods: count + 10 },
-  }));
+export async function runBurst(options: BurstOptions): Promise<AgentSample> {
+  const { count, whole, idleMs, runtime, pod, before, whileReady } = options;
+  const { endpoint = 'embedded', image = sampleImage } = runtime ?? {};
+  await using world = await AgentWorld.open(
+    (config) => ({
+      ...config,
+      runtime: { ...config.runtime, endpoint },
+      limits: { ...config.limits, maxPods: count + 10 },
+    }),
+    20,
+  );
   const waiting = join(world.dir, 'waiting');
   await mkdir(waiting);
   const names = Array.from({ length: count }, (_, index) => `pod-${index}`);
-  for (const name of names) await writeFile(join(waiting, `${name}.json`), manifest(name));
+  for (const name of names) await writeFile(join(waiting, `${name}.json`), manifest(name, image, pod?.(name)));
   let run = await world.start(undefined, true);
   await run.untilStarted();
+  await before?.(run, world);
   const cpuBefore = cpuSeconds(run.pid);
   const readyAt = new Map<string, number>();
   const started = performance.now();
@@ -51,8 +78,9 @@ export async function runBurst({ count, whole, idleMs }: BurstOptions): Promise<
   for (const name of names) await rename(join(waiting, `${name}.json`), join(world.dir, 'manifests', `${name}.json`));
   await allReady;
   const cpuMsPerPod = ((cpuSeconds(run.pid) - cpuBefore) * 1000) / count;
-  const idle = whole ? await idleCpu(run, idleMs) : undefined;
+  const idle = whole || (runtime !== undefined && idleMs > 0) ? await idleCpu(run, idleMs) : undefined;
   const rssMiB = residentMiB(run.pid);
+  await whileReady?.(run, world);
   let adoption: AgentSample['adoption'];
   if (whole) {
     await run.kill();
@@ -87,7 +115,11 @@ function watchReady(run: AgentRun, count: number, readyAt: Map<string, number>):
   );
 }
 
+/** How long what a burst left to do (garbage of its own, records) may take before rest begins. */
+const settleMs = 10_000;
+
 async function idleCpu(run: AgentRun, idleMs: number): Promise<number> {
+  await delay(settleMs);
   const before = cpuSeconds(run.pid);
   await delay(idleMs);
   return ((cpuSeconds(run.pid) - before) * 60_000) / idleMs;

@@ -1,8 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { noRecorder } from '../../base/call-recorder.js';
 import { FifoLimit } from '../../base/fifo-limit.js';
 import { describeEnd, programSucceeded, runProgram, type ProgramOptions } from '../../base/run-program.js';
+import { startConmon } from '../../cri/embedded/host/conmon.js';
 import { pluginConfigs } from './bench-network.js';
 import type { Sample } from './measure.js';
 
@@ -12,6 +14,7 @@ export interface FloorOptions {
   /** Bridge and subnet of this run's own. */
   readonly bridge: string;
   readonly subnet: string;
+  readonly dataDir: string;
   readonly concurrency: number;
 }
 
@@ -51,7 +54,19 @@ class FloorPod {
     const overlay = `lowerdir=${rootfs},upperdir=${join(dir, 'upper')},workdir=${join(dir, 'work')}`;
     await must({ argv: ['mount', '-t', 'overlay', '-o', overlay, 'overlay', join(dir, 'rootfs')] });
     await writeFile(join(dir, 'config.json'), JSON.stringify(ociConfig(dir)));
-    await must({ argv: this.#conmonArgv(), env: { ...env, _OCI_SYNCPIPE: '3' }, readFd3: true });
+    // Not through `must`: conmon keeps its pipe open as long as the container lives, and what counts is the line that it writes there.
+    await startConmon(
+      {
+        argv: this.#conmonArgv(),
+        logPath: join(dir, 'conmon.log'),
+        verb: 'create',
+        ociRuntime: 'crun',
+        subject: {},
+        timeoutMs: 60_000,
+      },
+      noRecorder,
+      never,
+    );
     await must({ argv: ['crun', `--root=${join(this.#options.dir, 'oci')}`, 'start', this.#id] });
   }
 

@@ -1,83 +1,36 @@
-// `npm run bench`: the agent's pod bursts beside the bare loop of the same steps, in one run. Ratios count; times are the machine's.
-import { mkdir, rm } from 'node:fs/promises';
+// `npm run bench`: what berth costs, beside what the same work costs without it, in one run. `--quick` for a first look, `--large` for
+// 300 pods too; `--resources`, `--runtimes`, `--volumes` and `--cluster` measure those parts instead.
 import { cpus, release } from 'node:os';
-import { join } from 'node:path';
-import { runProgram } from '../../base/run-program.js';
-import { makeBusyboxRootfs } from '../../cri/embedded/images/index.js';
-import { runBurst, type AgentSample } from './agent-burst.js';
-import { ownNetwork } from './bench-network.js';
-import { runFloor } from './floor.js';
-import { percentile, type Sample } from './measure.js';
+import { BenchDisk } from './bench-disk.js';
 
-const large = process.argv.includes('--large');
-const counts = process.argv.includes('--quick') ? [1, 10] : [1, 10, 50, 100, ...(large ? [300] : [])];
+const asked = (flag: string): boolean => process.argv.includes(flag);
+const quick = asked('--quick');
 const idleMs = 60_000;
-const dir = `/run/berth-bench-${process.pid}`;
-const concurrency = Math.max(cpus().length * 2, 4);
 
-async function floorOf(count: number, rootfs: string): Promise<Sample> {
-  const network = ownNetwork('f');
-  try {
-    return await runFloor(count, { dir: join(dir, `floor-${count}`), rootfs, concurrency, ...network });
-  } finally {
-    const argv: [string, ...string[]] = ['ip', 'link', 'delete', network.bridge];
-    await runProgram(
-      { argv, env: { PATH: '/usr/sbin:/sbin:/usr/bin:/bin' }, timeoutMs: 10_000 },
-      new AbortController().signal,
-    );
-  }
-}
-
-const seconds = (ms: number): string => (ms / 1000).toFixed(2);
-
-function row(count: number, floor: Sample, agent: AgentSample): string {
-  const last = percentile(agent.readyMs, 1);
-  const floorLast = percentile(floor.readyMs, 1);
-  const cells = [
-    count,
-    seconds(floorLast),
-    seconds(last),
-    (last / floorLast).toFixed(2),
-    seconds(percentile(agent.readyMs, 0.5)),
-    seconds(percentile(agent.readyMs, 0.99)),
-    (percentile(agent.readyMs, 0.5) / last).toFixed(2),
-    agent.cpuMsPerPod.toFixed(1),
-    agent.rssMiB.toFixed(0),
-    `${seconds(floor.deleteMs)} / ${seconds(agent.deleteMs)}`,
-    agent.idleCpuPerMinute === undefined ? '' : agent.idleCpuPerMinute.toFixed(2),
-    agent.adoption === undefined ? '' : `${seconds(agent.adoption.ms)} (${agent.adoption.restarts} restarts)`,
-  ];
-  return `| ${cells.join(' | ')} |`;
-}
-
-const header = [
-  'pods',
-  'floor s',
-  'agent s',
-  'ratio',
-  'p50 s',
-  'p99 s',
-  'p50/max',
-  'CPU ms/pod',
-  'RSS MiB',
-  'delete s (floor / agent)',
-  'idle CPU s/min',
-  'adopt s',
-];
-
-await mkdir(dir, { recursive: true });
-try {
-  const rootfs = join(dir, 'rootfs');
-  await makeBusyboxRootfs(rootfs, {}, { run: runProgram }, new AbortController().signal);
-  console.log(
-    `${new Date().toISOString().slice(0, 10)}, Linux ${release()}, ${cpus().length} cores, Node ${process.versions.node}\n`,
-  );
-  console.log(`| ${header.join(' | ')} |\n|${header.map(() => '---:').join('|')}|`);
-  for (const count of counts) {
-    const floor = await floorOf(count, rootfs);
-    const agent = await runBurst({ count, whole: count === 100, idleMs });
-    console.log(row(count, floor, agent));
-  }
-} finally {
-  await rm(dir, { recursive: true, force: true });
+console.log(
+  `${new Date().toISOString().slice(0, 10)}, Linux ${release()}, ${cpus().length} cores, Node ${process.versions.node}\n`,
+);
+await using disk = await BenchDisk.open();
+// The agents under test keep all they have in folders below this one.
+process.env['TMPDIR'] = disk.dir;
+if (asked('--resources')) {
+  const { printResources } = await import('./devices-and-stats.js');
+  await printResources();
+} else if (asked('--runtimes')) {
+  const { printRuntimes } = await import('./runtimes-bursts.js');
+  const { runtimesOptions } = await import('./runtimes-options.js');
+  await printRuntimes(runtimesOptions(process.argv, quick, idleMs));
+} else if (asked('--volumes')) {
+  const { printVolumes } = await import('./volumes-bursts.js');
+  await printVolumes({ count: quick ? 10 : 100, rounds: quick ? 1 : 2 });
+} else if (asked('--cluster')) {
+  const { hasControlPlane } = await import('../support/control-plane.js');
+  const { printCluster } = await import('./cluster-bursts.js');
+  if (hasControlPlane()) await printCluster({ count: quick ? 10 : 100, idleMs });
+} else {
+  const { printBursts } = await import('./bursts.js');
+  const counts = quick ? [1, 10] : [1, 10, 50, 100, ...(asked('--large') ? [300] : [])];
+  await printBursts({ counts, dir: disk.dir, idleMs });
+  const { printProgramTimes } = await import('./program-times.js');
+  await printProgramTimes();
 }

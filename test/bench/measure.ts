@@ -23,3 +23,54 @@ export function residentMiB(pid: number): number {
   const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return Number(line?.[1] ?? 0) / 1024;
 }
+
+/** One figure of a benchmark against its target. */
+export interface BenchRow {
+  readonly name: string;
+  readonly figure: number;
+  readonly target: number;
+  readonly unit: string;
+  readonly holds: boolean;
+}
+
+export const benchRow = (name: string, figure: number, target: number, unit = 'ms'): BenchRow => ({
+  name,
+  figure,
+  target,
+  unit,
+  holds: figure <= target,
+});
+
+/** CPU of one call in milliseconds, the best of some rounds: others use the machine too. */
+export function cheapestCpuMs(work: () => void, rounds = 8, calls = 5): number {
+  const figures = Array.from({ length: rounds }, () => {
+    const before = process.cpuUsage();
+    for (let call = 0; call < calls; call++) work();
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000 / calls;
+  });
+  return Math.min(...figures);
+}
+
+/** Milliseconds of each call, sorted; the first `warmUp` do not count. */
+export async function timesOf(
+  count: number,
+  warmUp: number,
+  work: (round: number) => Promise<void> | void,
+): Promise<number[]> {
+  const times: number[] = [];
+  for (let round = 0; round < count + warmUp; round++) {
+    const started = performance.now();
+    await work(round);
+    if (round >= warmUp) times.push(performance.now() - started);
+  }
+  return times.sort((a, b) => a - b);
+}
+
+export function rowTable(rows: readonly BenchRow[]): string {
+  const lines = rows.map(
+    ({ name, figure, target, unit, holds }) =>
+      `| ${name} | ${figure.toFixed(2)} ${unit} | ${target} ${unit} | ${holds ? 'yes' : 'NO'} |`,
+  );
+  return ['| what | measured | target | holds |', '|---|---:|---:|---|', ...lines].join('\n');
+}

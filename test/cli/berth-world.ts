@@ -10,7 +10,7 @@ import { LeakCheck } from '../support/leak-check.js';
 import { tryHostProgram } from '../support/host-program.js';
 
 /** The compiled command; `npm test` compiles first. */
-export const berthMain = process.env['BERTH_MAIN'] ?? new URL('../../dist/agent/cli/main.js', import.meta.url).pathname;
+export const berthMain = process.env['BERTH_MAIN'] ?? new URL('../../dist/bin/berth.js', import.meta.url).pathname;
 
 export const busybox = 'localhost/test/busybox:1';
 

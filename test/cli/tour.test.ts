@@ -106,6 +106,43 @@ describe('get', () => {
     expect(await world.ok('describe', 'secret', 'door')).not.toContain('b3Blbi');
   });
 
+  test('chosen by fields, in columns of one’s own, several types at once', async () => {
+    expect(await world.ok('get', 'pods', '--field-selector', 'status.phase=Running', '-o', 'name')).toBe('pod/web\n');
+    expect(await world.ok('get', 'pods', '-o', 'custom-columns=NAME:.metadata.name,WHERE:.spec.nodeName')).toBe(
+      'NAME   WHERE\nonce   test-node\nweb    test-node\n',
+    );
+    expect(await world.ok('get', 'pods', '--sort-by', '.status.phase', '-L', 'app', '--no-headers')).toMatch(
+      /^web .* web\nonce .* once\n$/,
+    );
+    expect(await world.ok('get', 'cm,secret', '-o', 'name')).toBe('configmap/words\nsecret/door\n');
+    expect(await world.ok('get', 'all')).toMatch(/pod\/web .*\n\n.*\nconfigmap\/words [^]*secret\/door /);
+    expect(await world.ok('get', 'pods', '-o', 'jsonpath={.items[?(@.metadata.name=="web")].status.phase}')).toBe(
+      'Running\n',
+    );
+    expect((await world.berth(['get', 'replicasets'])).code).toBe(2);
+    expect((await world.berth(['nonsense'])).code).toBe(2);
+  });
+
+  test('other kinds are watched too, and deleted by label or all at once', async () => {
+    const watching = spawn(process.execPath, [berthMain, 'get', 'cm', '-w', '--socket', world.socket]);
+    let text = '';
+    watching.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+    await world.until('the table', () => Promise.resolve(text.includes('words ')));
+    const maps = ['a', 'b', 'c'].map((name) => {
+      return `{apiVersion: v1, kind: ConfigMap, metadata: {name: ${name}, namespace: brief, labels: {name: ${name}}}}`;
+    });
+    await world.apply([...maps, maps[0]?.replace(', namespace: brief', '')].join('\n---\n'));
+    await world.until('it is seen', () => Promise.resolve(/^a +0 /m.test(text)));
+    watching.kill('SIGINT');
+    expect((await once(watching, 'exit')) as unknown[]).toEqual([0, null]);
+    expect(await world.ok('delete', 'cm', '-n', 'brief', '-l', 'name in (a, b)')).toBe(
+      'configmap "a" deleted\nconfigmap "b" deleted\n',
+    );
+    expect(await world.ok('delete', 'cm', '-n', 'brief', '--all')).toBe('configmap "c" deleted\n');
+    expect((await world.berth(['delete', 'cm', '-n', 'brief', '--all'])).stderr).toBe('No resources found\n');
+    await world.ok('delete', 'cm', 'a');
+  });
+
   test('a watch shows what is there, then what changes', async () => {
     const watching = spawn(process.execPath, [berthMain, 'get', 'pods', '-w', '--socket', world.socket]);
     let text = '';

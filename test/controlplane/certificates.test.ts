@@ -19,39 +19,13 @@ const mainId = (pod: Pod): string | undefined => pod.status?.containerStatuses?.
 
 describe.runIf(hasControlPlane())('certificates that a real cluster issues', () => {
   let cluster: TestControlPlane;
-  let bootstrapUser: object;
+  let bootstrapKubeconfig: string;
   beforeAll(async () => {
     cluster = await TestControlPlane.start({
       controllerManager: true,
       controllerManagerFlags: ['--cluster-signing-duration=20s'],
     });
-    const token = { id: 'abcdef', secret: '0123456789abcdef' };
-    await cluster.api('POST', '/api/v1/namespaces/kube-system/secrets', {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: { name: `bootstrap-token-${token.id}` },
-      type: 'bootstrap.kubernetes.io/token',
-      stringData: {
-        'token-id': token.id,
-        'token-secret': token.secret,
-        'usage-bootstrap-authentication': 'true',
-        'auth-extra-groups': 'system:bootstrappers:test',
-      },
-    });
-    // What kubeadm sets up: bootstrap tokens may ask, and are approved; nodes may renew.
-    const bind = async (name: string, role: string, group: string): Promise<void> => {
-      await cluster.api('POST', '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
-        apiVersion: 'rbac.authorization.k8s.io/v1',
-        kind: 'ClusterRoleBinding',
-        metadata: { name },
-        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
-        subjects: [{ kind: 'Group', name: group, apiGroup: 'rbac.authorization.k8s.io' }],
-      });
-    };
-    await bind('ask', 'system:node-bootstrapper', 'system:bootstrappers');
-    await bind('approve', 'system:certificates.k8s.io:certificatesigningrequests:nodeclient', 'system:bootstrappers');
-    await bind('renew', 'system:certificates.k8s.io:certificatesigningrequests:selfnodeclient', 'system:nodes');
-    bootstrapUser = { token: `${token.id}.${token.secret}` };
+    bootstrapKubeconfig = await cluster.bootstrapKubeconfig();
   });
   afterAll(async () => {
     await cluster?.[Symbol.asyncDispose]();
@@ -62,7 +36,6 @@ describe.runIf(hasControlPlane())('certificates that a real cluster issues', () 
 
   test('a bootstrap token becomes a certificate that is renewed in time, and again after it expired while off', async () => {
     await using node = await NodeWorld.open(cluster);
-    const bootstrapKubeconfig = await cluster.kubeconfig(`bootstrap-${node.name}`, bootstrapUser);
     node.kubeconfig = join(node.world.dir, 'kubelet.kubeconfig');
     const certDir = join(node.world.dir, 'pki');
     const settings = { bootstrapKubeconfig, certDir, rotateCertificates: true };

@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { openAgent, type Agent } from '../../agent/open-agent.js';
 import type { AgentConfig } from '../../agent/config/agent-config.js';
 import { defaultClusterSettings, type ClusterSettings } from '../../agent/config/cluster-config.js';
+import { systemClock, type Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
 import type { Pod, PodStatus } from '../../agent/api/index.js';
 import { AgentWorld, sampleImage } from '../agent/agent-world.js';
@@ -42,8 +43,8 @@ export class NodeWorld implements AsyncDisposable {
     this.kubeconfig = kubeconfig;
   }
 
-  static async open(cluster: TestControlPlane): Promise<NodeWorld> {
-    const name = `node-${randomBytes(3).toString('hex')}`;
+  /** `name` is its own where none is given. */
+  static async open(cluster: TestControlPlane, name = `node-${randomBytes(3).toString('hex')}`): Promise<NodeWorld> {
     const world = await AgentWorld.open();
     return new NodeWorld(name, world, cluster, await cluster.nodeKubeconfig(name));
   }
@@ -60,9 +61,9 @@ export class NodeWorld implements AsyncDisposable {
     return { ...config, nodeName: this.name, dns, cluster };
   }
 
-  async start(change?: Partial<ClusterSettings>): Promise<ClusterNode> {
+  async start(change?: Partial<ClusterSettings>, clock: Clock = systemClock): Promise<ClusterNode> {
     const log = new LogLines();
-    const agent = await openAgent(this.config(change), { log: log.logger }, new AbortController().signal);
+    const agent = await openAgent(this.config(change), { log: log.logger, clock }, new AbortController().signal);
     let open = true;
     const node: ClusterNode = {
       agent,

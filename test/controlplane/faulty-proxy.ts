@@ -36,12 +36,14 @@ export class FaultyProxy implements AsyncDisposable {
   /** True refuses connections, as a server that is away does. */
   #away = false;
   readonly #server: Http2SecureServer;
-  readonly #upstream: ClientHttp2Session;
+  readonly #connect: () => ClientHttp2Session;
+  #upstream: ClientHttp2Session;
   readonly #sessions = new Set<ServerHttp2Session>();
 
-  private constructor(server: Http2SecureServer, upstream: ClientHttp2Session) {
+  private constructor(server: Http2SecureServer, connectUpstream: () => ClientHttp2Session) {
     this.#server = server;
-    this.#upstream = upstream;
+    this.#connect = connectUpstream;
+    this.#upstream = connectUpstream();
     this.url = `https://127.0.0.1:${(server.address() as { port: number }).port}`;
     server.on('session', (session) => {
       if (this.#away) return session.destroy();
@@ -63,9 +65,12 @@ export class FaultyProxy implements AsyncDisposable {
     const server = createSecureServer({ cert, key });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const upstream = connect(cluster.server, { ca: cluster.caCert, ...(await cluster.nodeIdentity(nodeName)) });
-    upstream.on('error', () => {});
-    return new FaultyProxy(server, upstream);
+    const identity = await cluster.nodeIdentity(nodeName);
+    return new FaultyProxy(server, () => {
+      const upstream = connect(cluster.server, { ca: cluster.caCert, ...identity });
+      upstream.on('error', () => {});
+      return upstream;
+    });
   }
 
   /** A kubeconfig that leads here; who the node is, the proxy knows. */
@@ -122,6 +127,8 @@ export class FaultyProxy implements AsyncDisposable {
     limit: number,
   ): void {
     const headers = { ':method': method, ':path': path, accept: 'application/json' };
+    // The real server ends a connection on which nothing happens for minutes.
+    if (this.#upstream.closed || this.#upstream.destroyed) this.#upstream = this.#connect();
     const upstream = this.#upstream.request(
       { ...headers, ...(contentType !== undefined && { 'content-type': contentType }) },
       { endStream: body.length === 0 },

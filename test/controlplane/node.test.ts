@@ -3,10 +3,15 @@ import type { Node } from '../../agent/api/index.js';
 import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
 import { NodeWorld } from './cluster-world.js';
 
-describe.runIf(hasControlPlane())('a node of a real cluster', () => {
+describe.runIf(hasControlPlane())('a node of a real cluster of version 1.33', () => {
   let cluster: TestControlPlane;
   beforeAll(async () => {
-    cluster = await TestControlPlane.start({ scheduler: true, controllerManager: true });
+    // The oldest Kubernetes that berth is a node of: its API, without what came later.
+    cluster = await TestControlPlane.start({
+      scheduler: true,
+      controllerManager: true,
+      emulate: '1.33',
+    });
   });
   afterAll(async () => {
     await cluster?.[Symbol.asyncDispose]();

@@ -1,7 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemClock } from '../../base/clock.js';
 import { makeCertificate, makeKey } from '../../agent/controlplane/certificates/index.js';
-import type { Node, Pod } from '../../agent/api/index.js';
+import type { Node, Pod, PodUid } from '../../agent/api/index.js';
 import { sampleImage } from '../agent/agent-world.js';
 import { hasControlPlane, inlineUser, TestControlPlane } from '../support/control-plane.js';
 import { NodeWorld } from './cluster-world.js';
@@ -30,24 +32,43 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     await using _proxy = proxy;
     await using _node = node;
     await using run = await node.start();
-    await node.create(node.pod('stays'));
-    await node.create(node.pod('goes'));
-    const before = await node.untilReady('stays');
-    await node.untilReady('goes');
+    const seconds = 1_000_000 + Math.floor(Math.random() * 1e6);
+    const names = ['stays', 'goes', 'replaced', 'crashes'];
+    for (const name of names.slice(0, 3)) await node.create(node.pod(name));
+    await node.create(node.pod('crashes', {}, { command: ['sleep', String(seconds)] }));
+    for (const name of names) await node.untilReady(name);
+    const before = { stays: await node.untilReady('stays'), replaced: await node.untilReady('replaced') };
+    expect(run.agent.clusterProblems()).toEqual([]);
     proxy.goAway();
     await cluster.until('the log says so', async () => (run.log.text.includes('cannot be used') ? true : undefined));
+    expect(run.agent.clusterProblems()[0]).toMatch(
+      /^the cluster at https:\S+ cannot be used: .*connect to 127\.0\.0\.1/,
+    );
     await node.delete('goes');
+    await node.delete('replaced', { gracePeriodSeconds: 0 });
+    await node.create(node.pod('replaced'));
     await node.create(node.pod('comes'));
+    for (const pid of await pidsOf(`sleep ${seconds}`)) process.kill(pid, 'SIGKILL');
+    const restarts = (): number | undefined =>
+      run.agent.pods().find(({ pod }) => pod?.metadata?.name === 'crashes')?.status?.containerStatuses?.[0]
+        ?.restartCount;
+    await cluster.until('what crashed runs again', async () => (restarts() === 1 ? true : undefined));
     proxy.comeBack();
     await node.untilGone('goes', 60_000);
     await node.untilReady('comes', 60_000);
     const after = await node.untilReady('stays');
-    expect(mainId(after)).toBe(mainId(before));
+    expect(mainId(after)).toBe(mainId(before.stays));
     expect(after.status?.containerStatuses?.[0]?.restartCount).toBe(0);
-    await node.delete('stays');
-    await node.delete('comes');
-    await node.untilGone('stays');
-    await node.untilGone('comes');
+    expect(mainId(await node.untilReady('replaced', 60_000))).not.toBe(mainId(before.replaced));
+    await node.untilPod(
+      'tells of its restart',
+      'crashes',
+      (pod) => pod.status?.containerStatuses?.[0]?.restartCount === 1,
+    );
+    await cluster.until('all is well again', async () => (run.agent.clusterProblems().length === 0 ? true : undefined));
+    const left = ['stays', 'replaced', 'crashes', 'comes'];
+    for (const name of left) await node.delete(name);
+    for (const name of left) await node.untilGone(name);
   });
 
   test('a start without the server runs the last known pods with their ConfigMaps, and reconciles later', async () => {
@@ -215,6 +236,90 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     await node.untilGone('doubted');
   });
 
+  test('a clock that jumps touches no container, and the node goes on to say that it lives', async () => {
+    await using node = await NodeWorld.open(cluster);
+    let offsetMs = 0;
+    const clock = { ...systemClock, now: () => Date.now() + offsetMs };
+    await using run = await node.start({ leaseSeconds: 4, statusEveryMs: 500 }, clock);
+    await node.create(node.pod('timeless', {}, { readinessProbe: { exec: { command: ['true'] }, periodSeconds: 1 } }));
+    const before = await node.untilReady('timeless');
+    const lease = `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${node.name}`;
+    const hour = 3_600_000;
+    for (const jump of [5 * hour, -5 * hour, 0]) {
+      offsetMs = jump;
+      await cluster.until('the lease has the new time', async () => {
+        const { spec } = (await cluster.api('GET', lease)).body as { spec: { renewTime: string } };
+        return Math.abs(Date.parse(spec.renewTime) - clock.now()) < 60_000 ? true : undefined;
+      });
+      const name = `after-${Math.abs(jump)}-${Math.sign(jump) + 1}`;
+      await node.create(node.pod(name));
+      await node.untilReady(name);
+      await node.delete(name);
+      await node.untilGone(name);
+    }
+    const after = await node.untilReady('timeless');
+    expect(mainId(after)).toBe(mainId(before));
+    expect(run.log.text).not.toContain('"level":50');
+    await node.delete('timeless');
+    await node.untilGone('timeless');
+  });
+
+  test('two agents with one name: it is said on the node, and is over when one of them goes', async () => {
+    await using node = await NodeWorld.open(cluster);
+    await using other = await NodeWorld.open(cluster, node.name);
+    const settings = { leaseSeconds: 2, statusEveryMs: 500 };
+    await using run = await node.start(settings);
+    await node.create(node.pod('shared'));
+    const uid = (await node.untilReady('shared')).metadata?.uid as PodUid;
+    const before = mainId({ status: run.agent.pod(uid)?.status });
+    const second = await other.start(settings);
+    const said = async (): Promise<string> => {
+      const { status } = (await cluster.api('GET', `/api/v1/nodes/${node.name}`)).body as Node;
+      return status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? '';
+    };
+    await cluster.until('the node says so', async () =>
+      (await said()).includes('two agents have one name') ? true : undefined,
+    );
+    expect(`${run.log.text}${second.log.text}`).toContain('two agents have one name');
+    await second[Symbol.asyncDispose]();
+    await cluster.until('the node is fine', async () =>
+      (await said()) === 'kubelet is posting ready status' ? true : undefined,
+    );
+    await node.untilPod('is shown as the one that stayed sees it', 'shared', (pod) => mainId(pod) === before, 40_000);
+    expect(run.agent.clusterProblems()).toEqual([]);
+    await node.delete('shared');
+    await node.untilGone('shared');
+  });
+
+  test('a certificate that expires while the agent runs is told by name; a new one in its place is taken', async () => {
+    await using node = await NodeWorld.open(cluster);
+    const files = { cert: join(node.world.dir, 'node.crt'), key: join(node.world.dir, 'node.key') };
+    const write = async (validForMs?: number): Promise<void> => {
+      const { cert, key } = await cluster.nodeIdentity(node.name, validForMs);
+      await writeFile(files.key, key);
+      await writeFile(files.cert, cert);
+    };
+    await write(8000);
+    const user = { 'client-certificate': files.cert, 'client-key': files.key };
+    node.kubeconfig = await cluster.kubeconfig('short-lived', user);
+    await using run = await node.start({ leaseSeconds: 4 });
+    await node.create(node.pod('outlives'));
+    const before = await node.untilReady('outlives');
+    await cluster.until(
+      'the reason is told',
+      async () =>
+        run.agent.clusterProblems().some((each) => each.includes('the client certificate expired at 20')) || undefined,
+    );
+    expect(run.log.text).toContain('the client certificate expired at 20');
+    await write();
+    await node.create(node.pod('afterwards'));
+    await node.untilReady('afterwards', 60_000);
+    expect(mainId(await node.untilReady('outlives'))).toBe(mainId(before));
+    await cluster.until('all is well', async () => (run.agent.clusterProblems().length === 0 ? true : undefined));
+    for (const name of ['outlives', 'afterwards']) await node.delete(name);
+    for (const name of ['outlives', 'afterwards']) await node.untilGone(name);
+  });
+
   test('a wrong authority and an expired certificate are told by name, and pods of the machine run all the same', async () => {
     await using node = await NodeWorld.open(cluster);
     const key = await makeKey();
@@ -248,6 +353,7 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     await cluster.until('the reason is told', async () =>
       first.log.text.includes('its certificate is not trusted') ? true : undefined,
     );
+    expect(first.agent.clusterProblems().join()).toContain('its certificate is not trusted');
     const running = first.agent.pods()[0]?.status?.containerStatuses?.[0]?.containerID;
     await first[Symbol.asyncDispose]();
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 /** What a runtime of the outside world does otherwise than the contract asks; berth lives with it. */
 const both = {
   'exec-tty-resize': 'containerd starts the command before it applies the first size',
+  'image-filter': 'containerd lists all images whatever filter is given',
   'refuse-create-in-stopped': 'containerd creates a container in a stopped sandbox and fails its start',
 };
 const cannot = {
@@ -28,6 +29,7 @@ for (const flavour of ['2.x', '1.6'] as const satisfies readonly ContainerdFlavo
     return {
       runtime: remote.runtime,
       streaming: remote.streaming,
+      images: remote.images,
       imageRef: busyboxReference,
       logFolder: join(containerd.folder, 'logs'),
       cgroupParent: `/${containerd.name}`,

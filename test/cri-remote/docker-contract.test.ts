@@ -18,6 +18,7 @@ else {
     return {
       runtime: docker.runtime,
       streaming: docker.streaming,
+      images: docker.images,
       imageRef: busyboxReference,
       logFolder: join(dockerd.folder, 'logs'),
       cgroupParent: `/${dockerd.name}`,

@@ -14,6 +14,7 @@ import { StateKeepingNetwork } from '../cri/support/state-keeping-network.js';
 import { busyboxReference } from '../support/containerd.js';
 import { eventually } from '../support/daemon.js';
 import { Dockerd, missingForDocker } from '../support/dockerd.js';
+import { login, TestRegistry } from '../images/test-registry.js';
 
 const { signal } = new AbortController();
 const missing = missingForDocker();
@@ -164,6 +165,35 @@ describe.skipIf(missing !== undefined)('pods in Docker', () => {
     const pull = docker.images.pullImage({ image: { image: '127.0.0.1:9/none:1' } }, signal);
     await expect(pull).rejects.toMatchObject({ failure: { pullReason: 'RegistryUnavailable' } });
     expect((await docker.images.imageStatus({ image: { image: 'none:1' } }, signal)).image).toBeUndefined();
+  });
+
+  test('a pull needs the credentials of its registry; what came is found by tag and by digest', async () => {
+    await using registry = await TestRegistry.open({ auth: true });
+    const archive = join(dockerd.folder, 'busybox.tar');
+    const digest = await registry.push(`docker-archive:${archive}`, 'team/app:1');
+    const image = { image: `${registry.host}/team/app:1` };
+    const refused = docker.images.pullImage({ image }, signal);
+    await expect(refused).rejects.toSatisfy((err) => isCriCode(err, 'permission-denied'));
+    const { username, password } = login;
+    const auth = Buffer.from(`${username}:${password}`).toString('base64');
+    for (const credentials of [{ username, password }, { auth }]) {
+      const words: string[] = [];
+      const { imageRef } = await docker.images.pullImage({ image, auth: credentials }, signal, ({ text }) =>
+        words.push(text),
+      );
+      expect(words.length).toBeGreaterThan(0);
+      const byDigest = { image: `${registry.host}/team/app@${digest}` };
+      for (const name of [image, byDigest]) {
+        const found = await docker.images.imageStatus({ image: name }, signal);
+        expect(found.image).toMatchObject({
+          id: imageRef,
+          repoTags: expect.arrayContaining([image.image]) as string[],
+        });
+        expect(found.image?.repoDigests).toContain(byDigest.image);
+      }
+      await docker.images.pullImage({ image: byDigest, auth: credentials }, signal);
+      await dockerd.docker('rmi', image.image, byDigest.image);
+    }
   });
 
   test('images: found by name and id, removed, removed again', async () => {

@@ -4,12 +4,22 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { PassThrough, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CriError, isCriCode, type RuntimeService, type StreamingService, type v1 } from '../../cri/index.js';
+import {
+  CriError,
+  isCriCode,
+  type ImageService,
+  type RuntimeService,
+  type StreamingService,
+  type v1,
+} from '../../cri/index.js';
+import { verbCases } from './contract-verbs.js';
 
 /** One runtime under test with what the suite needs of its surroundings. */
 export interface ContractSubject extends AsyncDisposable {
   readonly runtime: RuntimeService;
   readonly streaming: StreamingService;
+  /** Absent where another part keeps the images. */
+  readonly images?: ImageService | undefined;
   /** An image with busybox and its applets in /bin, present, without an entrypoint. */
   readonly imageRef: string;
   /** Pods' logs go below this folder. */
@@ -26,7 +36,8 @@ export interface ContractSubject extends AsyncDisposable {
       | 'events'
       | 'shared-pid'
       | 'shared-uts'
-      | 'refuse-create-in-stopped',
+      | 'refuse-create-in-stopped'
+      | 'image-filter',
       string
     >
   >;
@@ -405,6 +416,10 @@ export function criContractSuite(name: string, open: () => Promise<ContractSubje
         await subject.runtime.updateContainerResources({ containerId, linux: update }, signal());
         expect((await status(containerId)).resources?.linux).toMatchObject({ ...resources, ...update });
       });
+    });
+
+    describe('verb by verb', () => {
+      verbCases({ subject: () => subject, runPod: () => Pod.run() });
     });
 
     describe('exec, attach, port-forward', () => {

@@ -159,6 +159,31 @@ describe.skipIf(missing !== '')('a new runtime over the folders of an old one', 
     }
   });
 
+  test('ends that nobody announces are told to who listens, without being asked', async () => {
+    await using world = await RuntimeWorld.open();
+    const sandbox = await world.runSandbox();
+    const watched = await world.startContainer(sandbox, 'main', ['sleep', '1000']);
+    const cut = await world.runSandbox('cut');
+    const listening = new AbortController();
+    const told = new Map<string, string>();
+    const reading = (async () => {
+      for await (const event of world.runtime.containerEvents(listening.signal)) {
+        if (event.containerEventType !== 'CONTAINER_STOPPED_EVENT') continue;
+        const state = event.containersStatuses?.find(({ id }) => id === event.containerId)?.reason;
+        told.set(event.containerId ?? '', state ?? event.podSandboxStatus?.state ?? '');
+      }
+    })();
+    process.kill(await world.conmonPid(watched), 'SIGKILL');
+    expect(await until(() => told.get(watched), 'word of the container without conmon', 4000)).toBe('Unknown');
+    await hostProgram(['umount', join(world.options.runDir, 'ns', cut, 'ipc')]);
+    await rm(join(world.options.runDir, 'ns', cut, 'ipc'));
+    expect(await until(() => told.get(cut), 'word of the sandbox without its namespace', 4000)).toBe(
+      'SANDBOX_NOTREADY',
+    );
+    listening.abort();
+    await reading;
+  });
+
   test('the process killed from outside is an ordinary end', async () => {
     await using world = await RuntimeWorld.open();
     const sandbox = await world.runSandbox();

@@ -1,6 +1,6 @@
 import { readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PassThrough, Writable } from 'node:stream';
+import { Duplex, PassThrough, Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { logText, missingComponents, neverAborted, RuntimeWorld, until } from './support/runtime-world.js';
 
@@ -31,6 +31,12 @@ class Stuck extends Writable {
     this.#open = true;
     this.#waiting?.();
   }
+}
+
+/** Two ends of one connection, each of which can close its half. */
+function duplexPair(): [Duplex, Duplex] {
+  const [there, back] = [new PassThrough(), new PassThrough()];
+  return [Duplex.from({ writable: there, readable: back }), Duplex.from({ writable: back, readable: there })];
 }
 
 describe.skipIf(missing !== '')('logs and streams of the embedded runtime', () => {
@@ -188,6 +194,67 @@ describe.skipIf(missing !== '')('logs and streams of the embedded runtime', () =
     const before = performance.now();
     expect(await world.exec(id, 'sh', '-c', 'sleep 30 & echo started')).toBe('started');
     expect(performance.now() - before).toBeLessThan(10_000);
+    await remove(id);
+  });
+
+  test.each([
+    ['with IPv6', {}],
+    ['with IPv6 off', { 'net.ipv6.conf.all.disable_ipv6': '1' }],
+  ])(
+    'port-forward %s ends with the side that ends first, and leaves a client that closed its half its answer',
+    async (name, sysctls) => {
+      const securityContext = { namespaceOptions: { network: 'POD', ipc: 'POD', pid: 'CONTAINER' } } as const;
+      const pod = await world.runSandbox(name.replaceAll(' ', '-').toLowerCase(), {
+        linux: { cgroupParent: world.cgroupParent, securityContext, sysctls },
+      });
+      await world.startContainer(pod, 'greets', ['nc', '-ll', '-p', '8001', '-e', 'echo', 'bye']);
+      await world.startContainer(pod, 'answers', [
+        'nc',
+        '-ll',
+        '-p',
+        '8002',
+        '-e',
+        'sh',
+        '-c',
+        'cat; sleep 1; echo late',
+      ]);
+      const through = async (port: number, words: string | undefined): Promise<{ text: string; ms: number }> => {
+        const [near, far] = duplexPair();
+        const answer = new Words();
+        near.pipe(answer);
+        const before = performance.now();
+        const done = world.streaming.portForward({ podSandboxId: pod, port }, far, neverAborted());
+        if (words !== undefined) near.end(words);
+        await done;
+        await until(() => near.readableEnded, 'the end');
+        return { text: answer.text, ms: performance.now() - before };
+      };
+      const listening = async (port: number): Promise<{ text: string; ms: number }> =>
+        await until(async () => await through(port, '').catch(() => undefined), `a listener on ${port}`);
+      await Promise.all([listening(8001), listening(8002)]);
+      const greeted = await through(8001, undefined);
+      expect(greeted.text).toBe('bye\n');
+      expect(greeted.ms).toBeLessThan(3000);
+      expect((await through(8002, 'question\n')).text).toBe('question\nlate\n');
+      await world.runtime.removePodSandbox({ podSandboxId: pod }, neverAborted());
+    },
+  );
+
+  test('the first size of a terminal is there when the command starts', async () => {
+    const id = await world.startContainer(sandbox, 'sized', ['sleep', '1000']);
+    for (let round = 0; round < 10; round++) {
+      const stdout = new Words();
+      const resize = (async function* sizes() {
+        yield { columns: 90 + round, rows: 30 + round };
+        await new Promise(() => {});
+      })();
+      const { exitCode } = await world.streaming.exec(
+        { containerId: id, cmd: ['stty', 'size'], tty: true, stdout: true },
+        { stdout, resize },
+        neverAborted(),
+      );
+      expect([exitCode, stdout.text]).toEqual([0, `${30 + round} ${90 + round}\r\n`]);
+    }
     await remove(id);
   });
 

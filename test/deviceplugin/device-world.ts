@@ -12,10 +12,16 @@ import {
   type PodAdmission,
   type ResourceStatus,
 } from '../../deviceplugin/index.js';
-import { UnixClient } from '../../deviceplugin/wire/unix-client.js';
+import { UnixClient } from '../../proto/wire/index.js';
 import { UnixServer, type ServedStream } from '../../deviceplugin/wire/unix-server.js';
 import type { RegistrationMethods } from '../../proto/generated/deviceplugin-v1beta1.js';
 import { serviceDefinition } from '../../proto/load.js';
+
+export interface CheckpointText {
+  readonly Data: Readonly<Record<string, unknown>>;
+  readonly Checksum: number;
+  readonly Berth: { readonly Data: Readonly<Record<string, unknown>> };
+}
 
 export const signal = new AbortController().signal;
 export const gpu = 'example.com/gpu';
@@ -57,8 +63,8 @@ export class DeviceWorld implements AsyncDisposable {
     return join(this.plugins, 'kubelet_internal_checkpoint');
   }
 
-  async readCheckpoint(): Promise<{ Data: Record<string, unknown[]> }> {
-    return JSON.parse(await readFile(this.checkpoint, 'utf8')) as { Data: Record<string, unknown[]> };
+  async readCheckpoint(): Promise<CheckpointText> {
+    return JSON.parse(await readFile(this.checkpoint, 'utf8')) as CheckpointText;
   }
 
   /** Another one on the same root is what follows a kill -9: the first is simply not heard any more. */

@@ -285,6 +285,11 @@ test('health: told to listeners with the pods, in the container status', async (
   stream?.write({ devices: [{ device, health: 'HEALTHY' }] });
   await eventually('the second report', () => told.length === 2);
   expect(health()).toMatchObject([{ resources: [{ health: 'Healthy' }] }]);
+  // News that is not renewed in the time the driver names is no news.
+  stream?.write({ devices: [{ device, health: 'UNHEALTHY', healthCheckTimeoutSeconds: 1 }] });
+  await eventually('the third report', () => told.length === 3);
+  await eventually('it grows old', () => told.length === 4);
+  expect(health()).toMatchObject([{ resources: [{ health: 'Unknown' }] }]);
 });
 
 test('a checkpoint that cannot be written: no driver is asked', async () => {

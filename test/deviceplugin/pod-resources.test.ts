@@ -1,10 +1,19 @@
 import { expect, test } from 'vitest';
-import { podResourcesSocket, servePodResources, type PodResourcesFacts } from '../../deviceplugin/index.js';
-import { UnixClient } from '../../deviceplugin/wire/unix-client.js';
+import {
+  podResourcesSocket,
+  servePodResources,
+  type PodResourcesFacts,
+  type PodResourcesOptions,
+} from '../../deviceplugin/index.js';
+import { UnixClient } from '../../proto/wire/index.js';
 import type { PodResourcesListerMethods } from '../../proto/generated/podresources-v1.js';
+import type { PodResourcesListerMethods as AlphaMethods } from '../../proto/generated/podresources-v1alpha1.js';
 import { DeviceWorld, container, gpu, healthy, pod, rawPlugin, ready, signal } from './device-world.js';
 
-async function serve(world: DeviceWorld): Promise<UnixClient<PodResourcesListerMethods>> {
+async function serve(
+  world: DeviceWorld,
+  onRequest?: PodResourcesOptions['onRequest'],
+): Promise<UnixClient<PodResourcesListerMethods>> {
   const manager = await world.manager();
   const topology = { nodes: [{ ID: 1 }] };
   await rawPlugin(world, 'p.sock', {
@@ -26,7 +35,7 @@ async function serve(world: DeviceWorld): Promise<UnixClient<PodResourcesListerM
     allocatableMemory: () => [{ type: 'memory', bytes: 2 ** 34, numaNodes: [0] }],
     dynamicResourcesOf: (uid) => (uid === 'uid-2' ? [{ claimName: 'c', claimNamespace: 'other' }] : []),
   };
-  world.own(await servePodResources(world.root, facts));
+  world.own(await servePodResources(world.root, facts, { onRequest }));
   return new UnixClient({
     socketPath: podResourcesSocket(world.root),
     proto: 'podresources-v1',
@@ -66,6 +75,31 @@ test('List, Get and GetAllocatableResources as monitoring agents read them', asy
   await expect(client.call('get', { podName: 'no', podNamespace: 'default' }, 2000, signal)).rejects.toThrow(
     'pod no in namespace default not found',
   );
+});
+
+test('v1alpha1, for agents of old: devices only; every request is told', async () => {
+  await using world = await DeviceWorld.open();
+  const told: string[] = [];
+  using v1 = await serve(world, (method, version, failed) => told.push(`${version} ${method} ${failed}`));
+  using client = new UnixClient<AlphaMethods>({
+    socketPath: podResourcesSocket(world.root),
+    proto: 'podresources-v1alpha1',
+    service: 'v1alpha1.PodResourcesLister',
+  });
+  const list = await client.call('list', {}, 2000, signal);
+  expect(list.podResources).toMatchObject([
+    {
+      name: 'web',
+      namespace: 'default',
+      containers: [
+        { name: 'side', devices: [] },
+        { name: 'main', devices: [{ resourceName: gpu, deviceIds: ['a'] }] },
+      ],
+    },
+    { name: 'web', namespace: 'other' },
+  ]);
+  await expect(v1.call('get', { podName: 'no', podNamespace: 'x' }, 2000, signal)).rejects.toThrow('not found');
+  expect(told).toEqual(['v1alpha1 list false', 'v1 get true']);
 });
 
 test('more than the allowed calls are refused, and said so', async () => {

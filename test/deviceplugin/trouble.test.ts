@@ -3,6 +3,7 @@ import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DevicePluginError } from '../../deviceplugin/index.js';
+import { checkpointChecksum } from '../../deviceplugin/checkpoint/checkpoint-checksum.js';
 import { serviceDefinition } from '../../proto/load.js';
 import { hostProgram } from '../support/host-program.js';
 import {
@@ -193,7 +194,7 @@ describe('allocation', () => {
     const err = await failureOf(manager.allocate(pod('pod-1', container('main', 1)), signal));
     expect(err.failure).toEqual({ code: 'plugin-timed-out', resource: gpu, verb: 'Allocate', afterMs: 200 });
     expect(statusOf(manager)?.inUse).toBe(0);
-    expect((await world.readCheckpoint()).Data['Intents']).toEqual([]);
+    expect((await world.readCheckpoint()).Berth.Data['Intents']).toEqual([]);
   });
 
   test('given up by the caller: no failure of the plugin, nothing held', async () => {
@@ -269,7 +270,7 @@ describe('allocation', () => {
     await rawPlugin(world, 'p.sock', {
       devices: healthy('a'),
       allocate: async () => {
-        during = (await world.readCheckpoint()).Data['Intents'];
+        during = (await world.readCheckpoint()).Berth.Data['Intents'];
         throw new Error('firmware says no');
       },
     });
@@ -279,7 +280,10 @@ describe('allocation', () => {
     expect(err.failure).toMatchObject({ code: 'plugin-refused', words: 'firmware says no' });
     expect(err.message).toBe(`call Allocate of the device plugin of ${gpu}: firmware says no`);
     expect(during).toEqual([{ PodUID: 'pod-1', ContainerName: 'main', ResourceName: gpu, DeviceIDs: { '-1': ['a'] } }]);
-    expect((await world.readCheckpoint()).Data).toMatchObject({ Intents: [], PodDeviceEntries: [] });
+    expect(await world.readCheckpoint()).toMatchObject({
+      Data: { PodDeviceEntries: [] },
+      Berth: { Data: { Intents: [] } },
+    });
     expect(statusOf(manager)?.inUse).toBe(0);
   });
 
@@ -385,12 +389,10 @@ describe('the checkpoint', () => {
       DeviceIDs: { '0': ['b'] },
       AllocResp: '',
     };
-    await writeFile(
-      world.checkpoint,
-      JSON.stringify({ Data: { PodDeviceEntries: [entry], RegisteredDevices: { [gpu]: ['a', 'b'] } }, Checksum: 77 }),
-    );
+    const data = { PodDeviceEntries: [entry], RegisteredDevices: { [gpu]: ['a', 'b'] } };
+    await writeFile(world.checkpoint, JSON.stringify({ Data: data, Checksum: checkpointChecksum(data) }));
     await using manager = await world.manager();
-    expect(manager.notes).toEqual([expect.stringContaining('another agent')]);
+    expect(manager.notes).toEqual([expect.stringContaining('written by a kubelet')]);
     await rawPlugin(world, 'p.sock', { devices: healthy('a', 'b') });
     await world.register(register);
     await ready(manager);

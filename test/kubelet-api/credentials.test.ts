@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { execFileSync } from 'node:child_process';
 import { Agent as HttpsAgent, type RequestOptions } from 'node:https';
@@ -7,6 +7,7 @@ import { connect, type TLSSocket } from 'node:tls';
 import { once } from 'node:events';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { routeTable } from '../../agent/serving/kubelet-api/route-table.js';
+import { freePorts } from '../support/control-plane.js';
 import { LeakCheck } from '../support/leak-check.js';
 import { ask, spdyUpgrade, webSocketUpgrade, type Answer, type Credentials } from './https-client.js';
 import { ServedApi } from './served-api.js';
@@ -169,6 +170,49 @@ describe('credentials on every path', () => {
       authorization: { ...settings.authorization, mode: 'AlwaysAllow' },
     }));
     expect((await ask({ port: api.port, path: '/pods', ...good })).status).toBe(401);
+  });
+
+  test('the read-only port shows what all may see, to all, and nothing else', async () => {
+    const [readOnlyPort = 0] = await freePorts(1);
+    await using api = await ServedApi.open(authority.cert, (settings) => ({ ...settings, readOnlyPort }));
+    const answer = async (path: string, method = 'GET'): Promise<string> => {
+      const response = await fetch(`http://127.0.0.1:${api.readOnlyPort}${path}`, { method });
+      return `${response.status} ${(await response.text()).slice(0, 30)}`;
+    };
+    expect(await answer('/healthz')).toBe('200 ok');
+    for (const path of [
+      '/pods',
+      '/metrics',
+      '/metrics/cadvisor',
+      '/metrics/resource',
+      '/metrics/probes',
+      '/stats/summary',
+    ])
+      expect(await answer(path), path).toMatch(/^200 /);
+    const hidden = ['/exec/a/b/c?command=sh&output=1', '/containerLogs/a/b/c', '/run/a/b/c', '/attach/a/b/c', '/logs/'];
+    for (const path of [...hidden, '/runningpods/', '/configz', '/portForward/a/b', '/statusz', '/debug/pprof/'])
+      for (const method of ['GET', 'POST']) expect(await answer(path, method), path).toMatch(/^40[45] /);
+  });
+
+  test('z-pages, and what the log query answers when it is off and on', async () => {
+    await using off = await ServedApi.open(authority.cert);
+    await using on = await ServedApi.open(authority.cert, (settings) => ({ ...settings, systemLogQuery: true }));
+    for (const api of [off, on]) api.users.rights.set('alice', ['*']);
+    const get = async (api: ServedApi, path: string): Promise<string> => {
+      const { status, text } = await ask({ port: api.port, path, ...good });
+      return `${status} ${text}`;
+    };
+    expect(await get(off, '/statusz')).toMatch(/^200 \nkubelet statusz\n/);
+    expect(await get(off, '/flagz')).toMatch(/^200 \nkubelet flagz\n/);
+    expect(await get(off, '/logs/?query=some')).toMatch(/^406 logs query is disabled: set enableSystemLogQuery/);
+    await mkdir(join(on.dir, 'log', 'some'), { recursive: true });
+    await writeFile(join(on.dir, 'log', 'some', 'some.log'), 'of the service\n');
+    expect(await get(on, '/logs/?query=some')).toBe('200 of the service\n');
+    expect(await get(on, '/logs/?query=/some/some.log')).toBe('200 of the service\n');
+    expect(await get(on, '/logs/?query=other')).toBe('200 \nlog not found for other\n');
+    expect(await get(on, '/logs/?query=/../x')).toMatch(/^40[034] /);
+    expect(await get(on, '/logs/some?query=some')).toBe('406 path not allowed in query mode');
+    expect(await get(on, '/logs/?query=a&query=/b')).toMatch(/^406 /);
   });
 
   test('debugging handlers that are off say so, to those who may ask', async () => {

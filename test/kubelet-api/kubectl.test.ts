@@ -6,7 +6,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePorts, hasControlPlane } from '../support/control-plane.js';
-import { KubectlWorld, kubectlProgram } from './kubectl-world.js';
+import { KubectlWorld } from './kubectl-world.js';
+import { kubectlProgram } from './whole-cluster.js';
 import { ask } from './https-client.js';
 
 const script = 'n=0; trap "exit 0" TERM; while true; do echo line $n; n=$((n+1)); sleep 0.2; done';

@@ -77,6 +77,10 @@ export class ServedApi implements AsyncDisposable {
     return this.#api.address?.port ?? 0;
   }
 
+  get readOnlyPort(): number {
+    return this.#api.readOnlyAddress?.port ?? 0;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#api[Symbol.asyncDispose]();
     await rm(this.dir, { recursive: true, force: true });
@@ -98,6 +102,7 @@ function agentWith(dir: string, pods: readonly AgentPod[]): Agent {
   const agent = {
     config: { ...base, paths },
     host: { addresses: ['127.0.0.1'] },
+    startedAt: Date.now(),
     runtime: { runtime: {}, images: {}, streaming: { exec: noRuntime, attach: noRuntime, portForward: noRuntime } },
     pods: () => pods,
     pod: (uid: string) => pods.find((each) => each.uid === uid),

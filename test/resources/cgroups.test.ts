@@ -38,6 +38,29 @@ test('pods get their limits by class, and the burstable tier weighs what its pod
   if (isV1(world)) expect(valueOf(world, 'cpu', `${world.root}/kubepods/burstable`, 'cpu.shares', '')).toBe('256');
 });
 
+test('a resize shows what differs from what the kernel has, and another cgroup is limited where it is there', async () => {
+  await using _leaks = await LeakCheck.open({ tokens: ['berth-test-'], kinds: ['cgroup', 'process'] });
+  await using world = await CgroupWorld.open();
+  const of = (cpu: string, memory: string) =>
+    testPod('sized', { limits: { cpu, memory }, requests: { cpu: '100m', memory } });
+  const small = of('500m', '64Mi');
+  await world.cgroups.ensure(small, signal);
+  expect(world.cgroups.changes(small)).toMatchObject({ first: [], last: [] });
+  const grown = of('1', '96Mi');
+  expect(world.cgroups.changes(grown)).toMatchObject({
+    first: [{ cpuQuotaUs: 100_000, cpuPeriodUs: 100_000, memoryBytes: 96 * mebi }],
+    last: [],
+    memory: { before: 64 * mebi, after: 96 * mebi },
+  });
+  for (const limits of world.cgroups.changes(grown).first) await world.cgroups.setLimits(grown, limits, signal);
+  expect(world.cgroups.changes(grown)).toMatchObject({ first: [], last: [] });
+  expect(world.cgroups.memoryUse(grown)).toBeGreaterThanOrEqual(0);
+  const own = world.cgroups.parentOf(grown);
+  expect(await world.cgroups.limitOther(own, { memoryBytes: 32 * mebi }, signal)).toBe(true);
+  expect(valueOf(world, 'memory', own, 'memory.limit_in_bytes', 'memory.max')).toBe(String(32 * mebi));
+  expect(await world.cgroups.limitOther('/berth-test-nowhere', { memoryBytes: mebi }, signal)).toBe(false);
+});
+
 test('removal ends what is left in the pod, however deep, and may be repeated', async () => {
   await using _leaks = await LeakCheck.open({ tokens: ['berth-test-'], kinds: ['cgroup', 'process'] });
   await using world = await CgroupWorld.open();

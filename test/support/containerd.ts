@@ -98,6 +98,15 @@ export class Containerd implements AsyncDisposable {
     await this.#daemon.stop('SIGKILL');
   }
 
+  /** It answers nothing from now on, and does nothing. */
+  freeze(): void {
+    process.kill(this.pid ?? 0, 'SIGSTOP');
+  }
+
+  thaw(): void {
+    process.kill(this.pid ?? 0, 'SIGCONT');
+  }
+
   connect(): ReturnType<typeof openRemoteRuntime> {
     return openRemoteRuntime(
       { endpoint: this.endpoint },

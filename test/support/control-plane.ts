@@ -32,6 +32,10 @@ export interface ControlPlaneOptions {
   readonly audit?: boolean;
   /** False for an API server that only speaks HTTP/1.1. */
   readonly http2?: boolean;
+  /** The API server shows nodes a client certificate of its own authority, as in every cluster, and these may do everything there. */
+  readonly kubeletClient?: boolean;
+  /** Behaves as this older version does, `1.33`: without APIs and fields that came later. */
+  readonly emulate?: string;
   readonly apiServerFlags?: readonly string[];
   readonly controllerManagerFlags?: readonly string[];
 }
@@ -152,6 +156,42 @@ export class TestControlPlane implements AsyncDisposable {
     return answer;
   }
 
+  /** Gives everybody in a group the rights of a cluster role. */
+  async bind(group: string, role: string): Promise<void> {
+    await this.api('POST', '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'ClusterRoleBinding',
+      metadata: { name: `${group}-${role}`.replaceAll(':', '-') },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
+      subjects: [{ kind: 'Group', name: group, apiGroup: 'rbac.authorization.k8s.io' }],
+    });
+  }
+
+  /**
+   * A kubeconfig that may only ask for a node's certificate; what it asks for is signed at once where the controller manager runs,
+   * as kubeadm sets clusters up.
+   */
+  async bootstrapKubeconfig(): Promise<string> {
+    const token = { id: 'abcdef', secret: '0123456789abcdef' };
+    await this.api('POST', '/api/v1/namespaces/kube-system/secrets', {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: `bootstrap-token-${token.id}` },
+      type: 'bootstrap.kubernetes.io/token',
+      stringData: {
+        'token-id': token.id,
+        'token-secret': token.secret,
+        'usage-bootstrap-authentication': 'true',
+        'auth-extra-groups': 'system:bootstrappers:test',
+      },
+    });
+    const approved = 'system:certificates.k8s.io:certificatesigningrequests';
+    await this.bind('system:bootstrappers', 'system:node-bootstrapper');
+    await this.bind('system:bootstrappers', `${approved}:nodeclient`);
+    await this.bind('system:nodes', `${approved}:selfnodeclient`);
+    return await this.kubeconfig('bootstrap', { token: `${token.id}.${token.secret}` });
+  }
+
   /** Polls until `holds` returns something; what it saw last is in the error. */
   async until<T>(what: string, look: () => Promise<T | undefined>, withinMs = 30_000): Promise<T> {
     const deadline = Date.now() + withinMs;
@@ -203,6 +243,9 @@ export class TestControlPlane implements AsyncDisposable {
       writeFile(join(dir, 'api.key'), serving),
       writeFile(join(dir, 'sa.key'), createPrivateKey(await makeKey()).export({ type: 'sec1', format: 'pem' })),
     ]);
+    const kubelets = await this.identity(kubeletClients, [kubeletClients]);
+    await writeFile(join(dir, 'kubelet-client.crt'), kubelets.cert);
+    await writeFile(join(dir, 'kubelet-client.key'), kubelets.key);
     const { etcd, peer } = this.#ports;
     this.#spawn('etcd', [
       `--data-dir=${join(dir, 'etcd')}`,
@@ -215,6 +258,7 @@ export class TestControlPlane implements AsyncDisposable {
       '--log-level=error',
     ]);
     await this.#startApi();
+    if (this.#options.kubeletClient === true) await this.bind('kubelet-clients', 'system:kubelet-api-admin');
     if (this.#options.controllerManager === true) await this.#startControllerManager();
     if (this.#options.scheduler === true) await this.#startScheduler();
     await this.until('the default namespace', async () => {
@@ -249,6 +293,14 @@ export class TestControlPlane implements AsyncDisposable {
       '--allow-privileged=true',
       ...(this.#options.audit === true
         ? [`--audit-policy-file=${at('audit.json')}`, `--audit-log-path=${at('audit.log')}`]
+        : []),
+      ...(this.#options.kubeletClient === true
+        ? [
+            `--kubelet-client-certificate=${at('kubelet-client.crt')}`,
+            `--kubelet-client-key=${at('kubelet-client.key')}`,
+            // Nobody resolves the names of these nodes.
+            '--kubelet-preferred-address-types=InternalIP',
+          ]
         : []),
       ...(this.#options.apiServerFlags ?? []),
     ]);
@@ -299,9 +351,11 @@ export class TestControlPlane implements AsyncDisposable {
 
   #spawn(name: string, flags: readonly string[]): void {
     const log = createWriteStream(join(this.dir, `${name}.log`), { flags: 'a' });
+    const { emulate } = this.#options;
+    const older = emulate !== undefined && name !== 'etcd' ? [`--emulated-version=${emulate}`] : [];
     const http1 = this.#options.http2 === false ? { GODEBUG: 'http2server=0' } : {};
     const env = { PATH: '/usr/bin:/bin', HOME: this.dir, ...http1 };
-    const child = spawn(join(assetsDir, name), flags, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(join(assetsDir, name), [...flags, ...older], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
     child.once('close', () => log.end());
@@ -366,6 +420,7 @@ export class TestControlPlane implements AsyncDisposable {
   }
 }
 
+const kubeletClients = 'kubelet-clients';
 const authority = { commonName: 'berth-test-authority' };
 const lifetime = (): { notBefore: number; notAfter: number } => ({
   notBefore: Date.now() - 60_000,

@@ -112,7 +112,7 @@ test.skipIf(withoutJq)('what was attached by a run that died before it mounted i
   await rm(volumes.folder(pod, 'volumes'), { recursive: true });
   await volumes.restart();
   expect(volumes.manager.volumesInUse).toEqual(['example.com/loopback/flex']);
-  await volumes.manager.removeUnusedStages(volumes.signal);
+  await volumes.manager.removeUnused(volumes.signal);
   expect(await loopsUnder(world.drivers)).toEqual([]);
 });
 
@@ -217,7 +217,7 @@ test.skipIf(withoutJq)(
         // Half of the time the pod goes on, else it is gone by then.
         if (call % 2 === 0) await volumes.mount(struck);
         await volumes.unmount(struck);
-        await volumes.manager.removeUnusedStages(volumes.signal);
+        await volumes.manager.removeUnused(volumes.signal);
         expect(await volumes.mounts(), `after call ${call} ${when}`).toEqual([]);
         expect(await loopsUnder(world.drivers), `after call ${call} ${when}`).toEqual([]);
         expect(await readdir(volumes.folder(struck)).catch(() => [])).toEqual([]);

@@ -4,9 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { silentLogger } from '../../base/log.js';
 import { removeTree } from '../../agent/volumes/fs/remove-tree.js';
-import { removeOrphanVolumes } from '../../agent/volumes/index.js';
 import { hostProgram } from '../support/host-program.js';
 import { failureOf, podOf, uidOf, VolumeWorld } from './volume-world.js';
 
@@ -171,8 +169,8 @@ test('volumes of pods that nobody wants are removed after a restart, others stay
   await world.restart();
   const [kept, gone] = pods.map(uidOf);
   expect(new Set(world.manager.presentPods())).toEqual(new Set([kept, gone]));
-  const report = await removeOrphanVolumes(world.manager, (uid) => uid === kept, silentLogger, world.signal);
-  expect(report).toEqual({ removed: [gone], failed: [] });
+  for (const uid of world.manager.presentPods()) if (uid !== kept) await world.manager.unmountPod(uid, world.signal);
+  await world.manager.removeUnused(world.signal);
   expect(world.manager.presentPods()).toEqual([kept]);
   expect(await world.mounts()).toHaveLength(2);
 });

@@ -2,6 +2,7 @@ import { cpus, hostname } from 'node:os';
 import { z } from 'zod';
 import { ConfigError } from '../../config/kubelet/index.js';
 import { loadConfig } from '../../config/load-config.js';
+import { tuneEngine } from '../../tune-engine.js';
 import { logLevels } from '../log-level.js';
 import { openLogger } from '../open-logger.js';
 import { runUntilStopped } from '../run-until-stopped.js';
@@ -33,6 +34,8 @@ const flagsSchema = z
     podLogsDir: z.string().optional(),
     cniConfDir: z.string().optional(),
     cgroupRoot: z.string().optional(),
+    imageCredentialProviderConfig: z.string().optional(),
+    imageCredentialProviderBinDir: z.string().optional(),
     insecureRegistry: z.array(z.string()).optional(),
     healthzPort: z.int().min(0).max(65_535).optional(),
     logLevel: z.enum(logLevels),
@@ -46,6 +49,7 @@ export async function runAgent(rawFlags: Record<string, unknown>): Promise<numbe
       process.stderr.write(`berth: --${flagName(path)}: ${message}\n`);
     return 2;
   }
+  tuneEngine();
   const { logLevel, ...flags } = parsed.data;
   try {
     const { config, idle } = await loadConfig(flags, { hostname: hostname(), cpus: cpus().length });

@@ -1,8 +1,11 @@
+import { errorText } from '../../../base/errors.js';
 import type { AppliedObject, List, PodView, WatchLine } from '../../serving/node-api/index.js';
 import { apiPath, ClientError, usage } from '../client/index.js';
 import type { ClientFlags, CommandContext } from '../command-context.js';
 import { readManifests } from '../read-manifests.js';
 import { parseAsked, type Resource } from '../resource.js';
+import { chooser } from './choose-items.js';
+import { findResources } from './found-resources.js';
 
 export interface ApplyFlags extends ClientFlags {
   readonly filename?: readonly string[] | undefined;
@@ -37,6 +40,9 @@ export interface DeleteFlags extends ApplyFlags {
   readonly wait?: boolean | undefined;
   readonly timeout?: number | undefined;
   readonly ignoreNotFound?: boolean | undefined;
+  readonly all?: boolean | undefined;
+  readonly selector?: string | undefined;
+  readonly fieldSelector?: string | undefined;
 }
 
 /** Deletes, and waits until nothing of the pods is left unless told not to. */
@@ -51,9 +57,10 @@ export async function remove(args: readonly string[], flags: DeleteFlags, contex
   };
   try {
     if (flags.filename?.length) {
+      if (args.length > 0) throw usage('delete: give -f FILE or a type with names, not both');
       for (const { text } of await readManifests(flags.filename))
         (await client.post<List<AppliedObject>>('/v1/delete', query, text)).items.forEach(told);
-    } else await removeNamed(args, query, flags, client, told);
+    } else await removeNamed(args, query, flags, context, told);
   } finally {
     // Some may be on their way when another could not be deleted.
     if (flags.wait !== false) await waitUntilGone(deleted, flags, context);
@@ -65,26 +72,50 @@ async function removeNamed(
   args: readonly string[],
   query: { readonly namespace: string; readonly gracePeriodSeconds: number | undefined },
   flags: DeleteFlags,
-  client: CommandContext['client'],
+  context: CommandContext,
   told: (item: AppliedObject) => void,
 ): Promise<void> {
-  const { resource, names } = parseAsked(args);
-  if (names.length === 0) throw usage('delete: expected a name, as in: berth delete pod NAME, or -f FILE');
-  const kind = deletableKind(resource);
-  const missing: unknown[] = [];
-  for (const name of names) {
-    try {
-      const path = apiPath('/v1/objects/{}/{}/{}', kind, query.namespace, name);
-      (await client.delete<List<AppliedObject>>(path, { gracePeriodSeconds: query.gracePeriodSeconds })).items.forEach(
-        told,
-      );
-    } catch (err) {
-      const isMissing = err instanceof ClientError && err.failure.code === 'refused' && err.failure.status === 404;
-      if (!isMissing) throw err;
-      if (!flags.ignoreNotFound) missing.push(err);
+  const failures: unknown[] = [];
+  for (const { resource, names } of parseAsked(args)) {
+    const kind = deletableKind(resource);
+    for (const name of await namesToDelete(resource, names, query.namespace, flags, context)) {
+      try {
+        const path = apiPath('/v1/objects/{}/{}/{}', kind, query.namespace, name);
+        const { gracePeriodSeconds } = query;
+        (await context.client.delete<List<AppliedObject>>(path, { gracePeriodSeconds })).items.forEach(told);
+      } catch (err) {
+        // One that is gone, or that a manifest gives, keeps none of the others from going.
+        const status = err instanceof ClientError && err.failure.code === 'refused' ? err.failure.status : 0;
+        if (status !== 404 && status !== 409) throw err;
+        if (status !== 404 || !flags.ignoreNotFound) failures.push(err);
+      }
     }
   }
-  if (missing.length > 0) throw missing[0];
+  if (failures.length > 0) {
+    const text = failures.map((failure) => errorText(failure)).join('\n');
+    throw new ClientError(text, { code: 'refused', status: 0, reason: 'Failed' }, { cause: failures[0] });
+  }
+}
+
+async function namesToDelete(
+  resource: Resource,
+  names: readonly string[],
+  namespace: string,
+  flags: DeleteFlags,
+  { client, err }: CommandContext,
+): Promise<readonly string[]> {
+  const { all, selector, fieldSelector } = flags;
+  const chooses = selector !== undefined || fieldSelector !== undefined;
+  if (names.length > 0) {
+    if (all || chooses) throw usage('delete: give names, or --all, or a selector');
+    return names;
+  }
+  if (!all && !chooses)
+    throw usage('delete: expected a name, as in: berth delete pod NAME, or -f FILE, -l SELECTOR, --all');
+  const found = await findResources(resource, { namespace, wide: false, showValues: false }, client);
+  const chosen = found.items.filter(await chooser([], flags));
+  if (chosen.length === 0) err.write('No resources found\n');
+  return chosen.map(({ name }) => name);
 }
 
 function deletableKind(resource: Resource): string {

@@ -6,21 +6,26 @@ import { loadConfig } from '../../config/load-config.js';
 export interface ConfigurationFlags {
   readonly config?: string | undefined;
   readonly configDir?: string | undefined;
+  readonly imageCredentialProviderConfig?: string | undefined;
+  readonly imageCredentialProviderBinDir?: string | undefined;
 }
 
 /** What is wrong in a configuration file, and what of it changes nothing; undefined when none was named. */
 export async function checkConfiguration(flags: ConfigurationFlags): Promise<CheckGroup | undefined> {
-  if (flags.config === undefined && flags.configDir === undefined) return undefined;
-  return { title: 'Configuration', findings: await findingsOf(flags) };
+  const { config, configDir, imageCredentialProviderConfig, imageCredentialProviderBinDir } = flags;
+  const given = { config, configDir, imageCredentialProviderConfig, imageCredentialProviderBinDir };
+  if (Object.values(given).every((flag) => flag === undefined)) return undefined;
+  return { title: 'Configuration', findings: await findingsOf(given) };
 }
 
-async function findingsOf({ config, configDir }: ConfigurationFlags): Promise<Finding[]> {
+async function findingsOf(given: ConfigurationFlags): Promise<Finding[]> {
   try {
-    const { idle } = await loadConfig({ config, configDir }, { hostname: hostname(), cpus: cpus().length });
+    const { idle } = await loadConfig(given, { hostname: hostname(), cpus: cpus().length });
     const notes = idle.map(({ path, message }): Finding => {
       return { subject: path, level: 'note', found: `has no effect: ${message}`, remedy: [] };
     });
-    return [{ subject: config ?? configDir ?? '', level: 'ok', found: 'understood', remedy: [] }, ...notes];
+    const files = Object.values(given).filter((flag) => flag !== undefined);
+    return [{ subject: files.join(', '), level: 'ok', found: 'understood', remedy: [] }, ...notes];
   } catch (err) {
     if (!(err instanceof ConfigError)) throw err;
     return err.failure.problems.map(({ path, message }) => ({

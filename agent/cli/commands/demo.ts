@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { cpus, hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../../../base/log.js';
 import { checkHost, hasLack, realHost, renderCheck } from '../../check/index.js';
@@ -58,7 +58,9 @@ export async function demo(flags: DemoFlags): Promise<number> {
 
 /** In the checkout and in the installed package alike: beside `dist`. */
 function defaultSamples(): string {
-  const path = fileURLToPath(new URL('../../../../samples', import.meta.url));
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json')) && folder !== '/') folder = dirname(folder);
+  const path = join(folder, 'samples');
   if (!existsSync(path)) throw usage(`demo: ${path} is not there; name a folder with --samples`);
   return path;
 }
@@ -88,7 +90,7 @@ async function machineIsFit(say: (line: string) => void): Promise<boolean> {
   return false;
 }
 
-const self = (): string => (process.argv[1]?.endsWith('main.js') ? `node ${process.argv[1]}` : 'berth');
+const self = (): string => (process.argv[1]?.endsWith('berth.js') ? `node ${process.argv[1]}` : 'berth');
 
 function tour(seconds: number): string {
   return `

@@ -2,7 +2,7 @@ import type { NodeView, ImageList, List, ObjectRow, PodExplanation } from '../..
 import { apiPath, ClientError, usage } from '../client/index.js';
 import type { ClientFlags, CommandContext } from '../command-context.js';
 import { describeFields, describePod } from '../output/describe-pod.js';
-import { parseAsked } from '../resource.js';
+import { parseAsked, type Resource } from '../resource.js';
 
 export interface DescribeFlags extends ClientFlags {
   readonly namespace?: string | undefined;
@@ -13,29 +13,37 @@ export async function describe(
   flags: DescribeFlags,
   context: CommandContext,
 ): Promise<number> {
-  const { client, out } = context;
-  const { resource, names } = parseAsked(args);
+  const { out } = context;
   const namespace = flags.namespace ?? 'default';
-  if (resource.type === 'nodes') {
-    out.write(describeFields({ ...(await client.get<NodeView>('/v1/node')) }));
-    return 0;
-  }
-  if (names.length === 0) throw usage('describe: expected a name, as in: berth describe pod NAME');
-  for (const [index, name] of names.entries()) {
-    if (index > 0) out.write('\n\n');
-    out.write(await textOf(resource, namespace, name, context));
+  let isFirst = true;
+  for (const { resource, names } of parseAsked(args)) {
+    const all = resource.type === 'nodes' && names.length === 0 ? [''] : names;
+    if (all.length === 0) throw usage(`describe: expected a name, as in: berth describe ${args[0]} NAME`);
+    for (const name of all) {
+      if (!isFirst) out.write('\n\n');
+      isFirst = false;
+      out.write(await textOf(resource, namespace, name, context));
+    }
   }
   return 0;
 }
 
 async function textOf(
-  resource: ReturnType<typeof parseAsked>['resource'],
+  resource: Resource,
   namespace: string,
   name: string,
   { client }: CommandContext,
 ): Promise<string> {
   const absent = (what: string): ClientError =>
     new ClientError(`${what} "${name}" not found`, { code: 'refused', status: 404, reason: 'NotFound' });
+  if (resource.type === 'nodes') {
+    const node = await client.get<NodeView>('/v1/node');
+    if (name !== '' && name !== node.name) throw absent('nodes');
+    const { machineFacts } = await import('../machine-facts.js');
+    // Without it the description is still a good one.
+    const hardware = await machineFacts().catch(() => undefined);
+    return describeFields({ ...node, ...(hardware && { hardware }) });
+  }
   if (resource.type === 'pods') {
     const about = await client.get<PodExplanation>(apiPath('/v1/pods/{}/{}/why', namespace, name));
     if (!about.view) throw absent('pods');
@@ -51,7 +59,7 @@ async function textOf(
   }
   if (resource.type === 'objects') {
     const { items } = await client.get<List<ObjectRow>>(apiPath('/v1/objects/{}', resource.kind), { namespace, name });
-    if (!items[0]) throw absent(`${resource.kind.toLowerCase()}s`);
+    if (!items[0]) throw absent(resource.plural);
     return describeFields({ ...items[0] });
   }
   throw usage(`describe: ${resource.type} cannot be described; try: berth get ${resource.type} -o yaml`);

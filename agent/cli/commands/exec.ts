@@ -43,7 +43,8 @@ async function open(
   // As kubectl: a terminal on the far side makes no sense without one here.
   const tty = flags.tty === true && (!stdin || input.isTTY);
   if (flags.tty && !tty) err.write('Unable to use a TTY - input is not a terminal or the right kind of file\n');
-  const size = tty && out.isTTY ? { columns: out.columns, rows: out.rows } : {};
+  // A terminal that was never told its size has none.
+  const size = tty && out.columns > 0 && out.rows > 0 ? { columns: out.columns, rows: out.rows } : {};
   const path = apiPath(`/v1/pods/{}/{}/${what}`, namespace, name);
   // Not tied to Ctrl-C: with a terminal that is a key for the container, without one it ends us and with us the command.
   const never = new AbortController().signal;

@@ -40,7 +40,7 @@ export async function trace(
       out.write(flags.verbose || flags.output === 'wide' ? callDetails(call, Date.now()) : callLine(call, Date.now()));
   };
   if (!flags.follow) {
-    const { items } = await client.get<List<RecordedCall>>('/v1/calls', query);
+    const { items } = await client.get<List<RecordedCall>>('/v1/calls', { ...query, earlier: true });
     if (wantsObjects(flags.output)) out.write(await renderValue({ kind: 'List', items }, flags.output));
     else for (const call of items) await show(call);
     if (items.length === 0) err.write('No calls are recorded that match.\n');

@@ -1,5 +1,6 @@
 import type { Command, Option } from 'commander';
 import type { Completes } from '../program.js';
+import { resourceWords } from '../resource.js';
 
 /** Names that only the agent knows. */
 export interface Names {
@@ -11,20 +12,6 @@ export interface Names {
 
 /** Tells the script of the shell to complete file names. */
 export const files = ':files';
-
-const resourceTypes = [
-  'pods',
-  'manifests',
-  'events',
-  'images',
-  'nodes',
-  'plugins',
-  'configmaps',
-  'secrets',
-  'persistentvolumeclaims',
-  'persistentvolumes',
-  'storageclasses',
-];
 
 interface Line {
   readonly command: Command;
@@ -92,7 +79,7 @@ async function possible(line: Line, completes: Completes, last: string, names: N
         : [];
     case 'resource':
       if (operands.length === 0)
-        return last.startsWith('pod/') ? await podsLike(last, namespace, names) : resourceTypes;
+        return last.startsWith('pod/') ? await podsLike(last, namespace, names) : resourceWords();
       return /^po(ds?)?$/.test(operands[0] ?? '') ? await names.pods(namespace) : [];
     case 'image':
       return await names.images();
@@ -117,13 +104,13 @@ async function valuesOf({ long }: Option, { operands, namespace }: Line, names: 
     case '--container':
       return operands[0] === undefined ? [] : await names.containers(namespace, bareName(operands[0]));
     case '--output':
-      return ['json', 'yaml', 'name', 'wide', 'jsonpath='];
+      return ['json', 'yaml', 'name', 'wide', 'jsonpath=', 'custom-columns='];
     case '--for':
       return await names.pods(namespace);
     case '--types':
       return ['Normal', 'Warning'];
     case '--interface':
-      return ['cni', 'cri', 'csi', 'device-plugin', 'flexvolume', 'image', 'oci'];
+      return ['cni', 'credential-provider', 'cri', 'csi', 'device-plugin', 'dra', 'flexvolume', 'image', 'oci'];
     case '--log-level':
       return ['debug', 'info', 'warn', 'error'];
     case '--format':

@@ -1,12 +1,12 @@
 import type { RecordedCall } from '../../recorder/call-log.js';
 import { oneLine } from './table.js';
 
-/** `03:04:05.678  cni bridge ADD  default/web  ok  42 ms` */
+/** In UTC, as all times of berth: `03:04:05.678  cni bridge ADD  default/web  ok  42 ms` */
 export function callLine(recorded: RecordedCall, now: number): string {
   const { call, outcome } = recorded;
   const cells = [
-    `#${recorded.id}`.padEnd(6),
-    new Date(recorded.startedAt).toISOString().slice(11, 23),
+    (recorded.earlier ? '-' : `#${recorded.id}`).padEnd(6),
+    timeText(recorded.startedAt, now),
     durationText(recorded, now).padStart(9),
     (outcome === undefined ? 'running' : outcome.error ? 'FAILED' : 'ok').padEnd(7),
     `${call.interface} ${call.plugin} ${call.verb}`.padEnd(32),
@@ -14,6 +14,13 @@ export function callLine(recorded: RecordedCall, now: number): string {
   ];
   const why = outcome?.error ? `  ${outcome.error.code}: ${oneLine(outcome.error.message, 160)}` : '';
   return `${cells.join('  ').trimEnd()}${why}\n`;
+}
+
+/** With the date when it is not today's. */
+function timeText(startedAt: number, now: number): string {
+  const text = new Date(startedAt).toISOString();
+  const isToday = text.slice(0, 10) === new Date(now).toISOString().slice(0, 10);
+  return isToday ? text.slice(11, 23) : `${text.slice(5, 10)} ${text.slice(11, 23)}`;
 }
 
 /** The line, and below it what was asked and what came back. */

@@ -155,14 +155,19 @@ export function describeFields(object: Readonly<Record<string, unknown>>): strin
   return lines(
     Object.entries(object)
       .filter(([, value]) => value !== undefined)
-      .map(([name, value]): Line => [capital(name), fieldText(value)]),
+      .map(([name, value]): Line => [capital(name), instantText(name, value) ?? fieldText(value)]),
   );
+}
+
+/** Instants travel as milliseconds; 0 is never. */
+function instantText(name: string, value: unknown): string | undefined {
+  if (typeof value !== 'number' || !['startedAt', 'createdAt', 'lastUsed'].includes(name)) return undefined;
+  return value === 0 ? '<unknown>' : new Date(value).toISOString();
 }
 
 function fieldText(value: unknown): string {
   if (typeof value === 'string') return value;
-  if (Array.isArray(value))
-    return value.map((item) => (typeof item === 'string' ? item : JSON.stringify(item))).join('\n') || '<none>';
+  if (Array.isArray(value)) return value.map(itemText).join('\n') || '<none>';
   if (typeof value === 'object' && value !== null)
     return (
       Object.entries(value)
@@ -170,6 +175,16 @@ function fieldText(value: unknown): string {
         .join('\n') || '<none>'
     );
   return String(value);
+}
+
+/** `type Ready, status true`: an object of plain values on one line. */
+function itemText(item: unknown): string {
+  if (typeof item === 'string') return item;
+  const isFlat =
+    typeof item === 'object' && item !== null && Object.values(item).every((value) => typeof value !== 'object');
+  if (!isFlat) return JSON.stringify(item);
+  const shown = Object.entries(item).filter(([, value]) => value !== '' && value !== undefined);
+  return shown.map(([name, value]) => `${name} ${String(value)}`).join(', ');
 }
 
 const capital = (name: string): string => `${name.charAt(0).toUpperCase()}${name.slice(1)}`;

@@ -19,8 +19,20 @@ test.each([
   ['ip={.items[1].status.podIP};', 'ip=10.0.0.2;'],
   ['{.nothing.here}', ''],
   ['{.items[1].status}', '{"podIP":"10.0.0.2"}'],
+  ['{.items[?(@.metadata.name=="b")].status.podIP}', '10.0.0.2'],
+  ["{.items[?(@.metadata.name!='b')].metadata.name}", 'a'],
+  ['{.items[?(@.status.n>2)].metadata.name}', 'a'],
+  ['{.items[?(@.status.n)].metadata.name}', 'a'],
+  ['{.items[0:1].metadata.name}', 'a'],
+  ['{.items[1:].metadata.name}', 'b'],
+  ['{..podIP}', '10.0.0.1 10.0.0.2'],
+  ['{.items[0].metadata.name}{"}"}', 'a}'],
+  ['items[0].metadata.name', 'a'],
 ])('%s', (template, expected) => expect(renderJsonPath(template, root)).toBe(expected));
 
-test.each(['{.items[?(@.a)]}', '{range .items[*]}x', '{items}'])('%s is refused in words', (template) => {
-  expect(() => renderJsonPath(template, root)).toThrow('read the jsonpath');
-});
+test.each(['{.items[?(a)]}', '{range .items[*]}x', '{items}', '{.items[0', '{.items[0]', '{.items[x]}'])(
+  '%s is refused in words',
+  (template) => {
+    expect(() => renderJsonPath(template, root)).toThrow('read the jsonpath');
+  },
+);

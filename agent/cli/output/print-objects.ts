@@ -9,7 +9,6 @@ export interface OutputFlags {
 
 /** What a command found, in every form it can be printed in. */
 export interface Printable {
-  readonly apiVersion?: string | undefined;
   readonly kind: string;
   /** One object was asked for by name: it is printed alone. */
   readonly single: boolean;
@@ -21,14 +20,27 @@ export interface Printable {
   readonly nothing: string;
 }
 
+const columns = 'custom-columns=';
+const path = 'jsonpath=';
+
 /** True when the full objects are asked for, not a table of them. */
 export function wantsObjects(output: string | undefined): boolean {
-  return output === 'json' || output === 'yaml' || (output?.startsWith('jsonpath=') ?? false);
+  return output === 'json' || output === 'yaml' || (output?.startsWith(path) ?? false);
 }
 
 export function checkOutput(output: string | undefined): void {
   if (output === undefined || ['wide', 'name'].includes(output) || wantsObjects(output)) return;
-  throw usage(`read -o ${output}: expected json, yaml, name, wide or jsonpath=TEMPLATE`);
+  if (output.startsWith(columns) && output.length > columns.length) return;
+  throw usage(
+    `read -o ${output}: expected json, yaml, name, wide, jsonpath=TEMPLATE or custom-columns=NAME:.metadata.name,...`,
+  );
+}
+
+/** The table as it is asked for, with columns of the caller's own choice. */
+export async function tableOf(found: Printable, { output }: OutputFlags): Promise<Pick<Printable, 'header' | 'rows'>> {
+  if (!output?.startsWith(columns)) return found;
+  const { customColumns } = await import('./custom-columns.js');
+  return customColumns(output.slice(columns.length), found.objects);
 }
 
 export async function printObjects({ out, err }: CommandContext, found: Printable, flags: OutputFlags): Promise<void> {
@@ -45,15 +57,16 @@ export async function printObjects({ out, err }: CommandContext, found: Printabl
     for (const name of found.names) out.write(`${name}\n`);
     return;
   }
-  if (found.rows.length === 0) return void err.write(`${found.nothing}\n`);
-  out.write(flags.headers === false ? renderRows(found.rows) : renderTable(found.header, found.rows));
+  const { header, rows } = await tableOf(found, flags);
+  if (rows.length === 0) return void err.write(`${found.nothing}\n`);
+  out.write(flags.headers === false ? renderRows(rows) : renderTable(header, rows));
 }
 
 /** YAML's library is only loaded for YAML: it takes as long as everything else together. */
 export async function renderValue(value: unknown, output: string | undefined): Promise<string> {
-  if (output?.startsWith('jsonpath=')) {
+  if (output?.startsWith(path)) {
     const { renderJsonPath } = await import('./json-path.js');
-    return `${renderJsonPath(output.slice('jsonpath='.length), value)}\n`;
+    return `${renderJsonPath(output.slice(path.length), value)}\n`;
   }
   if (output === 'yaml') {
     const { stringify } = await import('yaml');

@@ -1,3 +1,4 @@
+import { isNamespaced } from '../../api/object-scope.js';
 import type { ManifestReport } from '../../sources/index.js';
 import type { ImageRow, NodeView, ObjectRow, PluginRow } from '../../serving/node-api/index.js';
 import { ageOf, ageSince } from './age.js';
@@ -55,6 +56,7 @@ export function imageTable(images: readonly ImageRow[], wide: boolean, now: numb
 
 export function nodeTable(node: NodeView, wide: boolean, now: number): Table {
   const isReady = node.conditions.some(({ type, status }) => type === 'Ready' && status);
+  const cluster = node.conditions.find(({ type, status }) => type === 'ClusterReachable' && !status);
   return {
     namespaced: false,
     header: [
@@ -64,18 +66,20 @@ export function nodeTable(node: NodeView, wide: boolean, now: number): Table {
       'AGE',
       'VERSION',
       ...(wide ? ['INTERNAL-IP', 'OS-IMAGE', 'KERNEL-VERSION', 'CONTAINER-RUNTIME'] : []),
+      ...(cluster ? ['CLUSTER'] : []),
     ],
     names: [node.name],
     rows: [
       [
         node.name,
-        isReady ? 'Ready' : 'NotReady',
+        `${isReady ? 'Ready' : 'NotReady'}${cluster ? ',ClusterTrouble' : ''}`,
         `${node.pods.running}/${node.pods.total}`,
         ageOf(now - node.startedAt),
         `v${node.kubernetesVersion} (berth ${node.version})`,
         ...(wide
           ? [node.addresses[0] ?? '<none>', node.osImage, node.kernel, `${node.runtime.name}://${node.runtime.version}`]
           : []),
+        ...(cluster ? [oneLine(cluster.message, 300)] : []),
       ],
     ],
   };
@@ -107,11 +111,10 @@ const extraColumns: Readonly<Record<string, readonly [string, (object: ObjectRow
 };
 
 export function objectTable(kind: string, objects: readonly ObjectRow[], allNamespaces: boolean, now: number): Table {
-  const isNamespaced = objects.some(({ metadata }) => metadata.namespace !== undefined);
-  const withNamespace = allNamespaces && isNamespaced;
+  const withNamespace = allNamespaces && isNamespaced(kind);
   const extra = extraColumns[kind];
   return {
-    namespaced: isNamespaced || objects.length === 0,
+    namespaced: isNamespaced(kind),
     header: [...(withNamespace ? ['NAMESPACE'] : []), 'NAME', ...(extra ? [extra[0]] : []), 'AGE'],
     names: objects.map(({ metadata }) => metadata.name ?? ''),
     rows: objects.map((object) => [

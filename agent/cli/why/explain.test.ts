@@ -172,3 +172,11 @@ test('a rejected pod says why and nothing else', () => {
   const rejected: Pod = { ...pod, status: { phase: 'Failed', reason: 'OutOfcpu', message: 'Pod was rejected: ...' } };
   expect(progressOf(rejected)).toEqual([{ mark: 'failed', text: 'OutOfcpu: Pod was rejected: ...', at: undefined }]);
 });
+
+test('trouble with the cluster is told beside the pod, and where there is no pod', () => {
+  const cluster = ['the cluster at https://10.0.0.1 cannot be used: connect to 10.0.0.1:443: ECONNREFUSED'];
+  const told = `Between this node and its cluster:\n  ${cluster[0]}\n`;
+  expect(explain('default', 'web', about({ cluster }))).toContain(told);
+  expect(explain('default', 'web', about({ cluster, view: undefined }))).toContain(told);
+  expect(explain('default', 'web', about({ cluster: [] }))).not.toContain('cluster');
+});

@@ -27,11 +27,18 @@ export function explain(namespace: string, name: string, about: PodExplanation):
   }
   if (!about.runtime.ready) parts.push('', `The container runtime is not ready: ${about.runtime.message}`);
   else if (!about.network.ready) parts.push('', `The network of the node is not ready: ${about.network.message}`);
+  parts.push(...clusterLines(about));
   const troubled = view.waits.length > 0 || view.ending !== undefined;
   if (troubled) parts.push(...callLines(about.calls, now));
   parts.push(...eventLines(about.events, now, troubled));
   if (hints.length > 0) parts.push('', 'What would help:', ...hints.map((hint) => `  → ${hint}`));
   return `${parts.join('\n')}\n`;
+}
+
+/** The pod runs on without the cluster; what the cluster shows of it may be old. */
+function clusterLines({ cluster = [] }: PodExplanation): string[] {
+  if (cluster.length === 0) return [];
+  return ['', 'Between this node and its cluster:', ...cluster.map((each) => `  ${oneLine(each, 400)}`)];
 }
 
 function headline({ pod, waits, ending }: PodView): string {
@@ -102,6 +109,11 @@ const stepWords: Readonly<Partial<Record<CurrentWait['step'], string>>> = {
   'remove-sandbox': 'removing the sandbox',
   'unmount-volumes': 'unmounting volumes',
   'release-pod': 'giving back folders and cgroup',
+  runtime: 'the container runtime',
+  'resize-pod': 'giving it other resources',
+  'pin-containers': 'giving it CPUs of its own',
+  devices: 'a device',
+  resize: 'the resources it asks for now',
   network: 'the network of the node',
   'restart-back-off': 'the next restart',
   'init-container': 'an init container',
@@ -141,13 +153,11 @@ function eventLines(events: readonly Event[], now: number, troubled: boolean): s
 }
 
 /** No such pod: the manifests may say why. */
-function explainAbsence(
-  namespace: string,
-  name: string,
-  { manifests, sourcesSynced, events, now }: PodExplanation,
-): string {
+function explainAbsence(namespace: string, name: string, about: PodExplanation): string {
+  const { manifests, sourcesSynced, events, now } = about;
   const parts = [`There is no pod ${namespace}/${name} on this node.`];
   if (!sourcesSynced) parts.push('  Not every source of pods has answered yet.');
+  parts.push(...clusterLines(about));
   for (const { file, problems } of manifests) {
     parts.push('', `${file} cannot be used as it is:`);
     for (const { line, column, path, message, object } of problems) {

@@ -50,6 +50,24 @@ describe('what would unblock it', () => {
     expect(ask(step, reason, message)).toMatch(expected);
   });
 
+  const allSteps: Record<WaitStep, true> = {
+    ...{ 'prepare-pod': true, 'mount-volumes': true, 'create-sandbox': true, 'ensure-image': true },
+    ...{
+      'start-container': true,
+      'kill-container': true,
+      'resize-pod': true,
+      'stop-sandbox': true,
+      'pin-containers': true,
+    },
+    ...{ 'remove-container': true, 'remove-sandbox': true, 'unmount-volumes': true, 'release-pod': true },
+    ...{ devices: true, runtime: true, network: true, 'restart-back-off': true, 'init-container': true },
+    ...{ 'startup-probe': true, 'readiness-probe': true, 'readiness-gate': true, resize: true },
+    ...{ 'turn-to-stop': true, sources: true },
+  };
+  test.each(Object.keys(allSteps) as WaitStep[])('%s has an answer whatever went wrong', (step) => {
+    expect(ask(step, 'Odd', 'nobody has seen this before')).toBeTruthy();
+  });
+
   test.each<WaitStep>(['ensure-image', 'mount-volumes', 'create-sandbox', 'start-container', 'prepare-pod'])(
     '%s without an error only needs a moment',
     (step) => expect(ask(step)).toBeUndefined(),

@@ -43,6 +43,11 @@ const hints: readonly Hint[] = [
     say: () => 'correct the image name in the manifest: REGISTRY/REPOSITORY:TAG, in small letters',
   },
   {
+    when: all(step('ensure-image'), words(/credential provider/i)),
+    say: () =>
+      'the credential provider gave nothing the registry takes: see what it was asked and answered with: berth trace --interface credential-provider --verbose',
+  },
+  {
     when: all(step('ensure-image'), words(/unauthorized|authentication|denied|401|403/i)),
     say: ({ namespace }) =>
       `the registry wants credentials: make a Secret of type kubernetes.io/dockerconfigjson in namespace ${namespace} and name it in imagePullSecrets`,
@@ -114,6 +119,41 @@ const hints: readonly Hint[] = [
   {
     when: step('mount-volumes'),
     say: ({ pod }) => `see what the volume plugin was asked and answered: berth trace ${pod} --verbose`,
+  },
+  {
+    when: all(step('runtime'), words(/speaks API/)),
+    say: () => 'install a newer Docker Engine, or choose another runtime with containerRuntimeEndpoint',
+  },
+  {
+    when: step('runtime'),
+    say: () =>
+      'start the container runtime, or look into its own log: pods go on by themselves when it answers; berth check says which one is used',
+  },
+  {
+    when: step('devices'),
+    say: () =>
+      'start the plugin of this device again: berth plugins shows which are registered, berth trace --interface device-plugin --verbose what it said last',
+  },
+  {
+    when: all(step('resize'), reason('Infeasible')),
+    say: () => 'this node can never give that much: ask for less, or recreate the pod on another node',
+  },
+  {
+    when: step('resize'),
+    say: () => 'it is done when other pods give enough back: delete or shrink one, or ask for less',
+  },
+  {
+    when: step('resize-pod', 'pin-containers'),
+    say: ({ pod }) => `see what the runtime was asked and answered: berth trace ${pod} --failed --verbose`,
+  },
+  {
+    when: words(/no space left|ENOSPC|disk quota/i),
+    say: () => 'the disk is full: berth check shows which, berth images shows what can go',
+  },
+  {
+    when: step('prepare-pod'),
+    say: () =>
+      'a folder or cgroup of the pod could not be made; the message names it, berth check says what the host lacks',
   },
   {
     when: step('network'),

@@ -101,6 +101,8 @@ const defaults = {
   containerRuntimeEndpoint: '',
   imageServiceEndpoint: '',
   failCgroupV1: true,
+  imagePullCredentialsVerificationPolicy: 'NeverVerifyPreloadedImages',
+  preloadedImagesVerificationAllowlist: [],
 } as const satisfies Given;
 
 export function withDefaults(given: Given): KubeletConfiguration {

@@ -22,6 +22,18 @@ const signals = [
   'pid.available',
 ];
 
+const policyOptions = {
+  cpuManagerPolicyOptions: [
+    'full-pcpus-only',
+    'distribute-cpus-across-numa',
+    'align-by-socket',
+    'distribute-cpus-across-cores',
+    'strict-cpu-reservation',
+    'prefer-align-cpus-by-uncorecache',
+  ],
+  topologyManagerPolicyOptions: ['prefer-closest-numa-nodes', 'max-allowable-numa-nodes'],
+} as const satisfies Partial<Record<keyof KubeletConfiguration, readonly string[]>>;
+
 /** What single fields cannot say: rules between fields, as the kubelet has them. */
 export function validateKubelet(config: KubeletConfiguration): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
@@ -34,6 +46,18 @@ export function validateKubelet(config: KubeletConfiguration): ConfigProblem[] {
     );
   if ((config.maxParallelImagePulls ?? 1) > 1 && config.serializeImagePulls)
     wrong('maxParallelImagePulls', 'more than 1 needs serializeImagePulls: false');
+  const { imagePullCredentialsVerificationPolicy: verifies, preloadedImagesVerificationAllowlist: allowed } = config;
+  if (allowed.length > 0 && verifies !== 'NeverVerifyAllowlistedImages')
+    wrong(
+      'preloadedImagesVerificationAllowlist',
+      'needs imagePullCredentialsVerificationPolicy: NeverVerifyAllowlistedImages',
+    );
+  for (const [index, entry] of allowed.entries())
+    if (!/^[^\s*@]+[^\s*@/](\/\*)?$/.test(entry) || /:[^/]*$/.test(entry))
+      wrong(
+        `preloadedImagesVerificationAllowlist[${index}]`,
+        `expected an image without tag and digest, or "REGISTRY/PATH/*", got ${JSON.stringify(entry)}`,
+      );
   if (config.shutdownGracePeriodCriticalPods > config.shutdownGracePeriod)
     wrong('shutdownGracePeriodCriticalPods', 'must not be longer than shutdownGracePeriod');
   if (config.shutdownGracePeriodByPodPriority.length > 0 && config.shutdownGracePeriod > 0)
@@ -67,6 +91,18 @@ export function validateKubelet(config: KubeletConfiguration): ConfigProblem[] {
   for (const [signal, text] of Object.entries(config.evictionSoftGracePeriod))
     if (parseGoDuration(text) === undefined)
       wrong(`evictionSoftGracePeriod.${signal}`, `expected a duration such as "1m30s", got ${JSON.stringify(text)}`);
+  for (const [field, known] of Object.entries(policyOptions))
+    for (const name of Object.keys(config[field as keyof typeof policyOptions]))
+      if (!(known as readonly string[]).includes(name))
+        wrong(`${field}.${name}`, `unknown option; known are ${known.join(', ')}`);
+  const reservesCpu = [config.kubeReserved, config.systemReserved].some((list) => (list['cpu'] ?? '0') !== '0');
+  if (config.cpuManagerPolicy === 'static' && config.reservedSystemCPUs === '' && !reservesCpu)
+    wrong(
+      'cpuManagerPolicy',
+      'static needs CPUs that are kept for the machine: systemReserved, kubeReserved or reservedSystemCPUs',
+    );
+  if (config.memoryManagerPolicy === 'Static' && config.reservedMemory.length === 0)
+    wrong('memoryManagerPolicy', 'Static needs reservedMemory');
   if (!/^[\d,\s-]*$/.test(config.reservedSystemCPUs))
     wrong('reservedSystemCPUs', `expected a list such as "0-3,8", got ${JSON.stringify(config.reservedSystemCPUs)}`);
   if (!/^\d+(\.\d+)?([kMGTPE]i?)?$/.test(config.containerLogMaxSize))

@@ -29,6 +29,8 @@ export interface RequestCertificateDeps {
   readonly api: CertificateApi;
   readonly clock: Clock;
   readonly timeoutMs: number;
+  /** Called with the name of the request, once it waits to be approved. */
+  readonly asked?: ((name: string) => void) | undefined;
 }
 
 const path = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
@@ -37,10 +39,11 @@ const pollMs = 1000;
 /** Asks the cluster for a certificate and waits until it is signed. Nobody approves it here: that is for the cluster to decide. */
 export async function requestCertificate(
   wish: CertificateWish,
-  { api, clock, timeoutMs }: RequestCertificateDeps,
+  { api, clock, timeoutMs, asked }: RequestCertificateDeps,
   signal: AbortSignal,
 ): Promise<string> {
   const made = await create(wish, api, signal);
+  asked?.(made.metadata?.name ?? '');
   const at = `${path}/${made.metadata?.name ?? ''}`;
   using limited = linkSignal(signal, { timeoutMs });
   try {

@@ -126,13 +126,19 @@ export class RotatingCertificate implements AsyncDisposable {
     const request = certificateRequest(key, subject, names);
     const certificate = await requestCertificate(
       { request, signerName, usages },
-      { api, clock, timeoutMs: decisionMs },
+      { api, clock, timeoutMs: decisionMs, asked: (name) => this.#waits(name) },
       signal,
     );
     this.#current = await store.write(certificate, key, clock.now());
     this.#problem = '';
     log.info({ purpose, notAfter: this.#current.leaf.validTo }, 'certificate is in force');
     for (const listener of this.#listeners) listener(this.#current);
+  }
+
+  #waits(name: string): void {
+    const { purpose } = this.#options;
+    this.#problem = `the ${purpose} certificate waits for the approval of ${name}: kubectl certificate approve ${name}`;
+    this.#deps.log.info({ purpose, request: name }, 'certificate was asked for');
   }
 
   #carries({ leaf }: HeldCertificate): boolean {

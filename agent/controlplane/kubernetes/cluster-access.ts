@@ -60,6 +60,7 @@ export async function openClusterAccess(
     token: undefined,
     basic: undefined,
     exec: undefined,
+    pending: () => certificate.problem || 'the cluster has not issued a client certificate yet',
   };
   if (own === undefined) await writeKubeconfig(kubeconfig, cluster, path);
   const bootstrapClient =

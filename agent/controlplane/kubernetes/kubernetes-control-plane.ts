@@ -17,6 +17,7 @@ import {
 import {
   ControlPlaneError,
   type ControlPlane,
+  type NodeMarks,
   type PodSnapshot,
   type ReadableKind,
   type ReadableObjects,
@@ -99,7 +100,12 @@ export class KubernetesControlPlane implements ControlPlane {
     this.#cache = new PodCache(clock);
     this.#statuses = new PodStatusWriter({ client, cache: this.#cache, clock });
     this.#node = new OwnNode(nodeName, { client, heartbeat: this.#heartbeat, clock, log, lastKnown });
-    this.#feed = new PodFeed(nodeName, { client, clock, log, cache: this.#cache, statuses: this.#statuses, lastKnown });
+    this.#feed = new PodFeed(nodeName, {
+      ...{ client, clock, log, lastKnown },
+      cache: this.#cache,
+      statuses: this.#statuses,
+      node: this.#node,
+    });
     const node = (): Node | undefined => (this.#node.synced ? this.#node.current : undefined);
     this.#mirrors = new MirrorPods({ client, cache: this.#cache, statuses: this.#statuses, clock, log, node });
     this.#events = new EventWriter(events, { client, clock, log });
@@ -137,6 +143,20 @@ export class KubernetesControlPlane implements ControlPlane {
     this.#run('pods', this.#feed.run(this.#node.known, signal));
     this.#run('services', this.#objects.run(signal));
     this.#run('mirror pods', this.#mirrors.run(signal));
+  }
+
+  get reachable(): boolean {
+    return this.client.reachability.reachable;
+  }
+
+  /** What is wrong between the node and its cluster, a sentence each; empty while all is well. */
+  get problems(): readonly string[] {
+    const { reachable, problem } = this.client.reachability;
+    const certificates = [this.#access.clientCertificate?.problem, this.#serving?.problem];
+    const server = reachable || problem === '' ? '' : `${this.description} cannot be used: ${problem}`;
+    return [server, ...certificates, this.#node.problem].filter(
+      (each) => each !== undefined && each !== '',
+    ) as string[];
   }
 
   /** Keeps the certificate of the node's own API, where the cluster issues it. */
@@ -230,6 +250,14 @@ export class KubernetesControlPlane implements ControlPlane {
     return await translated(() => this.#node.writeStatus(node, signal), signal);
   }
 
+  async markNode(marks: NodeMarks, signal: AbortSignal): Promise<void> {
+    await translated(() => this.#node.mark(marks, signal), signal);
+  }
+
+  async removeResourceSlices(driver: string | undefined, signal: AbortSignal): Promise<void> {
+    await translated(() => this.#node.removeResourceSlices(driver, signal), signal);
+  }
+
   async renewLease(lease: Lease, signal: AbortSignal): Promise<Lease> {
     try {
       return await translated(() => this.#node.renewLease(lease, signal), signal);
@@ -263,8 +291,10 @@ export class KubernetesControlPlane implements ControlPlane {
       const body = { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: 0, preconditions: { uid } };
       await this.client.json({ method: 'DELETE', path: objectPath('Pod', namespace, name), body }, signal);
     } catch (err) {
-      const isGone = err instanceof ControlPlaneError && err.failure.code === 'not-found';
-      if (!isGone && statusOf(err) !== 404 && statusOf(err) !== 409) throw err;
+      const isGone = statusOf(err) === 404 || (err instanceof ControlPlaneError && err.failure.code === 'not-found');
+      // The server has told of all pods, and this one is no longer among them: then it refuses calls about it.
+      const isKnownGone = this.#cache.synced && this.#cache.get(podUidOf(pod)) === undefined;
+      if (!isGone && !isKnownGone) throw err;
     }
     this.#statuses.forget(podUidOf(pod));
   }

@@ -2,6 +2,7 @@ import type { Clock } from '../../../base/clock.js';
 import type { Logger } from '../../../base/log.js';
 import type { CSINode, Lease, Node } from '../../api/index.js';
 import { same } from '../../status/same-status.js';
+import type { NodeMarks } from '../control-plane.js';
 import { ApiError, reflect, statusOf, type ApiClient } from './client/index.js';
 import { Gate } from './gate.js';
 import type { LastKnown } from './last-known.js';
@@ -26,6 +27,8 @@ const kept = [
   'beta.kubernetes.io/arch',
 ];
 const heartbeatTimeoutMs = 10_000;
+/** Somebody else may write the lease once; who does so again and again is another agent. */
+const leaseContests = 4;
 
 /** The server's object of this node, its lease, its list of storage drivers. */
 export class OwnNode {
@@ -34,6 +37,8 @@ export class OwnNode {
   readonly #listeners = new Set<() => void>();
   #node: Node | undefined;
   #lease: Lease | undefined;
+  /** How often in a row somebody else had renewed the lease. */
+  #stolen = 0;
   readonly #known = new Gate();
   #seen = false;
 
@@ -51,6 +56,12 @@ export class OwnNode {
   /** Resolves when the server has told of it. */
   get known(): Promise<void> {
     return this.#known.passed;
+  }
+
+  /** Empty while only this agent speaks for the node. */
+  get problem(): string {
+    const other = `another agent renews the lease of node ${this.name}: two agents have one name, and the cluster hears both`;
+    return this.#stolen >= leaseContests ? other : '';
   }
 
   get synced(): boolean {
@@ -85,6 +96,16 @@ export class OwnNode {
     );
   }
 
+  /** Asks the server for it now, rather than wait for the watch; nothing comes of it when that fails. */
+  async refresh(signal: AbortSignal): Promise<void> {
+    const request = { method: 'GET', path: objectPath('Node', '', this.name), timeoutMs: heartbeatTimeoutMs } as const;
+    try {
+      this.#set(await this.#deps.heartbeat.json<Node>(request, signal));
+    } catch {
+      // The last one counts.
+    }
+  }
+
   /** Creates it, or brings what the node decides of an existing one up to date. */
   async register(node: Node, signal: AbortSignal): Promise<Node> {
     const { client } = this.#deps;
@@ -115,6 +136,40 @@ export class OwnNode {
     return written;
   }
 
+  async mark({ labels, annotations }: NodeMarks, signal: AbortSignal): Promise<void> {
+    const { client } = this.#deps;
+    const path = objectPath('Node', '', this.name);
+    const current = await client.json<Node>({ method: 'GET', path }, signal);
+    const metadata = {
+      labels: marksToChange(current.metadata?.labels, labels),
+      annotations: marksToChange(current.metadata?.annotations, annotations),
+    };
+    if (Object.keys({ ...metadata.labels, ...metadata.annotations }).length === 0) return;
+    // A node may change its own marks where it may change its status, and nowhere else.
+    this.#set(
+      await client.json<Node>(
+        { method: 'PATCH', path: `${path}/status`, body: { metadata }, bodyType: 'strategic-merge-patch' },
+        signal,
+      ),
+    );
+  }
+
+  async removeResourceSlices(driver: string | undefined, signal: AbortSignal): Promise<void> {
+    const selector = [`spec.nodeName=${this.name}`, ...(driver === undefined ? [] : [`spec.driver=${driver}`])].join(
+      ',',
+    );
+    const query = { fieldSelector: selector };
+    try {
+      await this.#deps.client.json(
+        { method: 'DELETE', path: '/apis/resource.k8s.io/v1/resourceslices', query },
+        signal,
+      );
+    } catch (err) {
+      // A cluster without dynamic allocation has none.
+      if (statusOf(err) !== 404) throw err;
+    }
+  }
+
   async renewLease(lease: Lease, signal: AbortSignal): Promise<Lease> {
     const { heartbeat } = this.#deps;
     const timeoutMs = heartbeatTimeoutMs;
@@ -134,10 +189,12 @@ export class OwnNode {
     try {
       const body = { ...base, metadata, spec: { ...base.spec, ...lease.spec } };
       this.#lease = await heartbeat.json<Lease>({ method: 'PUT', path, body, timeoutMs }, signal);
+      this.#stolen = Math.max(this.#stolen - 1, 0);
       return this.#lease;
     } catch (err) {
       // Someone else wrote it, or took it away: read it again the next time.
       if (err instanceof ApiError && err.failure.code === 'status') this.#lease = undefined;
+      if (statusOf(err) === 409) this.#contested();
       throw err;
     }
   }
@@ -154,6 +211,12 @@ export class OwnNode {
       if (statusOf(err) !== 404) throw err;
       await client.json({ method: 'POST', path: listPath('CSINode', ''), body: csiNode }, signal);
     }
+  }
+
+  #contested(): void {
+    const before = this.problem;
+    this.#stolen = Math.min(this.#stolen + 2, 2 * leaseContests);
+    if (before === '' && this.problem !== '') this.#deps.log.error({ node: this.name }, this.problem);
   }
 
   async #adopt(node: Node, cause: unknown, signal: AbortSignal): Promise<Node> {
@@ -213,6 +276,13 @@ export class OwnNode {
       lastKnown.put(`Node/${this.name}`, { ...node, metadata: { ...node.metadata, managedFields: undefined } });
     for (const listener of [...this.#listeners]) listener();
   }
+}
+
+function marksToChange(
+  current: Readonly<Record<string, string>> | undefined,
+  wanted: NodeMarks['labels'],
+): Record<string, string | null> {
+  return Object.fromEntries(Object.entries(wanted).filter(([key, value]) => (current?.[key] ?? null) !== value));
 }
 
 function changes(

@@ -2,8 +2,9 @@ import type { Clock } from '../../../base/clock.js';
 import { errorText } from '../../../base/errors.js';
 import type { Logger } from '../../../base/log.js';
 import { linkSignal, orAbort } from '../../../base/signals.js';
-import { isMirrorPod, podUidOf, type Pod } from '../../api/index.js';
+import { isMirrorPod, podUidOf, type Node, type Pod } from '../../api/index.js';
 import { reflect, type ApiClient } from './client/index.js';
+import { HeldPods } from './held-pods.js';
 import type { LastKnown } from './last-known.js';
 import type { PodCache } from './pod-cache.js';
 import { podReferences } from './pod-references.js';
@@ -16,6 +17,7 @@ export interface PodFeedDeps {
   readonly cache: PodCache;
   readonly statuses: PodStatusWriter;
   readonly lastKnown: LastKnown;
+  readonly node: { readonly current: Node | undefined; refresh(signal: AbortSignal): Promise<void> };
 }
 
 /** How long the server may take for its first answer before the last known pods are started. */
@@ -45,20 +47,32 @@ export class PodFeed {
     };
     const falling = fallBack().catch(() => {});
     await orAbort(ready, signal);
+    const changed = (pod: Pod): void => {
+      cache.put(pod);
+      this.#keep(pod);
+      this.#repair(pod, signal);
+    };
+    const held = new HeldPods({
+      nodeName: this.#nodeName,
+      node: () => this.#deps.node.current,
+      refresh: () => this.#deps.node.refresh(signal),
+      pass: changed,
+    });
     await reflect<Pod>(
       { path: '/api/v1/pods', fieldSelector: `spec.nodeName=${this.#nodeName}` },
       {
         replaced: (pods) => {
           patience.abort();
+          held.clear();
           cache.replace(pods);
           this.#keep();
         },
         changed: (pod) => {
-          cache.put(pod);
-          this.#keep(pod);
-          this.#repair(pod, signal);
+          const isNew = cache.get(podUidOf(pod)) === undefined && !isMirrorPod(pod);
+          if (!held.hold(pod, isNew)) changed(pod);
         },
         removed: (pod) => {
+          held.forget(pod);
           cache.remove(pod);
           this.#deps.statuses.forget(podUidOf(pod));
           this.#keep();

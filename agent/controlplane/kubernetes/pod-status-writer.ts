@@ -28,6 +28,8 @@ export class PodStatusWriter {
   readonly #deps: PodStatusWriterDeps;
   readonly #locks = new KeyedLock();
   readonly #wanted = new Map<PodUid, Wanted>();
+  /** Pods that are looked at again when their time has come. */
+  readonly #due = new Set<PodUid>();
 
   constructor(deps: PodStatusWriterDeps) {
     this.#deps = deps;
@@ -44,10 +46,16 @@ export class PodStatusWriter {
   async repair(uid: PodUid, signal: AbortSignal): Promise<void> {
     const wanted = this.#wanted.get(uid);
     const known = this.#deps.cache.get(uid);
-    const now = this.#deps.clock.now();
-    if (!wanted || !known || now - wanted.repairedAt < repairEveryMs) return;
-    if (!statusPatch(known.status, wanted.status, wanted)) return;
-    wanted.repairedAt = now;
+    const { clock } = this.#deps;
+    if (!wanted || !known || !statusPatch(known.status, wanted.status, wanted)) return;
+    const waitMs = wanted.repairedAt + repairEveryMs - clock.now();
+    if (waitMs > 0 && waitMs <= repairEveryMs) {
+      if (this.#due.has(uid)) return;
+      this.#due.add(uid);
+      await clock.sleep(waitMs, signal).finally(() => this.#due.delete(uid));
+      return await this.repair(uid, signal);
+    }
+    wanted.repairedAt = clock.now();
     await this.#locks.run(uid, () => this.#write(wanted.pod, wanted.status, wanted.mayRevive, signal), signal);
   }
 
@@ -55,11 +63,20 @@ export class PodStatusWriter {
     this.#wanted.delete(uid);
   }
 
+  /** Refused because it was made for another UID, or because the node has no business any more with a pod of this name. */
+  #isGone(pod: Pod, err: unknown): boolean {
+    const { cache } = this.#deps;
+    return [403, 409].includes(statusOf(err)) && cache.synced && cache.get(podUidOf(pod)) === undefined;
+  }
+
   async #write(pod: Pod, status: PodStatus, mayRevive: boolean, signal: AbortSignal): Promise<void> {
     const { client, cache } = this.#deps;
     const { namespace = '', name = '', uid = '' } = pod.metadata ?? {};
     const path = objectPath('Pod', namespace, name);
-    const known = cache.get(podUidOf(pod)) ?? (await client.json<Pod>({ method: 'GET', path }, signal));
+    const cached = cache.get(podUidOf(pod));
+    // The server has told of all pods of the node, and would not let it read one that it has no more.
+    if (!cached && cache.synced) throw gone(pod);
+    const known = cached ?? (await client.json<Pod>({ method: 'GET', path }, signal));
     if (known.metadata?.uid !== uid) throw gone(pod);
     const patch = statusPatch(known.status, status, { mayRevive });
     if (!patch) return;
@@ -68,8 +85,7 @@ export class PodStatusWriter {
       const request = { method: 'PATCH', path: `${path}/status`, body, bodyType: 'strategic-merge-patch' } as const;
       cache.written(await client.json<Pod>(request, signal));
     } catch (err) {
-      // Another pod of this name: its UID is not the one the patch was made for.
-      if (statusOf(err) === 409 || statusOf(err) === 404) throw gone(pod);
+      if (statusOf(err) === 404 || this.#isGone(pod, err)) throw gone(pod);
       throw err;
     }
   }

@@ -2,12 +2,12 @@ import type { Clock } from '../../../base/clock.js';
 import type { Logger } from '../../../base/log.js';
 import type { Pod, Service } from '../../api/index.js';
 import { ControlPlaneError, type ReadableKind, type ReadableObjects } from '../control-plane.js';
-import { ApiError, listAll, reflect, statusOf, type ApiClient } from './client/index.js';
+import { ApiError, isNotServed, listAll, reflect, statusOf, type ApiClient } from './client/index.js';
 import { Gate } from './gate.js';
 import type { LastKnown } from './last-known.js';
 import type { ApiObjectWatches } from './object-watches.js';
 import { podReferences } from './pod-references.js';
-import { listPath, objectPath } from './resource-paths.js';
+import { listPath, objectPaths } from './resource-paths.js';
 
 export interface ReadObjectsDeps {
   readonly client: ApiClient;
@@ -147,11 +147,16 @@ export class ReadObjects {
     signal: AbortSignal,
   ): Promise<ReadableObjects[K] | undefined> {
     const { client, clock } = this.#deps;
-    const path = objectPath(kind, namespace, name);
-    for (let tries = 0; ; tries++) {
+    const paths = objectPaths(kind, namespace, name);
+    for (let tries = 0, version = 0; ; tries++) {
+      const path = paths[version] ?? '';
       try {
         return await client.json<ReadableObjects[K]>({ method: 'GET', path }, signal);
       } catch (err) {
+        if (isNotServed(err) && version + 1 < paths.length) {
+          version++;
+          continue;
+        }
         if (statusOf(err) === 404) return undefined;
         const wait = forbiddenRetriesMs[tries];
         if (statusOf(err) !== 403 || wait === undefined) throw err;

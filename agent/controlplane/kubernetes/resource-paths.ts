@@ -39,6 +39,14 @@ export function objectPath(kind: ReadableKind, namespace: string, name: string):
   return `${listPath(kind, namespace)}/${encodeURIComponent(name)}`;
 }
 
+/** Where an object may be, the newest version of its API first; a cluster older than an API's first stable one has another. */
+export function objectPaths(kind: ReadableKind, namespace: string, name: string): readonly string[] {
+  const newest = objectPath(kind, namespace, name);
+  if (kind !== 'ResourceClaim') return [newest];
+  const { group } = resources.ResourceClaim;
+  return ['v1', 'v1beta2', 'v1beta1'].map((version) => newest.replace(group, group.replace(/v1$/, version)));
+}
+
 export function isNamespacedKind(kind: ReadableKind): boolean {
   return resources[kind].namespaced;
 }

@@ -148,6 +148,15 @@ export class LocalControlPlane implements ControlPlane {
     return Promise.resolve(node);
   }
 
+  /** The one machine has no scheduler that would read them. */
+  markNode(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  removeResourceSlices(): Promise<void> {
+    return Promise.resolve();
+  }
+
   renewLease(lease: Lease): Promise<Lease> {
     this.#lease = lease;
     return Promise.resolve(this.#lease);

@@ -1,4 +1,5 @@
 /** Keeps the node object, its status and its lease. */
+export { clusterProblems } from './cluster-problems.js';
 export { BasicNodeStatus, type BasicNodeStatusDeps } from './basic-node-status.js';
 export { NodeAgent, type NodeAgentDeps, type NodeAgentOptions } from './node-agent.js';
 export type { NodeStatusSource } from './node-status-source.js';

@@ -31,6 +31,8 @@ export interface NodeAgentDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random?: () => number;
+  /** The node object is there, perhaps made anew: what others want known of the node is written now. */
+  registered?(signal: AbortSignal): Promise<void>;
   /** Something about the node that people want to know. */
   event?(event: NodeEvent): void;
 }
@@ -112,6 +114,7 @@ export class NodeAgent implements AsyncDisposable {
         this.#tell(rebootEvent(this.#options.nodeName, node, status.nodeInfo?.bootID));
         this.#reported = undefined;
         await this.#ensureCsiNode(node, signal);
+        await this.#deps.registered?.(signal);
         return;
       } catch (err) {
         signal.throwIfAborted();
@@ -127,7 +130,8 @@ export class NodeAgent implements AsyncDisposable {
     const status = await source.read(current?.status, signal);
     const now = clock.now();
     const due = now - this.#reportedAt >= this.#options.reportEveryMs || now < this.#reportedAt;
-    if (!due && this.#reported && same(this.#reported, status)) return;
+    const stands = conditionsStand(current?.status, status);
+    if (!due && stands && this.#reported && same(this.#reported, status)) return;
     const before = this.#reported;
     await controlPlane.writeNodeStatus(this.#node(this.#stamped(status)), signal);
     this.#reported = status;
@@ -251,6 +255,15 @@ export class NodeAgent implements AsyncDisposable {
       }),
     );
   }
+}
+
+/** False when somebody else changed on the server what this node had said of itself. */
+function conditionsStand(shown: NodeStatus | undefined, said: NodeStatus): boolean {
+  const there = new Map((shown?.conditions ?? []).map((condition) => [condition.type, condition]));
+  return (said.conditions ?? []).every(({ type, status, reason, message }) => {
+    const other = there.get(type);
+    return other?.status === status && other.reason === reason && other.message === message;
+  });
 }
 
 const ownedBy = (node: Node): { apiVersion: string; kind: string; name: string; uid: string } => ({

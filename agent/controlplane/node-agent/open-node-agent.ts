@@ -16,6 +16,8 @@ export interface OpenNodeAgentDeps {
   readonly controlPlane: ControlPlane;
   /** What is told of the machine; what is always known when absent. */
   readonly source?: NodeStatusSource | undefined;
+  /** Called when the node object was made or found. */
+  registered?(signal: AbortSignal): Promise<void>;
   readonly runtime: CriRuntime;
   readonly rootDir: string;
   readonly world: { readonly health: RuntimeHealth; readonly allocatable: Readonly<Record<string, Quantity>> };
@@ -40,7 +42,8 @@ export function openNodeAgent(nodeName: string, settings: ClusterSettings, deps:
         'beta.kubernetes.io/os': 'linux',
         'kubernetes.io/arch': architecture,
         'kubernetes.io/os': 'linux',
-        'kubernetes.io/hostname': host.hostname,
+        // What --hostname-override says goes for the label as well.
+        'kubernetes.io/hostname': nodeName,
         ...settings.labels,
       },
       annotations: {
@@ -65,6 +68,7 @@ export function openNodeAgent(nodeName: string, settings: ClusterSettings, deps:
       source,
       clock,
       log,
+      registered: async (signal) => await deps.registered?.(signal),
       // Events of nodes name them without a UID, as the kubelet's do.
       event: ({ type, reason, message }) =>
         events.record({ kind: 'Node', name: nodeName, uid: nodeName }, type, reason, message),

@@ -1,9 +1,8 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { readdir, rmdir } from 'node:fs/promises';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import type { Clock } from '../../../base/clock.js';
 import { errnoOf } from '../../../base/errors.js';
 import type { Logger } from '../../../base/log.js';
-import { weightOf } from '../cpu-shares.js';
+import { sharesOfWeight, weightOf } from '../cpu-shares.js';
 import type { CgroupLimits } from './cgroup-limits.js';
 import { cgroupFolders, type CgroupHierarchy } from './hierarchy.js';
 
@@ -14,10 +13,12 @@ const v2Wanted = ['cpu', 'cpuset', 'memory', 'hugetlb', 'pids', 'io'];
 const removeWithinMs = 5000;
 const firstPauseMs = 2;
 const longestPauseMs = 100;
+/** v1 writes the largest whole number of pages for none. */
+const v1Unlimited = 2 ** 62;
 
 /**
- * Reads and writes cgroups as files, v1 and v2. Making and limiting one is synchronous: these are a few calls into the kernel, each
- * cheaper than a trip through the thread pool, and they lie on the path of every pod's start.
+ * Reads and writes cgroups as files, v1 and v2. Every call is synchronous: these are short calls into the kernel, each cheaper than
+ * a trip through the thread pool, and they lie on the path of every pod's start and end.
  */
 export class CgroupFiles {
   readonly hierarchy: CgroupHierarchy;
@@ -84,6 +85,34 @@ export class CgroupFiles {
       this.#set('hugetlb', cgroup, v2 ? `hugetlb.${size}.max` : `hugetlb.${size}.limit_in_bytes`, bytes);
   }
 
+  /** CPU and memory limits as the kernel has them; undefined for what is not limited or not there. */
+  limits(cgroup: string): CgroupLimits {
+    if (this.hierarchy.version === 2) {
+      const [quota = 'max', period = '100000'] = this.#read('cpu', cgroup, 'cpu.max')?.split(' ') ?? [];
+      const weight = number(this.#read('cpu', cgroup, 'cpu.weight'));
+      return {
+        cpuShares: weight === undefined ? undefined : sharesOfWeight(weight),
+        cpuQuotaUs: quota === 'max' ? undefined : Number(quota),
+        cpuPeriodUs: Number(period),
+        memoryBytes: number(this.#read('memory', cgroup, 'memory.max')),
+      };
+    }
+    const quota = number(this.#read('cpu', cgroup, 'cpu.cfs_quota_us'));
+    const memory = number(this.#read('memory', cgroup, 'memory.limit_in_bytes'));
+    return {
+      cpuShares: number(this.#read('cpu', cgroup, 'cpu.shares')),
+      cpuQuotaUs: quota === undefined || quota < 0 ? undefined : quota,
+      cpuPeriodUs: number(this.#read('cpu', cgroup, 'cpu.cfs_period_us')),
+      memoryBytes: memory === undefined || memory >= v1Unlimited ? undefined : memory,
+    };
+  }
+
+  memoryUse(cgroup: string): number | undefined {
+    return number(
+      this.#read('memory', cgroup, this.hierarchy.version === 2 ? 'memory.current' : 'memory.usage_in_bytes'),
+    );
+  }
+
   /** Names of the cgroups right below, in any controller. */
   children(cgroup: string): ReadonlySet<string> {
     return new Set(cgroupFolders(this.hierarchy, cgroup).flatMap((folder) => foldersIn(folder)));
@@ -95,10 +124,12 @@ export class CgroupFiles {
   }
 
   async #removeTree(folder: string, signal: AbortSignal): Promise<void> {
-    for (const name of await listFolders(folder)) await this.#removeTree(`${folder}/${name}`, signal);
+    // Most often there is no such cgroup (any more), or nothing in it: one call says so.
+    if (removed(folder)) return;
+    for (const name of foldersIn(folder)) await this.#removeTree(`${folder}/${name}`, signal);
     const deadline = this.#clock.now() + removeWithinMs;
     let pause = firstPauseMs;
-    while (!(await removed(folder))) {
+    while (!removed(folder)) {
       killAll(folder);
       if (this.#clock.now() >= deadline)
         throw new Error(`remove cgroup ${folder}: processes in it did not end within ${removeWithinMs} ms of SIGKILL`);
@@ -129,6 +160,17 @@ export class CgroupFiles {
     if (wanted.some((name) => !given.has(name))) writeFileSync(`${folder}/cgroup.subtree_control`, this.#controllers);
   }
 
+  #read(controller: string, cgroup: string, file: string): string | undefined {
+    const folder = this.#folder(controller, cgroup);
+    if (folder === undefined) return undefined;
+    try {
+      return readFileSync(`${folder}/${file}`, 'utf8').trim();
+    } catch (err) {
+      if (errnoOf(err) === 'ENOENT') return undefined;
+      throw err;
+    }
+  }
+
   /** A file of a controller that the machine does not have is left out. */
   #set(controller: string, cgroup: string, file: string, value: string | number): void {
     const folder = this.#folder(controller, cgroup);
@@ -142,6 +184,11 @@ export class CgroupFiles {
       this.#log.debug({ cgroup, file }, 'cgroup file does not exist on this machine');
     }
   }
+}
+
+/** `max` is none. */
+function number(text: string | undefined): number | undefined {
+  return text === undefined || text === '' || text === 'max' ? undefined : Number(text);
 }
 
 function makeFolder(folder: string): boolean {
@@ -165,19 +212,9 @@ function foldersIn(folder: string): string[] {
   }
 }
 
-async function listFolders(folder: string): Promise<string[]> {
+function removed(folder: string): boolean {
   try {
-    const entries = await readdir(folder, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
-  } catch (err) {
-    if (errnoOf(err) === 'ENOENT') return [];
-    throw err;
-  }
-}
-
-async function removed(folder: string): Promise<boolean> {
-  try {
-    await rmdir(folder);
+    rmdirSync(folder);
     return true;
   } catch (err) {
     const errno = errnoOf(err);

@@ -9,10 +9,12 @@ import {
   type QosClass,
 } from '../../api/index.js';
 import { minShares, sharesOf } from '../cpu-shares.js';
-import type { PodCgroups } from '../pod-cgroups.js';
+import type { PodCgroups, PodLimitChanges } from '../pod-cgroups.js';
+import { limitChanges } from '../resize/plan-resize.js';
 import type { CgroupFiles } from './cgroup-files.js';
 import type { CgroupLimits } from './cgroup-limits.js';
-import { podCgroup, qosClasses, type CgroupNames } from './cgroup-names.js';
+import { expandSlice, podCgroup, qosClasses, sliceOfPath, type CgroupNames } from './cgroup-names.js';
+import { asKept } from './kept-limits.js';
 import { podCgroupLimits, type PodLimitOptions } from './pod-limits.js';
 import type { SystemdUnits } from './systemd-units.js';
 
@@ -54,6 +56,15 @@ export class Kubepods implements PodCgroups {
     await this.#limit(this.root, limits, signal);
   }
 
+  /** Limits a cgroup of the machine's own, which must be there. False when it is not. */
+  async limitOther(name: string, limits: CgroupLimits, signal: AbortSignal): Promise<boolean> {
+    const { files, units } = this.#deps;
+    const cgroup = units ? expandSlice(sliceOfPath(name)) : `/${name.replace(/^\/+/, '')}`;
+    if (!files.exists(cgroup)) return false;
+    await this.#limit(cgroup, limits, signal);
+    return true;
+  }
+
   /** `kubepods` itself. */
   get root(): string {
     return this.#deps.names.tier('Guaranteed');
@@ -78,6 +89,33 @@ export class Kubepods implements PodCgroups {
     files.make(cgroup);
     files.limit(cgroup, units ? { hugepages: limits.hugepages } : limits);
     await this.#noteBurstable(pod, signal);
+  }
+
+  async adopt(pod: Pod, signal: AbortSignal): Promise<void> {
+    await this.#noteBurstable(pod, signal);
+  }
+
+  limitsOf(pod: Pod): CgroupLimits {
+    return podCgroupLimits(pod, this.#options);
+  }
+
+  changes(pod: Pod): PodLimitChanges {
+    const { files, units } = this.#deps;
+    const before = files.limits(this.parentOf(pod));
+    const after = this.limitsOf(pod);
+    const kept = asKept(after, { v2: files.hierarchy.version === 2, systemd: units !== undefined });
+    // Where the kernel would keep the same, there is nothing to write; what is written is the exact amount.
+    const { first, last } = limitChanges(before, {
+      ...after,
+      ...(kept.cpuShares === before.cpuShares ? { cpuShares: before.cpuShares } : {}),
+      ...(kept.cpuQuotaUs === before.cpuQuotaUs ? { cpuQuotaUs: before.cpuQuotaUs } : {}),
+      ...(kept.memoryBytes === before.memoryBytes ? { memoryBytes: before.memoryBytes } : {}),
+    });
+    return { first, last, memory: { before: before.memoryBytes, after: after.memoryBytes } };
+  }
+
+  memoryUse(pod: Pod): number | undefined {
+    return this.#deps.files.memoryUse(this.parentOf(pod));
   }
 
   async setLimits(pod: Pod, limits: CgroupLimits, signal: AbortSignal): Promise<void> {

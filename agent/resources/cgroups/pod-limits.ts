@@ -13,6 +13,8 @@ import type { CgroupLimits } from './cgroup-limits.js';
 export interface PodLimitOptions {
   readonly cpuCfsQuota: boolean;
   readonly cpuPeriodUs: number;
+  /** Pods whose containers have CPUs for themselves: no quota may hold them back. */
+  readonly hasOwnCpus?: ((pod: Pod) => boolean) | undefined;
   /** -1 for none. */
   readonly podPidsLimit: number;
   /** Sizes of which the machine has pages: `2Mi`. Every pod's share of each is limited, to 0 where it asks for none. */
@@ -33,7 +35,8 @@ export function podCgroupLimits(pod: Pod, options: PodLimitOptions): CgroupLimit
   if (podQosClass(pod) === 'BestEffort')
     return { ...common, cpuShares: minShares, cpuQuotaUs: undefined, memoryBytes: undefined };
   const cpuLimit = quantityMilliValue(limits['cpu'] ?? '0');
-  const limitedCpu = options.cpuCfsQuota && cpuLimit > 0 && isPodLimited(pod, 'cpu');
+  const limitedCpu =
+    options.cpuCfsQuota && options.hasOwnCpus?.(pod) !== true && cpuLimit > 0 && isPodLimited(pod, 'cpu');
   return {
     ...common,
     cpuShares: sharesOf(quantityMilliValue(podRequests(pod)['cpu'] ?? '0')),

@@ -78,9 +78,7 @@ export class SystemdUnits {
     if (cpuQuotaUs !== undefined) {
       const period = cpuPeriodUs ?? 100_000;
       if (v2) properties.push(number('CPUQuotaPeriodUSec', period));
-      // In whole percents of a CPU, rounded up: systemd refuses anything finer.
-      const perSecond = cpuQuotaUs < 0 ? -1 : Math.ceil((cpuQuotaUs * 1_000_000) / period / 10_000) * 10_000;
-      properties.push(number('CPUQuotaPerSecUSec', perSecond));
+      properties.push(number('CPUQuotaPerSecUSec', cpuQuotaUs < 0 ? -1 : quotaPerSecond(cpuQuotaUs, period)));
     }
     if (memoryBytes !== undefined) properties.push(number(v2 ? 'MemoryMax' : 'MemoryLimit', memoryBytes));
     if (pids !== undefined) properties.push(number('TasksMax', pids));
@@ -97,6 +95,10 @@ export class SystemdUnits {
     throw new SystemdError(`${verb} ${unit}: ${describeEnd(result)}`, { code: 'systemd-refused', verb, unit });
   }
 }
+
+/** In whole percents of a CPU, rounded up: systemd refuses anything finer. */
+export const quotaPerSecond = (quotaUs: number, periodUs: number): number =>
+  Math.ceil((quotaUs * 1_000_000) / periodUs / 10_000) * 10_000;
 
 /** busctl passes errors on as words only. */
 function isFine(verb: string, words: string): boolean {

@@ -1,4 +1,5 @@
-import { podQosClass, podRequests, quantityMilliValue, quantityValue, type Pod } from '../../api/index.js';
+import { podQosClass, type Pod } from '../../api/index.js';
+import { asksForMore } from './pod-resources.js';
 
 export interface PendingResize {
   /** As allocated. */
@@ -12,20 +13,12 @@ export interface PendingResize {
 const classRank = { Guaranteed: 0, Burstable: 1, BestEffort: 2 } as const;
 
 /** Which waiting resize is tried first (facts 4.5): those that free something, then priority, class, and who waits longest. */
-export function orderResizes(pending: readonly PendingResize[]): readonly PendingResize[] {
+export function orderResizes<T extends PendingResize>(pending: readonly T[]): readonly T[] {
   return pending.toSorted(
     (a, b) =>
-      Number(asksForMore(a)) - Number(asksForMore(b)) ||
+      Number(asksForMore(a.from, a.to)) - Number(asksForMore(b.from, b.to)) ||
       (b.to.spec?.priority ?? 0) - (a.to.spec?.priority ?? 0) ||
       classRank[podQosClass(a.to)] - classRank[podQosClass(b.to)] ||
       a.since - b.since,
-  );
-}
-
-function asksForMore({ from, to }: PendingResize): boolean {
-  const [before, after] = [podRequests(from), podRequests(to)];
-  return (
-    quantityMilliValue(after['cpu'] ?? '0') > quantityMilliValue(before['cpu'] ?? '0') ||
-    quantityValue(after['memory'] ?? '0') > quantityValue(before['memory'] ?? '0')
   );
 }

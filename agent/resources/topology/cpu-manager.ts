@@ -9,8 +9,8 @@ import {
   type PodUid,
 } from '../../api/index.js';
 import { formatCpuSet, parseCpuSet } from './cpu-set.js';
-import { hintsOf, type HintProvider, type ResourceHints } from './hints.js';
-import type { MachineTopology } from './machine-topology.js';
+import { hintsOf, type HintProvider, type ResourceHints, type TopologyHint } from './hints.js';
+import type { Cpu, MachineTopology } from './machine-topology.js';
 import { takeCpus, takeCpusEvenly, type TakeOptions } from './take-cpus.js';
 
 export interface CpuManagerOptions extends TakeOptions {
@@ -20,6 +20,8 @@ export interface CpuManagerOptions extends TakeOptions {
   readonly strictReservation: boolean;
   /** distribute-cpus-across-numa. */
   readonly evenly: boolean;
+  /** align-by-socket: CPUs of the whole socket are near those of a NUMA node. */
+  readonly bySocket: boolean;
 }
 
 export class CpuError extends BerthError<{ code: 'no-cpus' | 'smt-alignment' | 'bad-checkpoint' }> {}
@@ -52,6 +54,21 @@ export class CpuManager implements HintProvider<Pod> {
     return this.#grants.get(uid)?.has(container) ?? false;
   }
 
+  /** True when a container of the pod has CPUs of its own. */
+  holds(uid: PodUid): boolean {
+    return this.#grants.has(uid);
+  }
+
+  /** Pods with CPUs of their own. */
+  holders(): readonly PodUid[] {
+    return [...this.#grants.keys()];
+  }
+
+  /** CPUs that pods may have for themselves, free or not. */
+  allocatable(): readonly number[] {
+    return this.#topology.cpus.map(({ id }) => id).filter((id) => !this.#options.reserved.has(id));
+  }
+
   /** Those nobody has for himself. */
   shared(): readonly number[] {
     const taken = new Set([...this.#grants.values()].flatMap((own) => [...own.values()].flat()));
@@ -69,16 +86,12 @@ export class CpuManager implements HintProvider<Pod> {
     const within = (nodes: ReadonlySet<number>, from: ReadonlySet<number> | undefined): number =>
       this.#topology.cpus.filter(({ id, numaNode }) => nodes.has(numaNode) && (from?.has(id) ?? true)).length;
     const nodes = this.#topology.numaNodes.map(({ id }) => id);
-    return new Map([
-      [
-        'cpu',
-        hintsOf(
-          nodes,
-          (set) => within(set, usable) >= count,
-          (set) => within(set, undefined) >= count,
-        ),
-      ],
-    ]);
+    const hints = hintsOf(
+      nodes,
+      (set) => within(set, usable) >= count,
+      (set) => within(set, undefined) >= count,
+    );
+    return new Map([['cpu', this.#options.bySocket ? this.#alignedToSockets(hints, count) : hints]]);
   }
 
   /** Idempotent. Throws `CpuError` when there are not enough, or not in whole cores. */
@@ -86,13 +99,11 @@ export class CpuManager implements HintProvider<Pod> {
     const count = exclusiveCpus(pod, container);
     const uid = podUidOf(pod);
     if (count === 0 || this.#grants.get(uid)?.has(container)) return;
-    this.#checkAlignment(count, container);
+    this.#checkAlignment(count);
     const reusable = this.#reusable(pod, container);
     const usable = new Set([...this.#free(), ...reusable]);
     const near = new Set(
-      this.#topology.cpus
-        .filter(({ id, numaNode }) => usable.has(id) && (numaNodes?.includes(numaNode) ?? true))
-        .map(({ id }) => id),
+      this.#topology.cpus.filter((cpu) => usable.has(cpu.id) && this.#isNear(cpu, numaNodes)).map(({ id }) => id),
     );
     const take = this.#options.evenly ? takeCpusEvenly : takeCpus;
     const wanted = Math.min(count, near.size);
@@ -100,7 +111,7 @@ export class CpuManager implements HintProvider<Pod> {
     const rest = new Set([...usable].filter((id) => !first.includes(id)));
     const more = count === first.length ? [] : take(this.#topology, rest, count - first.length, this.#options);
     if (more === undefined)
-      throw new CpuError(`allocate ${count} CPUs for container ${container}: only ${usable.size} are free`, {
+      throw new CpuError(`not enough cpus available to satisfy request: requested=${count}, available=${usable.size}`, {
         code: 'no-cpus',
       });
     const own = this.#grants.get(uid) ?? new Map<string, readonly number[]>();
@@ -147,14 +158,32 @@ export class CpuManager implements HintProvider<Pod> {
     for (const [uid, own] of grants) this.#grants.set(uid, own);
   }
 
-  #checkAlignment(count: number, container: string): void {
+  #isNear({ numaNode, socket }: Cpu, numaNodes: readonly number[] | undefined): boolean {
+    if (!numaNodes) return true;
+    return this.#options.bySocket ? this.#socketsOf(numaNodes).has(socket) : numaNodes.includes(numaNode);
+  }
+
+  #socketsOf(numaNodes: readonly number[]): ReadonlySet<number> {
+    return new Set(this.#topology.cpus.filter((cpu) => numaNodes.includes(cpu.numaNode)).map(({ socket }) => socket));
+  }
+
+  /** A set of nodes that spans no more sockets than the request needs is as good as one of fewer nodes. */
+  #alignedToSockets(hints: readonly TopologyHint[], count: number): readonly TopologyHint[] {
+    const { cpus } = this.#topology;
+    const perSocket = cpus.length / new Set(cpus.map(({ socket }) => socket)).size;
+    const fewest = Math.ceil(count / perSocket);
+    return hints.map((hint) =>
+      hint.numaNodes && this.#socketsOf(hint.numaNodes).size === fewest ? { ...hint, preferred: true } : hint,
+    );
+  }
+
+  #checkAlignment(count: number): void {
     if (!this.#options.fullCores) return;
     const perCore = this.#topology.cpus.length / new Set(this.#topology.cpus.map(({ core }) => core)).size;
     if (count % perCore === 0) return;
-    throw new CpuError(
-      `allocate CPUs for container ${container}: SMT Alignment Error: requested ${count} cpus not multiple cpus per core = ${perCore}`,
-      { code: 'smt-alignment' },
-    );
+    throw new CpuError(`SMT Alignment Error: requested ${count} cpus not multiple cpus per core = ${perCore}`, {
+      code: 'smt-alignment',
+    });
   }
 
   #free(): readonly number[] {

@@ -1,5 +1,6 @@
 import { rename } from 'node:fs/promises';
 import { readIfPresent, writeFileAtomic } from '../../../base/atomic-file.js';
+import { BerthError } from '../../../base/errors.js';
 
 export type CheckpointRead<T> =
   | { readonly kind: 'read'; readonly state: T }
@@ -7,43 +8,60 @@ export type CheckpointRead<T> =
   /** It was renamed out of the way. */
   | { readonly kind: 'set-aside'; readonly reason: string; readonly movedTo: string };
 
-/**
- * A state file in the kubelet's JSON shape. Its checksum is made over a dump of Go structures, which nobody else can make; ours is over
- * the JSON itself, and a file with another is taken when its content makes sense: `restore` decides.
- */
-export class KubeletCheckpoint<T extends object> {
-  readonly #path: string;
+/** The file is of another policy: what runs was placed by other rules, and only its operator knows what may become of it. */
+export class PolicyChanged extends BerthError<{ code: 'policy-changed'; path: string }> {}
 
-  constructor(path: string) {
+interface Named {
+  readonly policyName: string;
+}
+
+/** A state file in the kubelet's JSON shape and with its checksum, so that either agent can take over from the other. */
+export class KubeletCheckpoint<T extends Named> {
+  readonly #path: string;
+  readonly #what: string;
+  readonly #checksum: (state: T) => number;
+
+  /** `what` as in "the CPU manager checkpoint file". */
+  constructor(path: string, what: string, checksum: (state: T) => number) {
     this.#path = path;
+    this.#what = what;
+    this.#checksum = checksum;
   }
 
   async write(state: T): Promise<void> {
-    const body = JSON.stringify(state);
-    await writeFileAtomic(this.#path, `${body.slice(0, -1)},"checksum":${fnv32a(body)}}`);
+    await writeFileAtomic(this.#path, JSON.stringify({ ...state, checksum: this.#checksum(state) }));
+  }
+
+  /** Throws `PolicyChanged` when there is a file of another policy (the kubelet's words). */
+  async checkPolicy(policyName: string): Promise<void> {
+    const found = await this.#parse().catch(() => undefined);
+    if (found === undefined || found.policyName === policyName) return;
+    const reason = `configured policy "${policyName}" differs from state checkpoint policy "${found.policyName}"`;
+    throw new PolicyChanged(
+      `could not restore state from checkpoint: ${reason}, please drain this node and delete the ${this.#what} checkpoint file "${this.#path}" before restarting berth`,
+      { code: 'policy-changed', path: this.#path },
+    );
   }
 
   /** `restore` takes the content in or throws with the reason it cannot be. */
   async read(now: number, restore: (state: T) => void): Promise<CheckpointRead<T>> {
-    const text = await readIfPresent(this.#path);
-    if (text === undefined) return { kind: 'missing' };
     try {
-      const { checksum: _checksum, ...state } = JSON.parse(text) as T & { checksum?: number };
-      restore(state as unknown as T);
-      return { kind: 'read', state: state as unknown as T };
+      const state = await this.#parse();
+      if (state === undefined) return { kind: 'missing' };
+      const { checksum, ...own } = state;
+      if (checksum !== undefined && checksum !== 0 && checksum !== this.#checksum(own as unknown as T))
+        throw new Error('checkpoint is corrupted');
+      restore(own as unknown as T);
+      return { kind: 'read', state: own as unknown as T };
     } catch (err) {
       const movedTo = `${this.#path}.corrupt-${now}`;
       await rename(this.#path, movedTo);
       return { kind: 'set-aside', reason: err instanceof Error ? err.message : String(err), movedTo };
     }
   }
-}
 
-const offsetBasis = 2_166_136_261;
-const prime = 16_777_619;
-
-export function fnv32a(text: string): number {
-  let hash = offsetBasis;
-  for (const byte of Buffer.from(text)) hash = Math.imul(hash ^ byte, prime) >>> 0;
-  return hash >>> 0;
+  async #parse(): Promise<(T & { readonly checksum?: number }) | undefined> {
+    const text = await readIfPresent(this.#path);
+    return text === undefined ? undefined : (JSON.parse(text) as T & { readonly checksum?: number });
+  }
 }

@@ -21,7 +21,7 @@ export interface MemoryBlock {
   readonly size: number;
 }
 
-interface MemoryTable {
+export interface MemoryTable {
   readonly total: number;
   readonly systemReserved: number;
   readonly allocatable: number;
@@ -55,6 +55,26 @@ export class MemoryManager implements HintProvider<Pod> {
     return blocks && [...new Set(blocks.flatMap(({ numaAffinity }) => numaAffinity))].sort((a, b) => a - b);
   }
 
+  /** What the container has of named nodes. */
+  blocksOf(uid: PodUid, container: string): readonly MemoryBlock[] {
+    return this.#grants.get(uid)?.get(container) ?? [];
+  }
+
+  holds(uid: PodUid): boolean {
+    return this.#grants.has(uid);
+  }
+
+  holders(): readonly PodUid[] {
+    return [...this.#grants.keys()];
+  }
+
+  /** What containers may have of each node. */
+  allocatable(): readonly MemoryBlock[] {
+    return this.#topology.numaNodes.flatMap(({ id, memory }) =>
+      [...memory.keys()].map((type) => ({ numaAffinity: [id], type, size: this.#allocatable(new Set([id]), type) })),
+    );
+  }
+
   hints(pod: Pod, container: string | undefined): ResourceHints {
     const wanted = container === undefined ? wantedByPod(pod) : wantedMemory(pod, container);
     const nodes = this.#topology.numaNodes.map(({ id }) => id);
@@ -78,9 +98,12 @@ export class MemoryManager implements HintProvider<Pod> {
       const asked = numaNodes && this.#free(new Set(numaNodes), type) >= size ? numaNodes : undefined;
       const numaAffinity = asked ?? this.#smallest(type, size);
       if (!numaAffinity)
-        throw new MemoryError(`allocate ${size} bytes of ${type} for container ${container}: no NUMA nodes have it`, {
-          code: 'no-memory',
-        });
+        throw new MemoryError(
+          `[memorymanager] failed to find NUMA nodes with ${size} bytes of ${type} for container ${container}`,
+          {
+            code: 'no-memory',
+          },
+        );
       return { numaAffinity, type, size };
     });
     const own = this.#grants.get(uid) ?? new Map<string, readonly MemoryBlock[]>();

@@ -11,6 +11,7 @@ import { KubeletCheckpoint } from './kubelet-checkpoint.js';
 import { readMachineTopology, type MachineTopology } from './machine-topology.js';
 import { MemoryManager } from './memory-manager.js';
 import { mergeHints, type MergeOptions } from './merge-hints.js';
+import { cpuStateChecksum, memoryStateChecksum } from './state-checksums.js';
 import { TopologyManager } from './topology-manager.js';
 
 const gibi = 2 ** 30;
@@ -50,6 +51,7 @@ const cpuOptions: CpuManagerOptions = {
   reserved: new Set([0]),
   strictReservation: false,
   evenly: false,
+  bySocket: false,
   fullCores: false,
   alignToCache: false,
   spreadOverCores: false,
@@ -100,7 +102,7 @@ describe('static CPU policy', () => {
     const pod = guaranteed('p', { c: 2 });
     manager.allocate(pod, 'c', undefined);
     expect(formatCpuSet(manager.shared())).toBe('0,2');
-    expect(() => manager.allocate(guaranteed('q', { c: 2 }), 'c', undefined)).toThrow('only 1 are free');
+    expect(() => manager.allocate(guaranteed('q', { c: 2 }), 'c', undefined)).toThrow('requested=2, available=1');
     manager.release(podUidOf(pod));
     expect(formatCpuSet(manager.shared())).toBe('0-3');
   });
@@ -243,7 +245,9 @@ describe('static memory policy', () => {
     expect(manager.hints(guaranteed('q', { c: 1 }, '5Gi'), 'c').get('memory')).toEqual([
       { numaNodes: [0], preferred: true },
     ]);
-    expect(() => manager.allocate(guaranteed('q', { c: 1 }, '7Gi'), 'c', undefined)).toThrow('no NUMA nodes have it');
+    expect(() => manager.allocate(guaranteed('q', { c: 1 }, '7Gi'), 'c', undefined)).toThrow(
+      'failed to find NUMA nodes',
+    );
     const restored = new MemoryManager(machine(2, 2), reserved);
     restored.restore(manager.state());
     expect(restored.state()).toEqual(manager.state());
@@ -287,7 +291,7 @@ test('a checkpoint has the kubelet shape; one that makes no sense is set aside',
   const folder = await mkdtemp(join(tmpdir(), 'berth-checkpoint-'));
   try {
     const path = join(folder, 'cpu_manager_state');
-    const file = new KubeletCheckpoint<CpuManagerState>(path);
+    const file = new KubeletCheckpoint<CpuManagerState>(path, 'CPU manager', cpuStateChecksum);
     const manager = new CpuManager(machine(1, 2), cpuOptions);
     manager.allocate(guaranteed('p', { c: 1 }), 'c', undefined);
     await file.write(manager.state());
@@ -300,7 +304,7 @@ test('a checkpoint has the kubelet shape; one that makes no sense is set aside',
     const again = new CpuManager(machine(1, 2), cpuOptions);
     expect((await file.read(1, (state) => again.restore(state))).kind).toBe('read');
     expect(again.state()).toEqual(manager.state());
-    await writeFile(path, '{"policyName":"static","defaultCpuSet":"0-9","entries":{"p":{"c":"77"}},"checksum":1}');
+    await writeFile(path, '{"policyName":"static","defaultCpuSet":"0-9","entries":{"p":{"c":"77"}},"checksum":0}');
     const read = await file.read(2, (state) => again.restore(state));
     expect(read).toMatchObject({
       kind: 'set-aside',
@@ -310,4 +314,79 @@ test('a checkpoint has the kubelet shape; one that makes no sense is set aside',
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+describe('checksums are the kubelet’s', () => {
+  // Files and numbers are those of the kubelet's own tests.
+  test('of CPUs', () => {
+    expect(
+      cpuStateChecksum({
+        policyName: 'none',
+        defaultCpuSet: '1-3',
+        entries: { pod: { container1: '4-6', container2: '1-3' } },
+      }),
+    ).toBe(3_610_638_499);
+  });
+
+  test('of memory', () => {
+    const memory = { total: 2048, systemReserved: 512, allocatable: 1536, reserved: 512, free: 1024 };
+    expect(
+      memoryStateChecksum({
+        policyName: 'static',
+        machineState: { '0': { numberOfAssignments: 0, memoryMap: { memory }, cells: [] } },
+        entries: { pod: { container1: [{ numaAffinity: [0], type: 'memory', size: 512 }] } },
+      }),
+    ).toBe(4_215_593_881);
+  });
+});
+
+describe('a checkpoint', () => {
+  test('of another policy is refused in the kubelet’s words, and left alone', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'berth-policy-'));
+    try {
+      const path = join(folder, 'cpu_manager_state');
+      const state: CpuManagerState = { policyName: 'none', defaultCpuSet: '', entries: {} };
+      const file = new KubeletCheckpoint<CpuManagerState>(path, 'CPU manager', cpuStateChecksum);
+      await file.checkPolicy('static');
+      await file.write(state);
+      await expect(file.checkPolicy('static')).rejects.toThrow(
+        `could not restore state from checkpoint: configured policy "static" differs from state checkpoint policy "none", please drain this node and delete the CPU manager checkpoint file "${path}" before restarting`,
+      );
+      expect(await readdir(folder)).toEqual(['cpu_manager_state']);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('with a wrong checksum is set aside', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'berth-checksum-'));
+    try {
+      const path = join(folder, 'cpu_manager_state');
+      await writeFile(path, '{"policyName":"static","defaultCpuSet":"0-3","checksum":12}');
+      const file = new KubeletCheckpoint<CpuManagerState>(path, 'CPU manager', cpuStateChecksum);
+      expect(await file.read(3, () => {})).toMatchObject({ kind: 'set-aside', reason: 'checkpoint is corrupted' });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
+test('aligned by socket: more nodes of one socket are as good as one', () => {
+  // Two sockets of two nodes with four CPUs each.
+  const topology: MachineTopology = {
+    cpus: Array.from({ length: 16 }, (_, id) => {
+      return { id, core: id, socket: Math.floor(id / 8), numaNode: Math.floor(id / 4), uncoreCache: 0 };
+    }),
+    numaNodes: [0, 1, 2, 3].map((id) => ({ id, memory: new Map(), distances: [10, 10, 10, 10] })),
+  };
+  const pod = guaranteed('p', { c: 3 });
+  const preferredOf = (bySocket: boolean): string[] =>
+    (new CpuManager(topology, { ...cpuOptions, bySocket }).hints(pod, 'c').get('cpu') ?? [])
+      .filter(({ preferred }) => preferred)
+      .map(({ numaNodes }) => (numaNodes ?? []).join());
+  expect(preferredOf(false)).toEqual(['0', '1', '2', '3']);
+  expect(preferredOf(true)).toEqual(['0', '1', '2', '3', '0,1', '2,3']);
+  const manager = new CpuManager(topology, { ...cpuOptions, bySocket: true });
+  manager.allocate(guaranteed('first', { c: 5 }), 'c', [0]);
+  expect(manager.cpusOf(podUidOf(guaranteed('first', {})), 'c').every((cpu) => cpu < 8)).toBe(true);
 });

@@ -13,6 +13,7 @@ import { nodeLogs } from './handlers/node-logs.js';
 import { desiredPods, runningPods } from './handlers/pod-lists.js';
 import { run } from './handlers/run.js';
 import { streamHandlers } from './handlers/streams.js';
+import { flagz, statusz } from './handlers/z-pages.js';
 import type { KubeletApiSettings } from './settings.js';
 import type { UsageReports } from './usage-reports.js';
 
@@ -21,6 +22,8 @@ export interface ApiHandlersDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly usage: UsageReports;
+  /** When the agent started, ms. */
+  readonly startedAt: number;
   readonly snapshots: () => readonly MetricSnapshot[];
 }
 
@@ -38,7 +41,7 @@ export function apiHandlers(settings: KubeletApiSettings, deps: ApiHandlersDeps)
   const disabled = (what: string) => (): never => {
     throw new HttpError(405, `${what} endpoint is disabled.`);
   };
-  const { systemLogHandler: enabled, nodeLogDir: dir } = settings;
+  const { systemLogHandler: enabled, systemLogQuery, nodeLogDir: dir } = settings;
   return {
     streams: streamHandlers(host, log),
     calls: {
@@ -49,7 +52,9 @@ export function apiHandlers(settings: KubeletApiSettings, deps: ApiHandlersDeps)
       containerLogs: containerLogs(host, clock),
       run: run(host),
       configz: (_call, response) => sendJson(response, { kubeletconfig: kubeletConfiguration(host.config, settings) }),
-      nodeLogs: nodeLogs({ enabled, dir }),
+      nodeLogs: nodeLogs({ enabled, dir, query: systemLogQuery }),
+      statusz: statusz({ startedAt: deps.startedAt, now: () => clock.now() }),
+      flagz: flagz(process.argv.slice(2)),
       checkpoint: checkpoint(host),
       profiling: disabled('profiling'),
       debugFlags: disabled('flags'),

@@ -7,4 +7,4 @@ export { openKubeletApi, type KubeletApi, type KubeletApiDeps } from './open-kub
 export { reviewsOf } from './reviews-of-control-plane.js';
 export { defaultKubeletApiSettings, type KubeletApiSettings, type TlsVersion } from './settings.js';
 export { kubeletApiSettings } from './settings-of-config.js';
-export { agentUsageReports, type UsageReports, type UsageReportsDeps } from './usage-reports.js';
+export { usageReports, type UsageReports } from './usage-reports.js';

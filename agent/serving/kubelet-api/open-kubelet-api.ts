@@ -8,10 +8,11 @@ import type { MetricsStore } from '../metrics/index.js';
 import { apiHandlers } from './api-handlers.js';
 import { Authenticator, Authorizer, type AccessReviews } from './auth/index.js';
 import { KubeletApiServer } from './kubelet-api-server.js';
+import { ReadOnlyServer } from './read-only-server.js';
 import { RequestMetrics } from './request-metrics.js';
 import type { KubeletApiSettings } from './settings.js';
 import { WatchedMaterial } from './tls/watched-material.js';
-import { agentUsageReports, type UsageReports } from './usage-reports.js';
+import { usageReports, type UsageReports } from './usage-reports.js';
 
 export interface KubeletApiDeps {
   readonly log: Logger;
@@ -29,6 +30,8 @@ export interface KubeletApi extends AsyncDisposable {
   readonly address: AddressInfo | undefined;
   /** Resolves when it listens for the first time, or is disposed before. */
   readonly listening: Promise<void>;
+  /** Where it is served without credentials; undefined where it is not, or not yet. */
+  readonly readOnlyAddress: AddressInfo | undefined;
 }
 
 const retryMs = 5000;
@@ -41,18 +44,18 @@ export function openKubeletApi(settings: KubeletApiSettings, agent: Agent, deps:
   const lifetime = stop.signal;
   const owned = new Lifetimes();
   const requests = new RequestMetrics();
-  const usage = deps.usage ?? lazyUsage(agent, { clock, log }, lifetime);
+  const usage = deps.usage ?? usageReports(agent.stats);
+  const handlers = apiHandlers(settings, {
+    ...{ clock, log, usage },
+    host: agent,
+    startedAt: agent.startedAt,
+    snapshots: () => [...metrics.snapshots(), ...requests.snapshots()],
+  });
+  const readOnly = settings.readOnlyPort > 0 ? owned.use(new ReadOnlyServer({ handlers })) : undefined;
   const server: KubeletApiServer = owned.use(
     new KubeletApiServer(settings, {
-      log,
+      ...{ log, handlers },
       metrics: requests,
-      handlers: apiHandlers(settings, {
-        host: agent,
-        clock,
-        log,
-        usage,
-        snapshots: () => [...metrics.snapshots(), ...requests.snapshots()],
-      }),
       authenticator: new Authenticator(
         settings.authentication,
         { clock, log, reviews, certificateOf: (request) => server.certificateOf(request) },
@@ -84,12 +87,19 @@ export function openKubeletApi(settings: KubeletApiSettings, agent: Agent, deps:
   );
   lifetime.addEventListener('abort', () => usable(), { once: true });
 
-  const listening = start();
+  const { address, port, readOnlyPort } = settings;
+  const listening = Promise.all([
+    start(),
+    readOnly && listen(readOnlyPort, () => readOnly.listen(address, readOnlyPort)),
+  ]).then(() => {});
   return {
     get address() {
       return server.address;
     },
     listening,
+    get readOnlyAddress() {
+      return readOnly?.address;
+    },
     async [Symbol.asyncDispose]() {
       stop.abort(new DOMException('the agent stops', 'AbortError'));
       await listening;
@@ -100,33 +110,20 @@ export function openKubeletApi(settings: KubeletApiSettings, agent: Agent, deps:
   async function start(): Promise<void> {
     await material.start();
     await hasMaterial;
-    const { address, port } = settings;
+    await listen(port, () => server.listen());
+  }
+
+  async function listen(wanted: number, attempt: () => Promise<void>): Promise<void> {
     while (!lifetime.aborted) {
       try {
-        await server.listen();
-        log.info({ address, port }, 'the kubelet API listens');
+        await attempt();
+        log.info({ address, port: wanted }, 'the kubelet API listens');
         return;
       } catch (err) {
-        log.warn({ address, port, err: errorText(err), retryInMs: retryMs }, 'the kubelet API cannot listen');
+        const told = { address, port: wanted, err: errorText(err), retryInMs: retryMs };
+        log.warn(told, 'the kubelet API cannot listen');
         await clock.sleep(retryMs, lifetime).catch(() => {});
       }
     }
   }
-}
-
-/** Made at the first question: most nodes of one machine are never asked. */
-function lazyUsage(agent: Agent, deps: { clock: Clock; log: Logger }, lifetime: AbortSignal): UsageReports {
-  let made: Promise<UsageReports> | undefined;
-  const reports = (): Promise<UsageReports> => {
-    made ??= agentUsageReports(agent, deps, lifetime).catch((err: unknown) => {
-      made = undefined;
-      throw err;
-    });
-    return made;
-  };
-  return {
-    summary: async (only, signal) => await (await reports()).summary(only, signal),
-    cadvisor: async (signal) => await (await reports()).cadvisor(signal),
-    resource: async (signal) => await (await reports()).resource(signal),
-  };
 }

@@ -11,6 +11,11 @@ export interface RouteSpec<N extends string = string> {
 
 const streamed = ['GET', 'POST'];
 
+/** Answered on the port without authentication as well, where there is one. */
+export const openToAll: ReadonlySet<string> = new Set([
+  ...['healthz', 'pods', 'summary', 'metrics', 'cadvisorMetrics', 'resourceMetrics', 'probeMetrics', 'sliMetrics'],
+]);
+
 /** Everything :10250 answers (facts 9.2). Nothing is added while it runs. */
 export const routeTable = [
   { name: 'healthz', path: '/healthz' },
@@ -49,6 +54,8 @@ export const routeTable = [
   { name: 'runningPods', path: '/runningpods', methods: ['GET'], debugging: 'answers-disabled' },
   { name: 'nodeLogs', path: '/logs', methods: ['GET'], debugging: 'answers-disabled' },
   { name: 'nodeLogs', path: '/logs/{rest...}', methods: ['GET'], debugging: 'answers-disabled' },
+  { name: 'statusz', path: '/statusz', methods: ['GET'] },
+  { name: 'flagz', path: '/flagz', methods: ['GET'] },
   { name: 'configz', path: '/configz', debugging: 'absent' },
   { name: 'checkpoint', path: '/checkpoint/{namespace}/{pod}/{container}', methods: ['POST'], debugging: 'absent' },
   { name: 'profiling', path: '/debug/pprof', debugging: 'answers-disabled' },

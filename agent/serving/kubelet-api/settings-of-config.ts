@@ -20,7 +20,7 @@ export function kubeletApiSettings({ kubelet, cluster, paths }: AgentConfig): Ku
   const defaults = defaultKubeletApiSettings(certDir, cluster?.kubeletPort);
   if (!kubelet) return cluster ? defaults : undefined;
   const { x509, webhook, anonymous } = kubelet.authentication ?? {};
-  const letsIn = named(x509?.clientCAFile) !== undefined || anonymous?.enabled === true;
+  const letsIn = named(x509?.clientCAFile) !== undefined || anonymous?.enabled === true || kubelet.readOnlyPort > 0;
   if (!kubelet.enableServer || kubelet.port === 0 || (!cluster && !letsIn)) return undefined;
   const { mode, webhook: review } = kubelet.authorization ?? {};
   const { tls, authentication, authorization } = defaults;
@@ -51,5 +51,7 @@ export function kubeletApiSettings({ kubelet, cluster, paths }: AgentConfig): Ku
     },
     debuggingHandlers: kubelet.enableDebuggingHandlers,
     systemLogHandler: kubelet.enableSystemLogHandler,
+    systemLogQuery: kubelet.enableSystemLogQuery,
+    readOnlyPort: kubelet.readOnlyPort,
   };
 }

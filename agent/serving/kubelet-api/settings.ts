@@ -29,6 +29,10 @@ export interface KubeletApiSettings {
   /** False: exec, logs and the like answer that they are disabled. */
   readonly debuggingHandlers: boolean;
   readonly systemLogHandler: boolean;
+  /** `/logs?query=`. */
+  readonly systemLogQuery: boolean;
+  /** Plain HTTP without authentication, for what may be read by all; 0 for none. */
+  readonly readOnlyPort: number;
   /** What `/logs/` shows. */
   readonly nodeLogDir: string;
 }
@@ -49,6 +53,8 @@ export function defaultKubeletApiSettings(certDir: string, port = 10_250): Kubel
     authorization: { mode: 'Webhook', allowedForMs: 300_000, deniedForMs: 30_000 },
     debuggingHandlers: true,
     systemLogHandler: true,
+    systemLogQuery: false,
+    readOnlyPort: 0,
     nodeLogDir: '/var/log',
   };
 }

@@ -105,13 +105,18 @@ export class HistogramMetric implements Accumulator {
   }
 }
 
+export interface GaugeReading {
+  readonly labels: Labels;
+  readonly value: number;
+}
+
 /** Read when asked for. */
 export class GaugeMetric implements Accumulator {
   readonly #name: string;
   readonly #help: string;
-  readonly #read: () => readonly { readonly labels: Labels; readonly value: number }[];
+  readonly #read: () => readonly GaugeReading[];
 
-  constructor(name: string, help: string, read: () => readonly { labels: Labels; value: number }[]) {
+  constructor(name: string, help: string, read: () => readonly GaugeReading[]) {
     this.#name = name;
     this.#help = help;
     this.#read = read;

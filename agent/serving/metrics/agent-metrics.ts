@@ -1,4 +1,6 @@
+import type { CallInterface } from '../../../base/call-recorder.js';
 import type { Pod } from '../../api/index.js';
+import type { GaugeReading } from './accumulators.js';
 
 /** What parts of the agent count. Never waits and never throws; cheap enough for every call. */
 export interface AgentMetrics {
@@ -11,6 +13,28 @@ export interface AgentMetrics {
     container: string,
     seconds: number,
   ): void;
+  /** One call of a plugin that ended; `code` is how it failed. */
+  pluginCall(of: CallInterface, plugin: string, verb: string, seconds: number, code: string | undefined): void;
+  /** All claims of a pod, prepared or given back. */
+  claimsHandled(operation: 'PrepareResources' | 'UnprepareResources', seconds: number, failed: boolean): void;
+  /** One request to the pod resources API. */
+  podResourcesRequest(method: PodResourcesMethod, version: 'v1' | 'v1alpha1', failed: boolean): void;
+  /** `statsAgeSeconds`: how old what was measured is when the pod is told to go. */
+  evicted(signal: string, statsAgeSeconds: number): void;
+  /** A number that is read when somebody asks for it. */
+  gauge(name: string, help: string, read: () => readonly GaugeReading[]): void;
 }
 
-export const noMetrics: AgentMetrics = { runtimeOperation: () => {}, probe: () => {} };
+export type PodResourcesMethod = 'list' | 'get' | 'get_allocatable';
+
+const nothing = (): void => {};
+
+export const noMetrics: AgentMetrics = {
+  runtimeOperation: nothing,
+  probe: nothing,
+  pluginCall: nothing,
+  claimsHandled: nothing,
+  podResourcesRequest: nothing,
+  evicted: nothing,
+  gauge: nothing,
+};

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { CriRuntime } from '../../../cri/index.js';
+import { noMetrics } from './agent-metrics.js';
 import { countedRuntime, operationName } from './counted-runtime.js';
 
 test.each([
@@ -24,11 +25,11 @@ test('verbs are counted with how they ended, and keep their answers and their st
   const service = new Service();
   const runtime = { runtime: service, images: service, streaming: {} } as unknown as CriRuntime;
   const counted = countedRuntime(runtime, {
+    ...noMetrics,
     runtimeOperation: (operation, seconds, failed) => {
       expect(seconds).toBeGreaterThanOrEqual(0);
       seen.push([operation, failed]);
     },
-    probe: () => {},
   }).runtime;
   const never = new AbortController().signal;
   expect(await counted.startContainer({}, never)).toBe(1);

@@ -1,8 +1,17 @@
 import { readdirSync } from 'node:fs';
 import { podUidOf, type Pod } from '../../api/index.js';
 import type { Agent, AgentPod } from '../../agent.js';
-import { CounterMetric, GaugeMetric, HistogramMetric, type Accumulator, type MetricSnapshot } from './accumulators.js';
-import type { AgentMetrics } from './agent-metrics.js';
+import {
+  CounterMetric,
+  GaugeMetric,
+  HistogramMetric,
+  type Accumulator,
+  type GaugeReading,
+  type MetricSnapshot,
+} from './accumulators.js';
+import type { CallInterface } from '../../../base/call-recorder.js';
+import type { AgentMetrics, PodResourcesMethod } from './agent-metrics.js';
+import { PluginMetrics } from './plugin-metrics.js';
 
 /** The kubelet's buckets. */
 const callSeconds = Array.from({ length: 14 }, (_, power) => 0.005 * 2.5 ** power);
@@ -52,6 +61,13 @@ export class MetricsStore implements AgentMetrics {
   );
   readonly #probes = new CounterMetric('prober_probe_total', 'Probes by result.');
   readonly #probeSeconds = new HistogramMetric('prober_probe_duration_seconds', 'How long probes took.', probeSeconds);
+  readonly #evictions = new CounterMetric('kubelet_evictions', 'Cumulative number of pod evictions by eviction signal');
+  readonly #evictionStatsAge = new HistogramMetric(
+    'kubelet_eviction_stats_age_seconds',
+    'Time between when stats are collected, and when pod is evicted based on those stats by eviction signal',
+    probeSeconds,
+  );
+  readonly #plugins = new PluginMetrics();
   readonly #runsAlready = new Set<string>();
   readonly #gauges: Accumulator[] = [];
 
@@ -85,6 +101,27 @@ export class MetricsStore implements AgentMetrics {
     this.#probeSeconds.observe(labels, seconds);
   }
 
+  pluginCall(of: CallInterface, plugin: string, verb: string, seconds: number, code: string | undefined): void {
+    this.#plugins.call(of, plugin, verb, seconds, code);
+  }
+
+  claimsHandled(operation: 'PrepareResources' | 'UnprepareResources', seconds: number, failed: boolean): void {
+    this.#plugins.claimsHandled(operation, seconds, failed);
+  }
+
+  podResourcesRequest(method: PodResourcesMethod, version: 'v1' | 'v1alpha1', failed: boolean): void {
+    this.#plugins.podResourcesRequest(method, version, failed);
+  }
+
+  evicted(signal: string, statsAgeSeconds: number): void {
+    this.#evictions.add({ eviction_signal: signal });
+    this.#evictionStatsAge.observe({ eviction_signal: signal }, statsAgeSeconds);
+  }
+
+  gauge(name: string, help: string, read: () => readonly GaugeReading[]): void {
+    this.#gauges.push(new GaugeMetric(name, help, read));
+  }
+
   /** Reads the agent's own numbers from now on; ends with it. */
   watch(agent: Agent): Disposable {
     this.#gauges.push(...agentGauges(agent), ...processGauges());
@@ -105,6 +142,9 @@ export class MetricsStore implements AgentMetrics {
       this.#podStart,
       this.#probes,
       this.#probeSeconds,
+      this.#evictions,
+      this.#evictionStatsAge,
+      ...this.#plugins.all(),
       ...this.#gauges,
     ];
     return all.map((each) => each.snapshot());

@@ -1,4 +1,4 @@
-import { canonicalJson, type KubeObject, type Pod } from '../../api/index.js';
+import { canonicalJson, type Container, type KubeObject, type Pod } from '../../api/index.js';
 import type { StoredObject } from '../../controlplane/local/object-store.js';
 
 /** True when applying `wanted` would change nothing. What the store stamps on objects does not count. */
@@ -14,7 +14,7 @@ function asWritten(object: StoredObject): unknown {
 
 /**
  * The first field of the spec that differs and may not: what the Kubernetes API lets a pod change is its images, tolerations, deadline
- * and grace (validation of pod updates). Undefined when there is none.
+ * and grace (validation of pod updates); resources have rules of their own (`resizeProblem`). Undefined when there is none.
  */
 export function forbiddenPodChange(before: Pod, after: Pod): string | undefined {
   return firstDifference(fixedPart(before), fixedPart(after), 'spec');
@@ -25,16 +25,17 @@ function fixedPart(pod: Pod): unknown {
     activeDeadlineSeconds: _deadline,
     terminationGracePeriodSeconds: _grace,
     tolerations: _tolerations,
+    resources: _resources,
     ...spec
   } = pod.spec ?? {
     containers: [],
   };
-  const withoutImages = (containers: readonly { readonly image?: string | undefined }[] | undefined): unknown =>
-    containers?.map(({ image: _image, ...container }) => container);
+  const fixed = (containers: readonly Container[] | undefined): unknown =>
+    containers?.map(({ image: _image, resources: _own, ...container }) => container);
   return {
     ...spec,
-    containers: withoutImages(spec.containers),
-    initContainers: withoutImages(spec.initContainers),
+    containers: fixed(spec.containers),
+    initContainers: fixed(spec.initContainers),
     ephemeralContainers: undefined,
   };
 }

@@ -35,6 +35,8 @@ export interface PodExplanation {
   readonly sourcesSynced: boolean;
   readonly runtime: { readonly ready: boolean; readonly message: string };
   readonly network: { readonly ready: boolean; readonly message: string };
+  /** What is wrong between the node and its cluster, a sentence each. */
+  readonly cluster?: readonly string[] | undefined;
   /** Oldest first. */
   readonly events: readonly Event[];
   /** Calls of the pod to plugins: those under way, the last that failed, the last of all. Oldest first. */
@@ -75,7 +77,7 @@ export interface ImageRow {
   readonly pinned: boolean;
   readonly createdAt?: number | undefined;
   readonly lastUsed?: number | undefined;
-  /** Why it stays: `pinned`, `used by default/web`; empty when nothing holds it. */
+  /** Why it stays: `pinned`, `used by default/web`, or what else keeps it; empty when the next garbage collection takes it. */
   readonly heldBy: readonly string[];
 }
 

@@ -3,6 +3,7 @@ import { FifoLimit } from '../../../base/fifo-limit.js';
 import type { Logger } from '../../../base/log.js';
 import { podUidOf, type PersistentVolume, type PersistentVolumeClaim, type Pod, type Volume } from '../../api/index.js';
 import type { ControlPlane } from '../../controlplane/control-plane.js';
+import type { FaultPoint } from '../../fault-point.js';
 import { VolumeProblem } from '../volume-error.js';
 import type { ClaimBinder, ReadForPod } from './claim-resolver.js';
 import { isReservedFor, matchVolume } from './match-volume.js';
@@ -30,6 +31,7 @@ export interface LocalBinderDeps {
   readonly read: ReadForPod;
   readonly log: Logger;
   readonly provisioner?: LocalProvisioner | undefined;
+  readonly at?: FaultPoint | undefined;
 }
 
 /**
@@ -45,7 +47,7 @@ export class LocalBinder implements ClaimBinder {
   private constructor(deps: LocalBinderDeps, file: StateFile<readonly Binding[]>, bindings: readonly Binding[]) {
     this.#deps = deps;
     this.#file = file;
-    this.#bindings = new Map(bindings.map((binding) => [binding.claim, binding]));
+    this.#bindings = new Map(bindings.map((binding) => [idOf(binding), binding]));
   }
 
   static async open(path: string, deps: LocalBinderDeps): Promise<LocalBinder> {
@@ -81,17 +83,19 @@ export class LocalBinder implements ClaimBinder {
 
   /**
    * Deletes volumes that were made for a claim that is gone, where their class says so, and frees what ephemeral volumes were bound to.
-   * Volumes that somebody else made are never deleted.
+   * Volumes that somebody else made are never deleted, and neither are those of a claim that stood in a manifest: a file that is away for a
+   * moment must not cost anybody's data.
    */
   async reclaim(
     podIsGone: (uid: string) => boolean,
-    isUsed: (volume: string) => boolean,
+    isUsed: (volume: string) => Promise<boolean>,
     signal: AbortSignal,
   ): Promise<void> {
     await this.#lock.run(async () => {
       for (const [key, binding] of this.#bindings) {
-        if (isUsed(binding.volume) || !(await this.#isOver(binding, podIsGone, signal))) continue;
+        if (!(await this.#isOver(binding, podIsGone, signal))) continue;
         if (binding.made && binding.made.spec?.persistentVolumeReclaimPolicy !== 'Delete') continue;
+        if (await isUsed(binding.volume)) continue;
         if (binding.made) await this.#deps.provisioner?.delete(binding.made, signal);
         this.#bindings.delete(key);
         await this.#file.write([...this.#bindings.values()]);
@@ -101,7 +105,7 @@ export class LocalBinder implements ClaimBinder {
 
   async #isOver(binding: Binding, podIsGone: (uid: string) => boolean, signal: AbortSignal): Promise<boolean> {
     if (binding.podUid !== undefined) return podIsGone(binding.podUid);
-    if (!binding.made) return false;
+    if (!binding.made || binding.claimUid === '') return false;
     const [namespace = '', name = ''] = binding.claim.split('/');
     const claim = await this.#deps.objects.get('PersistentVolumeClaim', namespace, name, signal);
     return claim?.metadata?.uid !== binding.claimUid;
@@ -110,16 +114,21 @@ export class LocalBinder implements ClaimBinder {
   async #bind(pod: Pod, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<PersistentVolume> {
     const key = `${claim.metadata?.namespace ?? 'default'}/${claim.metadata?.name ?? ''}`;
     const claimUid = claim.metadata?.uid ?? '';
-    const before = this.#bindings.get(key);
-    if (before?.claimUid === claimUid) return withClaim(await this.#bindingVolume(pod, before, signal), claim);
+    const before = this.#bindings.get(idOf({ claim: key, claimUid }));
+    if (before) return withClaim(await this.#bindingVolume(pod, before, signal), claim);
     const volumes = await this.#deps.objects.list('PersistentVolume', '', signal);
     const found = matchVolume(claim, volumes, (volume) => this.#isTaken(volume, key, claim));
     const made = found || claim.spec?.volumeName ? undefined : await this.#deps.provisioner?.create(claim, signal);
     const volume = found ?? made;
     if (!volume) throw new VolumeProblem('unavailable', unboundReason(claim));
     const podUid = claim.metadata?.ownerReferences?.find(({ kind }) => kind === 'Pod')?.uid;
-    this.#bindings.set(key, { claim: key, claimUid, volume: volume.metadata?.name ?? '', made, podUid });
+    const binding = { claim: key, claimUid, volume: volume.metadata?.name ?? '', made, podUid };
+    // What an earlier claim of this name had is the new one's, unless it was made for that claim alone.
+    for (const [id, other] of this.#bindings)
+      if (other.claim === key && (!other.made || other.volume === binding.volume)) this.#bindings.delete(id);
+    this.#bindings.set(idOf(binding), binding);
     await this.#file.write([...this.#bindings.values()]);
+    await this.#deps.at?.('volume-bound');
     return withClaim(volume, claim);
   }
 
@@ -141,6 +150,8 @@ export class LocalBinder implements ClaimBinder {
     );
   }
 }
+
+const idOf = ({ claim, claimUid }: Pick<Binding, 'claim' | 'claimUid'>): string => `${claim} ${claimUid}`;
 
 function withClaim(volume: PersistentVolume, claim: PersistentVolumeClaim): PersistentVolume {
   const { name, namespace, uid } = claim.metadata ?? {};

@@ -1,12 +1,13 @@
+import { createHash } from 'node:crypto';
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ControlPlaneError } from '../../controlplane/control-plane.js';
 import type { Clock } from '../../../base/clock.js';
 import type { Logger } from '../../../base/log.js';
 import { writePayload, type Payload } from '../atomic-writer.js';
-import { makeNestedMountPoints } from '../nested-mount-points.js';
+import { makeNestedMountPoints, nestedMountPoints } from '../nested-mount-points.js';
 import { VolumeProblem } from '../volume-error.js';
-import type { PublishRequest, PublishedVolume } from '../volume-plugin.js';
+import type { PodVolume, PublishRequest, PublishedVolume } from '../volume-plugin.js';
 import type { ContentSources } from '../payload/content-sources.js';
 import { openToAnyone, type MemoryLimits } from './empty-dir.js';
 
@@ -30,7 +31,7 @@ const retryAfterMs = 10_000;
  * restart, too) serves on: a pod does not stop because an API server does.
  */
 export async function publishContent(
-  { volume, path }: PublishRequest,
+  { volume, path, before }: PublishRequest,
   collect: () => Promise<Content>,
   deps: ContentVolumeDeps,
   signal: AbortSignal,
@@ -45,12 +46,27 @@ export async function publishContent(
       { err, podUid: volume.uid, volume: volume.name, retryInMs: retryAfterMs },
       'volume content cannot be read anew and stays as it is',
     );
-    return { hostPath: path, readOnly: true, refreshAt: now + retryAfterMs };
+    return { hostPath: path, readOnly: true, refreshAt: now + retryAfterMs, content: before?.content };
   }
+  const published = { hostPath: path, readOnly: true, refreshAt: content.refreshAt };
+  // Another volume of the pod changed: this one is not read again to be compared.
+  const print = fingerprint(volume, content.payload);
+  if (before?.content === print) return { ...published, content: print };
   await openToAnyone(path);
   await makeNestedMountPoints(volume, path, content.payload, signal);
   await writePayload(path, content.payload, { group: volume.fsGroup, now }, signal);
-  return { hostPath: path, readOnly: true, refreshAt: content.refreshAt };
+  return { ...published, content: print };
+}
+
+/** The same for what would be written the same. */
+function fingerprint(volume: PodVolume, payload: Payload): string {
+  const hash = createHash('sha256');
+  const files = [...payload].map(([path, { data, mode, uid }]) => {
+    hash.update(data);
+    return [path, data.byteLength, mode, uid];
+  });
+  hash.update(JSON.stringify([files, volume.fsGroup, nestedMountPoints(volume.pod, volume.name)]));
+  return hash.digest('base64');
 }
 
 function isUnavailable(err: unknown): boolean {

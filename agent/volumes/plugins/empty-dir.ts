@@ -54,7 +54,8 @@ export class EmptyDirPlugin implements VolumePlugin {
     throw new VolumeProblem('refused', `unknown storage medium "${medium}"`);
   }
 
-  async publish({ volume, path }: PublishRequest, signal: AbortSignal): Promise<PublishedVolume> {
+  async publish({ volume, path, before }: PublishRequest, signal: AbortSignal): Promise<PublishedVolume> {
+    if (before) return before;
     const marker = this.#deps.paths.readyMarker(volume.uid, pluginName, volume.specName);
     if (!(await isReady(volume, path, marker))) {
       await openToAnyone(path);

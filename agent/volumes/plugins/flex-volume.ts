@@ -12,7 +12,7 @@ import type { CallSubject } from '../../../base/call-recorder.js';
 import type { FlexPersistentVolumeSource, FlexVolumeSource } from '../../api/index.js';
 import { isMountPoint } from '../fs/is-mount-point.js';
 import { formatAndMount } from '../mounts/format-and-mount.js';
-import { applyGroup } from '../ownership.js';
+import { giveToGroup } from '../ownership.js';
 import { readSecret, type PluginContext } from '../plugin-context.js';
 import { VolumeProblem } from '../volume-error.js';
 import type {
@@ -69,6 +69,7 @@ export class FlexVolumePlugin implements VolumePlugin {
     const stagePath = this.#stagePath(source.driver, volume.specName);
     // Before the driver is asked: what says after a crash that something may be attached.
     await mkdir(stagePath, { recursive: true, mode: 0o750 });
+    await this.#context.at('volume-stage-recorded');
     const { device } = await driver.attach(options, this.#context.nodeName, subject, signal);
     const waited = await driver.waitForAttach(device, options, subject, signal);
     return { devicePath: waited.device, stagePath };
@@ -93,20 +94,22 @@ export class FlexVolumePlugin implements VolumePlugin {
     const { volume, path, staged, before } = request;
     const source = required(volume.origin);
     const { readOnly } = optionsOf(volume, source);
-    if (!before && !(await isMountPoint(path))) {
-      const driver = this.#drivers.driver(source.driver);
-      const options = await this.#mountOptions(volume, source, signal);
-      const told = await driver.mount(path, options, subjectOf(volume), signal);
-      if (told === 'not-supported') {
-        if (staged.stagePath === undefined)
-          throw new VolumeProblem('refused', 'the driver supports neither attach nor mount');
-        await bindInto(staged.stagePath, path, this.#context.mounter, signal);
-      }
-      const { fsGroup } = await driver.capabilities(signal);
-      if (fsGroup && !readOnly)
-        await applyGroup({ volume, path, readOnly, policy: changePolicy(volume) }, this.#context, signal);
-    }
+    if (before) return { hostPath: path, readOnly };
+    const wasMounted = await isMountPoint(path);
+    if (!wasMounted) await this.#mount(volume, path, staged, signal);
+    const { fsGroup } = await this.#drivers.driver(source.driver).capabilities(signal);
+    if (fsGroup && !readOnly) await giveToGroup(volume, path, wasMounted, this.#context, signal);
     return { hostPath: path, readOnly };
+  }
+
+  async #mount(volume: PodVolume, path: string, staged: NodeStage, signal: AbortSignal): Promise<void> {
+    const source = required(volume.origin);
+    const options = await this.#mountOptions(volume, source, signal);
+    const told = await this.#drivers.driver(source.driver).mount(path, options, subjectOf(volume), signal);
+    if (told !== 'not-supported') return;
+    if (staged.stagePath === undefined)
+      throw new VolumeProblem('refused', 'the driver supports neither attach nor mount');
+    await bindInto(staged.stagePath, path, this.#context.mounter, signal);
   }
 
   async unpublish(found: FoundVolume, signal: AbortSignal): Promise<void> {
@@ -190,9 +193,6 @@ function optionsOf(volume: PodVolume, { fsType, readOnly = false, options }: Fle
 
 const mountOptionsOf = ({ origin }: PodVolume): readonly string[] =>
   origin.kind === 'persistent' ? (origin.persistentVolume.spec?.mountOptions ?? []) : [];
-
-const changePolicy = ({ pod }: PodVolume): 'Always' | 'OnRootMismatch' =>
-  pod.spec?.securityContext?.fsGroupChangePolicy ?? 'Always';
 
 export function subjectOf({ pod, specName }: PodVolume): CallSubject {
   const { name, namespace, uid } = pod.metadata ?? {};

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { errnoOf } from '../../../base/errors.js';
 import { isMountPoint } from '../fs/is-mount-point.js';
 import { formatAndMount } from '../mounts/format-and-mount.js';
-import { applyGroup } from '../ownership.js';
+import { giveToGroup } from '../ownership.js';
 import type { PluginContext } from '../plugin-context.js';
 import { VolumeProblem } from '../volume-error.js';
 import type {
@@ -55,10 +55,11 @@ export class LocalVolumePlugin implements VolumePlugin {
   async publish(request: PublishRequest, signal: AbortSignal): Promise<PublishedVolume> {
     const { volume, path, staged, devicePath } = request;
     if (volume.block) return await linkDevice(sourceOf(volume.origin).path, devicePath, volume.readOnly);
-    if (!(await isMountPoint(path))) {
-      await bindInto(staged.stagePath ?? sourceOf(volume.origin).path, path, this.#context.mounter, signal);
-      const policy = volume.pod.spec?.securityContext?.fsGroupChangePolicy ?? 'Always';
-      if (!volume.readOnly) await applyGroup({ volume, path, readOnly: false, policy }, this.#context, signal);
+    if (!request.before) {
+      const wasMounted = await isMountPoint(path);
+      if (!wasMounted)
+        await bindInto(staged.stagePath ?? sourceOf(volume.origin).path, path, this.#context.mounter, signal);
+      if (!volume.readOnly) await giveToGroup(volume, path, wasMounted, this.#context, signal);
     }
     return { hostPath: path, readOnly: volume.readOnly };
   }

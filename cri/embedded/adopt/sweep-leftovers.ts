@@ -60,7 +60,7 @@ async function sweepOne(context: RuntimeContext, id: string, signal: AbortSignal
   }
   killCgroupsOf(context, id);
   const mounts = existsSync(bundle)
-    ? readdirSync(bundle).filter((name) => /^(rootfs|image-volume-\d+)$/.test(name))
+    ? readdirSync(bundle).filter((name) => /^(rootfs|image-volume-\d+|lower-\d+)$/.test(name))
     : [];
   const paths = [...pinPaths(context, id), layout.shm(id), ...mounts.map((name) => `${bundle}/${name}`)];
   await unmountAll(context, paths, `unmount leftovers of ${id}`, signal);

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
+import { chown, mkdir, stat } from 'node:fs/promises';
 import { errnoOf } from '../../../base/errors.js';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
 import { criError } from '../../contract/cri-error.js';
@@ -12,10 +12,12 @@ import { containerCgroup } from '../oci-spec/cgroup-path.js';
 import { containerSpec, namespaceList, type NamespacePaths } from '../oci-spec/container-spec.js';
 import { buildCommand, buildEnvironment } from '../oci-spec/environment.js';
 import { buildMounts, canonicalPath, rootfsPropagation } from '../oci-spec/mounts.js';
+import { idMappings } from '../oci-spec/id-mappings.js';
 import type { OciProcess, OciRlimit, OciSpec } from '../oci-spec/oci-types.js';
 import { buildResources } from '../oci-spec/resources.js';
 import type { ResolvedUser } from '../oci-spec/users.js';
 import { sandboxFiles, hostsFile } from '../sandboxes/sandbox-files.js';
+import { isMapped } from '../sandboxes/user-namespace-request.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import type { SandboxEntry } from '../state/sandbox-entry.js';
 import { hostDevices, requestedDevices } from './container-devices.js';
@@ -62,7 +64,13 @@ async function bundleSpec(
   const security = config.linux?.securityContext;
   const privileged = security?.privileged ?? false;
   const labels = selinuxLabels(host.selinux, security?.selinuxOptions, privileged);
-  const asked = await resolveMounts(entry.record.mounts, parts.mounts.imageRoots);
+  const { userNamespace } = sandbox.record;
+  const asked = await resolveMounts(entry.record.mounts, parts.mounts.imageRoots, (mount, imageRoot) =>
+    imageRoot === undefined
+      ? isMapped(mount, userNamespace, 'create container')
+      : // What was mounted for it shows the namespace's ids already; a layer's own folder does not.
+        userNamespace !== undefined && !imageRoot.startsWith(layout.bundle(entry.id)),
+  );
   const process = await containerProcess(context, parts, user, labels.process);
   const requested = await requestedDevices(config.devices ?? []);
   return containerSpec({
@@ -88,6 +96,7 @@ async function bundleSpec(
       'io.kubernetes.cri.container-name': entry.record.metadata.name,
     },
     namespaces: namespaceList(namespacePaths(context, parts, privileged)),
+    idMappings: idMappings(sandbox.record),
     cgroupsPath: containerCgroup(context.options.cgroupDriver, sandbox.record.cgroupParent, entry.id).oci,
     resources: buildResources(entry.record.resources, host),
     privileged,
@@ -166,8 +175,9 @@ function namespacePaths(
   privileged: boolean,
 ): NamespacePaths {
   const { record } = sandbox;
-  const pinned = (type: 'net' | 'ipc' | 'uts'): string => context.layout.namespace(sandbox.id, type);
+  const pinned = (type: 'user' | 'net' | 'ipc' | 'uts'): string => context.layout.namespace(sandbox.id, type);
   return {
+    user: record.userNamespace === undefined ? undefined : pinned('user'),
     net: record.network === 'POD' ? pinned('net') : undefined,
     ipc: record.ipc === 'POD' ? pinned('ipc') : undefined,
     uts: record.network === 'POD' ? pinned('uts') : undefined,
@@ -212,13 +222,14 @@ function pidNamespace(
 /** A folder of the container's own for each `VOLUME` of the image that no mount covers, filled with what the image has there. */
 async function imageVolumes(
   context: RuntimeContext,
-  { entry, image }: BundleParts,
+  { entry, sandbox, image }: BundleParts,
   asked: readonly { readonly containerPath: string }[],
   signal: AbortSignal,
 ): Promise<{ containerPath: string; hostPath: string }[]> {
   const covered = new Set(asked.map((mount) => canonicalPath(mount.containerPath)));
   const wanted = image.config.volumes.filter((path) => path !== '' && !covered.has(canonicalPath(path)));
   const volumes: { containerPath: string; hostPath: string }[] = [];
+  const root = sandbox.record.userNamespace?.hostId ?? 0;
   for (const [index, containerPath] of wanted.entries()) {
     const source = await pathInRoot(context.layout.rootfs(entry.id), containerPath);
     const hostPath = `${context.layout.container(entry.id)}/volume-${index}`;
@@ -226,6 +237,7 @@ async function imageVolumes(
       await mustRun(['cp', '-a', '--', source, hostPath], `fill image volume ${containerPath}`, context.deps, signal);
     } else {
       await mkdir(hostPath, { mode: 0o755 });
+      await chown(hostPath, root, root);
     }
     volumes.push({ containerPath, hostPath });
   }

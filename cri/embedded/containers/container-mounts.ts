@@ -6,6 +6,7 @@ import { criError } from '../../contract/cri-error.js';
 import type { RuntimeContext } from '../context.js';
 import { mustRun } from '../host/oci-program.js';
 import { pathInRoot } from '../host/path-in-root.js';
+import { overlayArgv } from '../host/user-namespaces.js';
 import type { StoredImage } from '../images/image-store.js';
 import type { ResolvedMount } from '../oci-spec/mounts.js';
 import type { ContainerEntry } from '../state/container-entry.js';
@@ -22,6 +23,8 @@ export interface MountLine {
   readonly target: string;
   readonly type: string;
   readonly options: string;
+  /** Of an overlay, topmost first; `options` are without them. */
+  readonly lowerDirs?: readonly string[] | undefined;
 }
 
 /** What must be mounted before the OCI runtime is called: the root, image volumes, and once per sandbox its /dev/shm. */
@@ -39,7 +42,8 @@ export function planMounts(
       source: 'overlay',
       target: layout.rootfs(entry.id),
       type: 'overlay',
-      options: `lowerdir=${lowerDirs(context, image)},upperdir=${folder}/upper,workdir=${folder}/work${flags}`,
+      options: `upperdir=${folder}/upper,workdir=${folder}/work${flags}`,
+      lowerDirs: lowerDirs(context, image),
     },
   ];
   const imageRoots = new Map<number, string>();
@@ -56,36 +60,70 @@ export function planMounts(
     }
     const target = `${layout.bundle(entry.id)}/image-volume-${index}`;
     imageRoots.set(index, target);
-    lines.push({ source: 'overlay', target, type: 'overlay', options: `ro,lowerdir=${lowerDirs(context, volume)}` });
+    lines.push({ source: 'overlay', target, type: 'overlay', options: '', lowerDirs: lowerDirs(context, volume) });
   }
+  const root = sandbox.record.userNamespace?.hostId ?? 0;
   if (sandbox.record.ipc === 'POD' && !sandbox.shmMounted) {
     lines.push({
       source: 'shm',
       target: layout.shm(sandbox.id),
       type: 'tmpfs',
-      options: `nosuid,noexec,nodev,mode=1777,size=${context.options.shmSizeBytes}`,
+      options: `nosuid,noexec,nodev,mode=1777,uid=${root},gid=${root},size=${context.options.shmSizeBytes}`,
     });
   }
   return { lines, imageRoots };
 }
 
-function lowerDirs(context: RuntimeContext, image: StoredImage): string {
+function lowerDirs(context: RuntimeContext, image: StoredImage): readonly string[] {
   // An image without layers: overlayfs wants a lower folder all the same.
-  return image.lowerDirs.length > 0 ? image.lowerDirs.join(':') : context.layout.emptyFolder;
+  return image.lowerDirs.length > 0 ? image.lowerDirs : [context.layout.emptyFolder];
 }
 
-/** Makes all of them with one program. */
+/**
+ * Everything below the bundle that is or, in a pod with a user namespace, for a moment will be a mount point: what has to be unmounted
+ * when a crash came in between.
+ */
+export function mountPoints(context: RuntimeContext, id: string, plan: MountPlan, isMapped: boolean): string[] {
+  const bundle = context.layout.bundle(id);
+  const layers = isMapped ? plan.lines.flatMap((line) => line.lowerDirs ?? []).length : 0;
+  return [
+    ...plan.lines.map((line) => line.target).filter((target) => target.startsWith(`${bundle}/`)),
+    ...Array.from({ length: layers }, (_, index) => `${bundle}/lower-${index}`),
+  ];
+}
+
+/** Makes all of them with one program, or two: overlays whose layers are to show other ids are beyond mount(8). */
 export async function mountAll(
   context: RuntimeContext,
   id: string,
   plan: MountPlan,
+  userNamespace: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   for (const line of plan.lines) mkdirSync(line.target, { recursive: true, mode: 0o755 });
-  const [only] = plan.lines;
-  if (only !== undefined && plan.lines.length === 1) {
+  if (userNamespace === undefined) {
+    await mountLines(context, id, plan.lines, signal);
+    return;
+  }
+  const overlays = plan.lines.flatMap(({ target, options, lowerDirs }) =>
+    lowerDirs === undefined ? [] : [{ target, options, lowerDirs }],
+  );
+  const argv = overlayArgv(userNamespace, context.layout.bundle(id), overlays);
+  await mustRun(argv, 'mount container root', context.deps, signal);
+  const others = plan.lines.filter((line) => line.lowerDirs === undefined);
+  if (others.length > 0) await mountLines(context, id, others, signal);
+}
+
+async function mountLines(
+  context: RuntimeContext,
+  id: string,
+  lines: readonly MountLine[],
+  signal: AbortSignal,
+): Promise<void> {
+  const [only] = lines;
+  if (only !== undefined && lines.length === 1) {
     await mustRun(
-      ['mount', '-t', only.type, '-o', only.options, only.source, only.target],
+      ['mount', '-t', only.type, '-o', optionsOf(only), only.source, only.target],
       'mount container root',
       context.deps,
       signal,
@@ -93,13 +131,20 @@ export async function mountAll(
     return;
   }
   const table = `${context.layout.bundle(id)}/fstab`;
-  writeFileSync(table, plan.lines.map(fstabLine).join(''));
+  writeFileSync(table, lines.map(fstabLine).join(''));
   await mustRun(['mount', '-a', '-T', table], 'mount container root', context.deps, signal);
   rmSync(table, { force: true });
 }
 
+function optionsOf({ lowerDirs, options }: MountLine): string {
+  if (lowerDirs === undefined) return options;
+  const lower = `lowerdir=${lowerDirs.join(':')}`;
+  // Without a folder to write to the overlay is read-only; it has to be said.
+  return options === '' ? `ro,${lower}` : `${lower},${options}`;
+}
+
 function fstabLine(line: MountLine): string {
-  return `${[line.source, line.target, line.type, line.options].map(fstabField).join(' ')} 0 0\n`;
+  return `${[line.source, line.target, line.type, optionsOf(line)].map(fstabField).join(' ')} 0 0\n`;
 }
 
 /** fstab(5): white space and backslash in octal. */
@@ -155,6 +200,7 @@ function isMountedFile(path: string): boolean {
 export async function resolveMounts(
   mounts: readonly v1.Mount[],
   imageRoots: ReadonlyMap<number, string>,
+  isMapped: (mount: v1.Mount, imageRoot: string | undefined) => boolean,
 ): Promise<ResolvedMount[]> {
   return await Promise.all(
     mounts.map(async (mount, index) => {
@@ -168,6 +214,7 @@ export async function resolveMounts(
         readonly: imageRoot !== undefined || (mount.readonly ?? false),
         recursiveReadOnly: mount.recursiveReadOnly ?? false,
         propagation: mount.propagation ?? 'PROPAGATION_PRIVATE',
+        mapped: isMapped(mount, imageRoot),
       };
     }),
   );

@@ -8,6 +8,7 @@ import { unknownCapabilities } from '../oci-spec/capabilities.js';
 import { containerCgroup } from '../oci-spec/cgroup-path.js';
 import { signalNumber } from '../oci-spec/signals.js';
 import type { ContainerRecord } from '../state/records.js';
+import { idRange, isMapped } from '../sandboxes/user-namespace-request.js';
 import type { SandboxEntry } from '../state/sandbox-entry.js';
 
 const sigTerm = 15;
@@ -26,6 +27,7 @@ export function containerRecord(
   if (name === '') throw criError('invalid-argument', 'create container: metadata.name is empty');
   checkSecurity(name, config.linux?.securityContext);
   checkMounts(name, config.mounts ?? []);
+  checkUserNamespace(name, config, sandbox);
   const pidMode = config.linux?.securityContext?.namespaceOptions?.pid ?? 'POD';
   return {
     id,
@@ -76,9 +78,18 @@ function checkSecurity(name: string, security: v1.LinuxContainerSecurityContext 
   if (security.runAsGroup != null && security.runAsUser == null && (security.runAsUsername ?? '') === '') {
     throw criError('invalid-argument', `create container ${name}: run_as_group without run_as_user`);
   }
-  if (security.namespaceOptions?.usernsOptions?.mode === 'POD') {
-    throw criError('unimplemented', `create container ${name}: user namespaces are not supported`);
+}
+
+/** A container is in the user namespace of its sandbox, whatever that is. */
+function checkUserNamespace(name: string, config: v1.ContainerConfig, { record }: SandboxEntry): void {
+  const what = `create container ${name}`;
+  const asked = config.linux?.securityContext?.namespaceOptions?.usernsOptions;
+  const range = asked?.mode === 'POD' ? idRange(asked, what) : undefined;
+  const own = record.userNamespace;
+  if (range?.hostId !== own?.hostId || range?.length !== own?.length) {
+    throw criError('invalid-argument', `${what}: its user namespace is not that of its sandbox`);
   }
+  for (const mount of config.mounts ?? []) isMapped(mount, own, what);
 }
 
 function checkMounts(name: string, mounts: readonly v1.Mount[]): void {

@@ -1,5 +1,4 @@
-import { mkdirSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { chownSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { linkSignal } from '../../../base/signals.js';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
@@ -12,7 +11,7 @@ import { ContainerEntry } from '../state/container-entry.js';
 import type { SandboxEntry } from '../state/sandbox-entry.js';
 import { writeBundle } from './container-bundle.js';
 import { conmonArgv } from './conmon-argv.js';
-import { mountAll, planMounts } from './container-mounts.js';
+import { mountAll, mountPoints, planMounts } from './container-mounts.js';
 import { containerRecord } from './container-request.js';
 import { clearAway, nameKey, undoSignal } from './remove-container.js';
 import { settleExit } from './settle-exit.js';
@@ -86,17 +85,20 @@ async function makeContainer(context: RuntimeContext, parts: CreateParts, signal
   const { entry, sandbox, image } = parts;
   const { layout } = context;
   const folder = layout.container(entry.id);
+  const { userNamespace } = sandbox.record;
   const mounts = planMounts(context, entry, sandbox, image);
   entry.record = {
     ...entry.record,
-    mountPoints: mounts.lines.map((line) => line.target).filter((target) => target !== layout.shm(sandbox.id)),
+    mountPoints: mountPoints(context, entry.id, mounts, userNamespace !== undefined),
   };
-  await mkdir(folder, { mode: 0o711 });
+  mkdirSync(folder, { mode: 0o711 });
   await context.records.writeContainer(entry);
   await context.at('container-recorded', entry.id);
 
-  await Promise.all([mkdir(`${folder}/upper`, { mode: 0o755 }), mkdir(`${folder}/work`, { mode: 0o755 })]);
-  mkdirSync(layout.bundle(entry.id), { mode: 0o700 });
+  for (const part of ['upper', 'work']) mkdirSync(`${folder}/${part}`, { mode: 0o755 });
+  if (userNamespace !== undefined) chownSync(`${folder}/upper`, userNamespace.hostId, userNamespace.hostId);
+  // The OCI runtime reaches the root as the root of the user namespace, where there is one.
+  mkdirSync(layout.bundle(entry.id), { mode: userNamespace === undefined ? 0o700 : 0o711 });
   await mountRoot(context, parts, mounts, signal);
   await context.at('container-mounted', entry.id);
 
@@ -107,7 +109,7 @@ async function makeContainer(context: RuntimeContext, parts: CreateParts, signal
     user: { uid: user.uid, gid: user.gid, supplementalGroups: user.additionalGids },
   };
   const { logPath } = entry.record;
-  if (logPath !== '') await mkdir(dirname(logPath), { recursive: true, mode: 0o755 });
+  if (logPath !== '') mkdirSync(dirname(logPath), { recursive: true, mode: 0o755 });
   await context.at('container-spec-written', entry.id);
 
   const started = await runConmon(context, entry, signal);
@@ -131,14 +133,16 @@ async function mountRoot(
   mounts: ReturnType<typeof planMounts>,
   signal: AbortSignal,
 ): Promise<void> {
-  if (mounts.lines.every((line) => line.target !== context.layout.shm(sandbox.id))) {
-    await mountAll(context, entry.id, mounts, signal);
+  const { layout } = context;
+  const pinned = sandbox.record.userNamespace === undefined ? undefined : layout.namespace(sandbox.id, 'user');
+  if (mounts.lines.every((line) => line.target !== layout.shm(sandbox.id))) {
+    await mountAll(context, entry.id, mounts, pinned, signal);
     return;
   }
   await context.locks.run(
     `shm/${sandbox.id}`,
     async () => {
-      await mountAll(context, entry.id, planMounts(context, entry, sandbox, image), signal);
+      await mountAll(context, entry.id, planMounts(context, entry, sandbox, image), pinned, signal);
       sandbox.shmMounted = true;
     },
     signal,

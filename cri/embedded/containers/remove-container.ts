@@ -77,13 +77,14 @@ async function deleteFromOci(context: RuntimeContext, entry: ContainerEntry, sig
         args: ['--force', id],
         subject: containerSubject(entry),
         timeoutMs: context.options.ociTimeoutMs,
+        discardStdout: true,
       },
       context.deps,
       signal,
     );
   }
   killCgroup(context, record.cgroup);
-  removeCgroup(context, record.cgroup);
+  await removeCgroup(context, record.cgroup, signal);
 }
 
 /** conmon of a container that was cut off while it was made may still wait; one that did its work is gone by itself. */

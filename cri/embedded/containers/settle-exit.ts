@@ -7,7 +7,9 @@ import type { ContainerEntry } from '../state/container-entry.js';
 import type { ContainerExit } from '../state/records.js';
 
 /** Marks a container as ended, once: wakes who waits, tells the readers of events, and keeps the fact on disk. */
-export function settleExit(context: RuntimeContext, entry: ContainerEntry, exit: ContainerExit): void {
+export function settleExit(context: RuntimeContext, entry: ContainerEntry, told: ContainerExit): void {
+  // The kernel stamps files by the last tick, up to 10 ms ago: a container that ended at once would end before it started.
+  const exit = { ...told, finishedAtMs: Math.max(told.finishedAtMs, entry.record.startedAtMs ?? 0) };
   if (!entry.setExited(exit)) return;
   // Of a sandbox that is going away nobody will ask after a reboot; until then the exit file has it.
   const going = context.sandboxes.get(entry.record.sandboxId)?.record.stopped === true;

@@ -53,6 +53,7 @@ async function callStart(context: RuntimeContext, entry: ContainerEntry, signal:
         args: [entry.id],
         subject: containerSubject(entry),
         timeoutMs: context.options.ociTimeoutMs,
+        discardStdout: true,
       },
       context.deps,
       signal,

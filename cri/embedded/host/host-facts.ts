@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { errnoOf } from '../../../base/errors.js';
 import { capabilityNames } from '../oci-spec/capabilities.js';
+import { userNamespacesLack } from './user-namespaces.js';
 
 /** What this machine and this process can do; read once when the runtime opens. */
 export interface HostFacts {
@@ -23,6 +24,8 @@ export interface HostFacts {
   readonly kernel: string;
   /** Overlay mounts may skip the sync of a layer that never outlives a crash. */
   readonly overlayVolatile: boolean;
+  /** Why pods cannot have a user namespace of their own here; empty when they can. */
+  readonly userNamespacesLack: string;
 }
 
 export function readHostFacts(): HostFacts {
@@ -47,6 +50,7 @@ export function readHostFacts(): HostFacts {
     arch: process.arch,
     kernel,
     overlayVolatile: major > 5 || (major === 5 && minor >= 10),
+    userNamespacesLack: userNamespacesLack(kernel),
   };
 }
 

@@ -17,6 +17,8 @@ export interface OciCall {
   readonly verb: string;
   readonly args: readonly string[];
   readonly stdin?: string | undefined;
+  /** For verbs that answer by how they end. */
+  readonly discardStdout?: boolean | undefined;
   readonly subject: CallSubject;
   readonly timeoutMs: number;
 }
@@ -46,6 +48,7 @@ export async function runOci(call: OciCall, deps: ProgramDeps, signal: AbortSign
         argv,
         env: programEnv,
         timeoutMs: call.timeoutMs,
+        discardStdout: call.discardStdout ?? false,
         ...(call.stdin === undefined ? {} : { stdin: call.stdin }),
       },
       signal,
@@ -77,7 +80,7 @@ export async function mustRun(
   deps: Pick<EmbeddedRuntimeDeps, 'run'>,
   signal: AbortSignal,
 ): Promise<void> {
-  const result = await deps.run({ argv, env: programEnv, timeoutMs: 60_000 }, signal);
+  const result = await deps.run({ argv, env: programEnv, timeoutMs: 60_000, discardStdout: true }, signal);
   if (!programSucceeded(result)) throw criError('internal', `${what}: ${argv[0]} ${describeEnd(result)}`);
 }
 

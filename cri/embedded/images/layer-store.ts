@@ -1,6 +1,6 @@
 import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { StateFile } from '../../../base/atomic-file.js';
+import { removeUnfinishedWrites, StateFile } from '../../../base/atomic-file.js';
 import { errnoOf } from '../../../base/errors.js';
 import { KeyedLock } from '../../../base/fifo-limit.js';
 import type { Logger } from '../../../base/log.js';
@@ -53,6 +53,7 @@ export class LayerStore {
     // Overlay mounts look into it as the users of containers.
     await chmod(store.#folders, 0o755);
     const folders = new Set(await readdir(store.#folders));
+    await removeUnfinishedWrites(store.#recordsDir);
     for (const name of await readdir(store.#recordsDir)) {
       if (name.includes('.json.')) continue;
       const read = await store.#file(name).read();

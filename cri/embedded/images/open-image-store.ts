@@ -1,6 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readIfPresent, StateFile, writeFileAtomic } from '../../../base/atomic-file.js';
+import { readIfPresent, removeUnfinishedWrites, StateFile, writeFileAtomic } from '../../../base/atomic-file.js';
 import { errnoOf, errorText } from '../../../base/errors.js';
 import { describeEnd, programSucceeded } from '../../../base/run-program.js';
 import { BlobFiles } from './blob-files.js';
@@ -39,6 +39,7 @@ export async function openImageStore(
   await mkdir(workDir, { recursive: true, mode: 0o700 });
   for (const name of await readdir(workDir)) await rm(join(workDir, name), { recursive: true, force: true });
   await ensureLayout(layout);
+  for (const folder of [dir, layout]) await removeUnfinishedWrites(folder);
   const env = { PATH: path, LC_ALL: 'C.UTF-8', HOME: '/nonexistent', ...options.env };
   const layers = await LayerStore.open({ dir, tarPath, zstdPath, flush: flusher(options, deps, env) }, deps.log);
   const blobs = new BlobFiles(layout);

@@ -1,4 +1,12 @@
-import type { OciDevice, OciDeviceRule, OciLinux, OciNamespace, OciProcess, OciSpec } from './oci-types.js';
+import type {
+  OciDevice,
+  OciDeviceRule,
+  OciIdMapping,
+  OciLinux,
+  OciNamespace,
+  OciProcess,
+  OciSpec,
+} from './oci-types.js';
 
 /** Facts the spec of one container is put together from; everything is decided, nothing is looked up any more. */
 export interface ContainerSpecParts {
@@ -9,6 +17,8 @@ export interface ContainerSpecParts {
   readonly mounts: OciSpec['mounts'];
   readonly annotations: Readonly<Record<string, string>>;
   readonly namespaces: readonly OciNamespace[];
+  /** Of the user namespace that is joined. */
+  readonly idMappings: readonly OciIdMapping[] | undefined;
   readonly cgroupsPath: string;
   readonly resources: OciLinux['resources'];
   readonly privileged: boolean;
@@ -33,6 +43,8 @@ export function containerSpec(parts: ContainerSpecParts): OciSpec {
     annotations: parts.annotations,
     linux: {
       namespaces: parts.namespaces,
+      uidMappings: parts.idMappings,
+      gidMappings: parts.idMappings,
       cgroupsPath: parts.cgroupsPath,
       resources: { ...parts.resources, devices: [...deny, ...parts.deviceRules] },
       devices: parts.devices.length > 0 ? parts.devices : undefined,
@@ -47,6 +59,7 @@ export function containerSpec(parts: ContainerSpecParts): OciSpec {
 }
 
 export interface NamespacePaths {
+  readonly user: string | undefined;
   readonly net: string | undefined;
   readonly ipc: string | undefined;
   readonly uts: string | undefined;
@@ -59,6 +72,7 @@ export interface NamespacePaths {
 /** A type that is absent from the list is the host's. */
 export function namespaceList(paths: NamespacePaths): OciNamespace[] {
   const list: OciNamespace[] = [{ type: 'mount' }];
+  if (paths.user !== undefined) list.push({ type: 'user', path: paths.user });
   if (paths.pid === 'private') list.push({ type: 'pid' });
   else if (paths.pid !== undefined) list.push({ type: 'pid', path: paths.pid.path });
   if (paths.net !== undefined) list.push({ type: 'network', path: paths.net });

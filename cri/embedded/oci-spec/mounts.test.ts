@@ -16,6 +16,7 @@ const mount = (containerPath: string, more: Partial<ResolvedMount> = {}): Resolv
   readonly: false,
   recursiveReadOnly: false,
   propagation: 'PROPAGATION_PRIVATE',
+  mapped: false,
   ...more,
 });
 const built = (asked: ResolvedMount[], more: Partial<MountContext> = {}): Map<string, readonly string[] | undefined> =>
@@ -58,6 +59,7 @@ describe('buildMounts', () => {
     ['read-only all the way down', { readonly: true, recursiveReadOnly: true }, ['rbind', 'rprivate', 'ro', 'rro']],
     ['slave', { propagation: 'PROPAGATION_HOST_TO_CONTAINER' }, ['rbind', 'rslave', 'rw']],
     ['shared', { propagation: 'PROPAGATION_BIDIRECTIONAL' }, ['rbind', 'rshared', 'rw']],
+    ['with ids mapped', { mapped: true }, ['rbind', 'rprivate', 'rw', 'idmap']],
   ])('options: %s', (_name, more, options) => {
     expect(built([mount('/m', more)]).get('/m')).toEqual(options);
   });

@@ -22,6 +22,8 @@ export interface ResolvedMount {
   readonly readonly: boolean;
   readonly recursiveReadOnly: boolean;
   readonly propagation: v1.MountPropagation;
+  /** Shows the ids of the container's user namespace instead of the host's. */
+  readonly mapped: boolean;
 }
 
 /** All mounts of a container in the order the OCI runtime makes them: the defaults, then the pod's files, then what was asked. */
@@ -91,6 +93,7 @@ function requestedMount(mount: ResolvedMount): OciMount {
   const options = ['rbind', propagationOption(mount.propagation)];
   if (!mount.readonly) options.push('rw');
   else options.push(...(mount.recursiveReadOnly ? ['ro', 'rro'] : ['ro']));
+  if (mount.mapped) options.push('idmap');
   return bind(mount.hostPath, mount.containerPath, options);
 }
 

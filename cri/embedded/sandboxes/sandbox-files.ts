@@ -1,5 +1,6 @@
-import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
+import { chownSync, copyFileSync, existsSync, writeFileSync } from 'node:fs';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
+import { resolvConf } from '../../contract/resolv-conf.js';
 import type { Layout } from '../state/layout.js';
 import type { SandboxRecord } from '../state/records.js';
 
@@ -15,6 +16,12 @@ export function writeSandboxFiles(layout: Layout, record: SandboxRecord, dns: v1
   const text = resolvConf(dns);
   if (text !== '' || !existsSync('/etc/resolv.conf')) writeFileSync(resolvConfPath, text, { mode: 0o644 });
   else copyFileSync('/etc/resolv.conf', resolvConfPath);
+  for (const path of [hostnamePath, resolvConfPath]) giveToRoot(record, path);
+}
+
+/** The pod's own root may write to them, whichever user of the host that is. */
+function giveToRoot({ userNamespace }: SandboxRecord, path: string): void {
+  if (userNamespace !== undefined) chownSync(path, userNamespace.hostId, userNamespace.hostId);
 }
 
 /** For containers whose request brings no /etc/hosts; made at the first one. */
@@ -26,14 +33,6 @@ export function hostsFile(layout: Layout, record: SandboxRecord): string {
     const own = (record.ready?.ips ?? []).map((ip) => `${ip}\t${record.hostname}\n`).join('');
     writeFileSync(path, `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n${own}`, { mode: 0o644 });
   }
+  giveToRoot(record, path);
   return path;
-}
-
-export function resolvConf(dns: v1.DNSConfig | null | undefined): string {
-  const { servers = [], searches = [], options = [] } = dns ?? {};
-  const lines: string[] = [];
-  if (searches.length > 0) lines.push(`search ${searches.join(' ')}`);
-  for (const server of servers) lines.push(`nameserver ${server}`);
-  if (options.length > 0) lines.push(`options ${options.join(' ')}`);
-  return lines.map((line) => `${line}\n`).join('');
 }

@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
+import { accessSync, chownSync, constants, mkdirSync, writeFileSync } from 'node:fs';
 import { criError } from '../../contract/cri-error.js';
 import { conmonArgv } from '../containers/conmon-argv.js';
 import { clearAway } from '../containers/remove-container.js';
@@ -8,6 +8,7 @@ import { mustRunOci } from '../host/oci-program.js';
 import { identify, readPidFile } from '../host/process-identity.js';
 import { containerCgroup } from '../oci-spec/cgroup-path.js';
 import { containerSpec, namespaceList } from '../oci-spec/container-spec.js';
+import { idMappings } from '../oci-spec/id-mappings.js';
 import { buildCapabilities } from '../oci-spec/capabilities.js';
 import { ContainerEntry } from '../state/container-entry.js';
 import type { SandboxEntry } from '../state/sandbox-entry.js';
@@ -29,7 +30,11 @@ export async function startSandboxInit(
   const entry = sandboxInitEntry(context, sandbox);
   sandbox.initProcess = entry;
   context.inits.set(entry.id, entry);
-  mkdirSync(layout.rootfs(entry.id), { recursive: true, mode: 0o755 });
+  const root = sandbox.record.userNamespace?.hostId ?? 0;
+  mkdirSync(layout.bundle(entry.id), { mode: 0o711 });
+  mkdirSync(layout.rootfs(entry.id), { mode: 0o755 });
+  // The OCI runtime makes its mount points there as the root of the user namespace.
+  chownSync(layout.rootfs(entry.id), root, root);
   writeFileSync(`${layout.bundle(entry.id)}/config.json`, JSON.stringify(initSpec(context, sandbox)), { mode: 0o600 });
   const subject = sandboxSubject(sandbox);
   const started = await startConmon(
@@ -140,7 +145,9 @@ function initSpec(context: RuntimeContext, sandbox: SandboxEntry): ReturnType<ty
       { destination: '/init', type: 'bind', source: options.initPath, options: ['bind', 'ro'] },
     ],
     annotations: {},
+    idMappings: idMappings(record),
     namespaces: namespaceList({
+      user: record.userNamespace === undefined ? undefined : layout.namespace(record.id, 'user'),
       net: record.network === 'POD' ? layout.namespace(record.id, 'net') : undefined,
       ipc: record.ipc === 'POD' ? layout.namespace(record.id, 'ipc') : undefined,
       uts: record.network === 'POD' ? layout.namespace(record.id, 'uts') : undefined,

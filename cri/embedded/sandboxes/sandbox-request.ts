@@ -6,6 +6,7 @@ import { newId } from '../containers/container-request.js';
 import type { RuntimeContext } from '../context.js';
 import { podCgroup } from '../oci-spec/cgroup-path.js';
 import type { SandboxRecord } from '../state/records.js';
+import { userNamespaceOf } from './user-namespace-request.js';
 
 /** Checks what can be checked without touching anything and writes down what will be made. */
 export function sandboxRecord(context: RuntimeContext, request: v1.RunPodSandboxRequest): SandboxRecord {
@@ -16,16 +17,14 @@ export function sandboxRecord(context: RuntimeContext, request: v1.RunPodSandbox
   }
   context.ociRuntime(request.runtimeHandler ?? '');
   const options = config.linux?.securityContext?.namespaceOptions;
-  if (options?.usernsOptions?.mode === 'POD') {
-    throw criError('unimplemented', `run sandbox ${namespace}/${name}: user namespaces are not supported`);
-  }
+  const userNamespace = userNamespaceOf(context, request, `run sandbox ${namespace}/${name}`);
   const network = options?.network === 'NODE' ? 'NODE' : 'POD';
   return {
     id: newId(),
     metadata: { name, namespace, uid, attempt },
     createdAtMs: context.deps.clock.now(),
     bootId: context.deps.bootId,
-    hostname: config.hostname || (network === 'NODE' ? hostname() : name),
+    hostname: sandboxHostname(config, network),
     labels: config.labels ?? {},
     annotations: config.annotations ?? {},
     logDirectory: config.logDirectory ?? '',
@@ -34,9 +33,26 @@ export function sandboxRecord(context: RuntimeContext, request: v1.RunPodSandbox
     network,
     ipc: options?.ipc === 'NODE' ? 'NODE' : 'POD',
     pid: options?.pid === 'NODE' ? 'NODE' : options?.pid === 'CONTAINER' ? 'CONTAINER' : 'POD',
+    ...(userNamespace === undefined ? {} : { userNamespace }),
     sysctls: config.linux?.sysctls ?? {},
     privileged: config.linux?.securityContext?.privileged ?? false,
   };
+}
+
+/** The kernel's limit. */
+const longestHostname = 64;
+
+/** A request may leave it out on the host's network only; others than the kubelet do so elsewhere too. */
+function sandboxHostname(config: v1.PodSandboxConfig, network: 'POD' | 'NODE'): string {
+  const { hostname: asked = '', metadata } = config;
+  if (Buffer.byteLength(asked) > longestHostname) {
+    throw criError(
+      'invalid-argument',
+      `run sandbox ${metadata?.name}: hostname ${asked}: longer than ${longestHostname}`,
+    );
+  }
+  if (asked !== '') return asked;
+  return network === 'NODE' ? hostname() : (metadata?.name ?? '').slice(0, longestHostname);
 }
 
 export function networkRequest(

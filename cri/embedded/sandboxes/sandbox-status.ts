@@ -1,6 +1,7 @@
 import type * as v1 from '../../../proto/generated/cri-v1.js';
 import { matches, refresh } from '../containers/container-status.js';
 import type { RuntimeContext } from '../context.js';
+import { emitSandbox } from '../emit-event.js';
 import type { SandboxEntry } from '../state/sandbox-entry.js';
 import { pinsHold } from './pin-namespaces.js';
 
@@ -23,6 +24,7 @@ export function sandboxState(context: RuntimeContext, sandbox: SandboxEntry): v1
 function becomeNotReady(context: RuntimeContext, sandbox: SandboxEntry, reason: string): v1.PodSandboxState {
   sandbox.phase = 'not-ready';
   context.deps.log.warn({ sandboxId: sandbox.id, reason }, 'sandbox no longer ready');
+  emitSandbox(context, sandbox, 'CONTAINER_STOPPED_EVENT');
   return 'SANDBOX_NOTREADY';
 }
 
@@ -35,11 +37,17 @@ export function sandboxStatus(context: RuntimeContext, sandbox: SandboxEntry): v
     state: sandboxState(context, sandbox),
     createdAt: nanos(record.createdAtMs),
     network: { ip, additionalIps: more.map((address) => ({ ip: address })) },
-    linux: { namespaces: { options: { network: record.network, ipc: record.ipc, pid: record.pid } } },
+    linux: { namespaces: { options: namespaceOptions(record) } },
     labels: record.labels,
     annotations: record.annotations,
     runtimeHandler: record.runtimeHandler,
   };
+}
+
+function namespaceOptions({ network, ipc, pid, userNamespace }: SandboxEntry['record']): v1.NamespaceOption {
+  if (userNamespace === undefined) return { network, ipc, pid };
+  const mapping = [{ containerId: 0, ...userNamespace }];
+  return { network, ipc, pid, usernsOptions: { mode: 'POD', uids: mapping, gids: mapping } };
 }
 
 export function listSandboxes(

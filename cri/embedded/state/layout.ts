@@ -48,7 +48,7 @@ export class Layout {
     return `${this.sandboxes}/${id}/shm`;
   }
 
-  namespace(id: string, type: 'net' | 'ipc' | 'uts'): string {
+  namespace(id: string, type: 'user' | 'net' | 'ipc' | 'uts'): string {
     return `${this.namespaces}/${id}/${type}`;
   }
 

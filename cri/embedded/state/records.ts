@@ -1,5 +1,11 @@
 import type * as v1 from '../../../proto/generated/cri-v1.js';
 
+/** Ids of the host that a user namespace has: its 0 is `hostId`. The same for users and groups. */
+export interface IdRange {
+  readonly hostId: number;
+  readonly length: number;
+}
+
 /** What is on disk of a sandbox, written before anything of it is made. */
 export interface SandboxRecord {
   readonly id: string;
@@ -22,6 +28,8 @@ export interface SandboxRecord {
   readonly network: 'POD' | 'NODE';
   readonly ipc: 'POD' | 'NODE';
   readonly pid: 'POD' | 'CONTAINER' | 'NODE';
+  /** Absent where the users are the host's. */
+  readonly userNamespace?: IdRange | undefined;
   readonly sysctls: Readonly<Record<string, string>>;
   readonly privileged: boolean;
   /** Set when it became ready; the addresses, primary first. */

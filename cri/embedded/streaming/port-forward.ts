@@ -7,7 +7,7 @@ import type { RuntimeContext } from '../context.js';
 import { programEnv } from '../host/oci-program.js';
 import { sandboxState } from '../sandboxes/sandbox-status.js';
 import type { SandboxEntry } from '../state/sandbox-entry.js';
-import { listeningAddress } from './listening-address.js';
+import { listeningAddress } from '../../streaming/listening-address.js';
 
 /** How long the other direction may go on after one side closed its half. */
 const halfClosedMs = 10_000;
@@ -38,7 +38,8 @@ export async function forwardPort(
   }
   const target = host === '::1' ? `TCP6:[::1]:${port}` : `TCP4:127.0.0.1:${port}`;
   const netns = `--net=${context.layout.namespace(sandbox.id, 'net')}`;
-  const child = spawn('nsenter', [netns, '--', 'socat', '-t', '10', '-', target], {
+  // The pod's end is passed on at once (socat keeps its output open otherwise); the client's is, and leaves time for an answer.
+  const child = spawn('nsenter', [netns, '--', 'socat', '-t', '10', '-,shut-close', target], {
     env: programEnv,
     stdio: ['pipe', 'pipe', 'ignore'],
     detached: true,
@@ -57,8 +58,8 @@ async function findListener(sandbox: SandboxEntry, port: number): Promise<'127.0
   const inside = [...sandbox.containers].map((entry) => entry.init).find((init) => init !== undefined);
   const proc = sandbox.record.network === 'NODE' ? '/proc/self/net' : `/proc/${inside?.pid ?? 0}/net`;
   if (sandbox.record.network !== 'NODE' && inside === undefined) return undefined;
-  const [tcp, tcp6] = await Promise.all([table(`${proc}/tcp`), table(`${proc}/tcp6`)]);
-  return listeningAddress(tcp, tcp6, port);
+  const [tcp, tcp6, addresses] = await Promise.all(['tcp', 'tcp6', 'if_inet6'].map((name) => table(`${proc}/${name}`)));
+  return listeningAddress({ tcp, tcp6, addresses }, port);
 }
 
 async function table(path: string): Promise<string> {

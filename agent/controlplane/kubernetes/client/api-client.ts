@@ -38,7 +38,7 @@ export interface ApiClientDeps {
 /** Whether the server answers, for those who explain what a node waits for. */
 export interface Reachability {
   readonly reachable: boolean;
-  /** What it last failed with; empty while it answers. */
+  /** What it last failed with; empty while it answers, and before it was asked. */
   readonly problem: string;
 }
 
@@ -61,7 +61,7 @@ export class ApiClient implements AsyncDisposable {
   readonly #deps: ApiClientDeps;
   readonly #credentials: CredentialSource;
   #transport: { readonly key: string; readonly transport: Transport } | undefined;
-  #reachability: Reachability = { reachable: false, problem: 'not asked yet' };
+  #reachability: Reachability = { reachable: false, problem: '' };
   #known = false;
   readonly #listeners = new Set<(reachability: Reachability) => void>();
 
@@ -211,7 +211,9 @@ export class ApiClient implements AsyncDisposable {
     const text = await this.#text(request, answer, signal);
     const said = parseStatus(text);
     const after = Number(answer.headers['retry-after']);
-    return new ApiError(`${name(request)}: ${answer.status} ${said.message || text.slice(0, 200)}`, {
+    const own = answer.status === 401 ? this.#credentials.refusalReason : undefined;
+    const words = `${said.message || text.slice(0, 200)}${own === undefined ? '' : `: ${own}`}`;
+    return new ApiError(`${name(request)}: ${answer.status} ${words}`, {
       code: 'status',
       status: answer.status,
       reason: said.reason,

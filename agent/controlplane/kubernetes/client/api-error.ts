@@ -20,6 +20,13 @@ export function statusOf(err: unknown): number {
   return err instanceof ApiError && err.failure.code === 'status' ? err.failure.status : 0;
 }
 
+/** True when the server knows no such path: not an object that is missing, which it says in words of its own. */
+export function isNotServed(err: unknown): boolean {
+  return (
+    err instanceof ApiError && err.failure.code === 'status' && err.failure.status === 404 && err.failure.reason === ''
+  );
+}
+
 /** True when the server cannot go on from the resource version it was given: everything must be listed again. */
 export function isExpired(err: unknown): boolean {
   return (

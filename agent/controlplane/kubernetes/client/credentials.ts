@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
-import type { Clock } from '../../../../base/clock.js';
-import { errorText } from '../../../../base/errors.js';
+import { X509Certificate } from 'node:crypto';
+import { toRfc3339, type Clock } from '../../../../base/clock.js';
+import { errnoOf, errorText } from '../../../../base/errors.js';
 import type { RunProgram } from '../../../../base/run-program.js';
 import { ApiError } from './api-error.js';
 import { askExecPlugin, type ExecCredential } from './exec-credentials.js';
@@ -60,6 +61,19 @@ export class CredentialSource {
     return await this.#pending;
   }
 
+  /** Why a server may refuse what was shown to it last, where that can be told from here. */
+  get refusalReason(): string | undefined {
+    const cert = this.#current?.tls.cert;
+    if (cert === undefined || this.#current?.authorization !== undefined) return undefined;
+    try {
+      const { validTo } = new X509Certificate(cert);
+      const end = Date.parse(validTo);
+      return end < this.#deps.clock.now() ? `the client certificate expired at ${toRfc3339(end)}` : undefined;
+    } catch {
+      return 'the client certificate cannot be read';
+    }
+  }
+
   /** The server said 401: what was read before is not to be trusted. True when it is worth asking again. */
   refused(): boolean {
     const hadExec = this.#exec !== undefined;
@@ -107,6 +121,8 @@ export class CredentialSource {
       this.#files.set(material.path, { identity, content });
       return content;
     } catch (err) {
+      const pending = errnoOf(err) === 'ENOENT' ? this.#config.pending?.() : undefined;
+      if (pending !== undefined) throw new ApiError(pending, { code: 'credentials' });
       throw new ApiError(
         `read credentials ${material.path}: ${errorText(err)}`,
         { code: 'credentials' },

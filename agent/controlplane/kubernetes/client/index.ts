@@ -1,6 +1,6 @@
 /** A small client of the Kubernetes API: kubeconfig, credentials, requests, lists and watches. */
 export { ApiClient, type ApiRequest, type BodyType, type Method, type Reachability } from './api-client.js';
-export { ApiError, isExpired, statusOf, type ApiFailure } from './api-error.js';
+export { ApiError, isExpired, isNotServed, statusOf, type ApiFailure } from './api-error.js';
 export { Backoff } from './backoff.js';
 export {
   KubeconfigError,

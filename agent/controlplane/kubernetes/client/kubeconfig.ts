@@ -28,6 +28,8 @@ export interface ClusterConfig {
   readonly basic: { readonly username: string; readonly password: string } | undefined;
   readonly exec: ExecPlugin | undefined;
   readonly namespace: string;
+  /** Why a file that is named here may not be there yet, for the error. */
+  readonly pending?: (() => string) | undefined;
 }
 
 export type KubeconfigFailure = { readonly code: 'missing' } | { readonly code: 'invalid' };

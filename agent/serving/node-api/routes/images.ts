@@ -6,6 +6,7 @@ import { errorText } from '../../../../base/errors.js';
 import type { ArchiveFormat, ImageStore } from '../../../../cri/embedded/images/index.js';
 import type { Agent } from '../../../agent.js';
 import { podKey } from '../../../api/index.js';
+import type { ImageVerdict } from '../../../garbage/index.js';
 import { ApiError } from '../api-error.js';
 import type { ImageList, ImageProgress, ImageRow } from '../contract.js';
 import { flag, readBody, required, value, type Answer, type ApiRequest, type CallRoute } from '../route.js';
@@ -53,6 +54,8 @@ function requireStore(agent: Agent): ImageStore {
 
 async function listImages(agent: Agent, signal: AbortSignal): Promise<ImageList> {
   const users = imageUsers(agent);
+  const reasons = await reasonsToStay(agent, signal);
+  const heldBy = (id: string, pinned: boolean): readonly string[] => holders(pinned, users.get(id), reasons.get(id));
   const { imageStore } = agent;
   if (imageStore) {
     const { images, totalBytes } = imageStore.usage();
@@ -67,14 +70,14 @@ async function listImages(agent: Agent, signal: AbortSignal): Promise<ImageList>
         pinned,
         createdAt,
         lastUsed,
-        heldBy: holders(id, pinned, users),
+        heldBy: heldBy(id, pinned),
       };
     });
     return { items: items.toSorted(byName), totalBytes };
   }
   const { images = [] } = await agent.runtime.images.listImages({}, signal);
   const items = images.map(({ id = '', repoTags = [], repoDigests = [], size = 0, pinned = false }): ImageRow => {
-    return { id, repoTags, repoDigests, sizeBytes: size, pinned, heldBy: holders(id, pinned, users) };
+    return { id, repoTags, repoDigests, sizeBytes: size, pinned, heldBy: heldBy(id, pinned) };
   });
   return { items: items.toSorted(byName) };
 }
@@ -94,8 +97,26 @@ function imageUsers(agent: Agent): Map<string, Set<string>> {
   return users;
 }
 
-function holders(id: string, pinned: boolean, users: ReadonlyMap<string, ReadonlySet<string>>): string[] {
-  return [...(pinned ? ['pinned'] : []), ...[...(users.get(id) ?? [])].toSorted().map((pod) => `used by ${pod}`)];
+/** What keeps each image from garbage collection; one that the next collection takes is left out. */
+async function reasonsToStay(agent: Agent, signal: AbortSignal): Promise<ReadonlyMap<string, ImageVerdict>> {
+  try {
+    const verdicts = await agent.explainImages(signal);
+    return new Map(verdicts.filter(({ stays }) => stays !== undefined).map((verdict) => [verdict.image.id, verdict]));
+  } catch {
+    // A runtime that is away keeps nobody from seeing the images.
+    signal.throwIfAborted();
+    return new Map();
+  }
+}
+
+/** Pin and pods first; where there are neither, what garbage collection says. */
+export function holders(
+  pinned: boolean,
+  pods: ReadonlySet<string> = new Set(),
+  verdict?: Pick<ImageVerdict, 'text'>,
+): readonly string[] {
+  const held = [...(pinned ? ['pinned'] : []), ...[...pods].toSorted().map((pod) => `used by ${pod}`)];
+  return held.length > 0 || !verdict ? held : [verdict.text];
 }
 
 /** What a pod uses is only taken away when it is asked for twice. */

@@ -1,5 +1,5 @@
 import type { Agent } from '../../../agent.js';
-import { kubeVersion } from '../../../config/agent-config.js';
+import { kubeVersion, type AgentConfig } from '../../../config/agent-config.js';
 import { berthVersion } from '../../version.js';
 import type { List, NodeView, PluginRow, PressureView } from '../contract.js';
 import { value, type CallRoute } from '../route.js';
@@ -7,7 +7,7 @@ import { value, type CallRoute } from '../route.js';
 export function nodeRoutes(agent: Agent): CallRoute[] {
   return [
     { method: 'GET', path: '/v1/node', handle: async (_request, signal) => value(await nodeView(agent, signal)) },
-    { method: 'GET', path: '/v1/config', handle: () => value(agent.config) },
+    { method: 'GET', path: '/v1/config', handle: () => value(shownConfig(agent.config)) },
     {
       method: 'GET',
       path: '/v1/plugins',
@@ -21,6 +21,22 @@ export function nodeRoutes(agent: Agent): CallRoute[] {
     },
     { method: 'GET', path: '/healthz', handle: () => value({ status: 'ok' }) },
   ];
+}
+
+/** Headers and environments may hold what lets others in. */
+function shownConfig(config: AgentConfig): object {
+  const { sources, images, kubelet } = config;
+  const hidden = (values: Readonly<Record<string, unknown>>): Record<string, string> =>
+    Object.fromEntries(Object.keys(values).map((name): [string, string] => [name, '***']));
+  const credentialProviders = (images?.credentialProviders ?? []).map((provider) => {
+    return { ...provider, env: hidden(provider.env) };
+  });
+  return {
+    ...config,
+    sources: { ...sources, manifestHeaders: hidden(sources.manifestHeaders) },
+    ...(images && { images: { ...images, credentialProviders } }),
+    ...(kubelet && { kubelet: { ...kubelet, staticPodURLHeader: hidden(kubelet.staticPodURLHeader) } }),
+  };
 }
 
 async function nodeView(agent: Agent, signal: AbortSignal): Promise<NodeView> {
@@ -49,9 +65,17 @@ async function nodeView(agent: Agent, signal: AbortSignal): Promise<NodeView> {
       { type: 'Ready', status: isReady, message: isReady ? 'pods can be run' : message || network.message },
       { type: 'RuntimeReady', status: ready, message },
       { type: 'NetworkReady', status: network.ready, message: network.message },
+      ...clusterCondition(agent),
     ],
     pods: { total: pods.length, running: pods.filter(({ status }) => status?.phase === 'Running').length },
   };
+}
+
+/** Absent on a machine without a cluster. */
+function clusterCondition(agent: Agent): NodeView['conditions'] {
+  if (!agent.config.cluster) return [];
+  const problems = agent.clusterProblems();
+  return [{ type: 'ClusterReachable', status: problems.length === 0, message: problems.join('; ') }];
 }
 
 async function plugins(agent: Agent, signal: AbortSignal): Promise<PluginRow[]> {

@@ -13,6 +13,7 @@ import {
 import type { LocalControlPlane } from '../../../controlplane/local/local-control-plane.js';
 import type { ObjectKey, StoredObject } from '../../../controlplane/local/object-store.js';
 import type { ReadableKind } from '../../../controlplane/control-plane.js';
+import { resizeProblem } from '../../../resources/resize/resize-problem.js';
 import { ApiError } from '../api-error.js';
 import { forbiddenPodChange, sameObject } from '../applied-change.js';
 import type { AppliedObject, List, ObjectRow } from '../contract.js';
@@ -163,7 +164,8 @@ function refusals(
   if (before.metadata?.deletionTimestamp !== undefined)
     return refuse(`pod ${key} is being deleted; apply it again when it is gone`);
   const change = forbiddenPodChange(before as Pod, pod);
-  if (change === undefined) return [];
+  const resize = resizeProblem(before as Pod, pod);
+  if (change === undefined) return resize === undefined ? [] : refuse(`pod ${key}: ${resize}`);
   return refuse(`pod ${key}: ${change} cannot be changed while the pod exists; delete it first, then apply`);
 }
 

@@ -10,7 +10,7 @@ import { lineStream } from '../watch-lines.js';
 export function observationRoutes(agent: Agent): CallRoute[] {
   return [
     { method: 'GET', path: '/v1/events', handle: ({ query }) => events(agent, query) },
-    { method: 'GET', path: '/v1/calls', handle: ({ query }) => calls(agent, query) },
+    { method: 'GET', path: '/v1/calls', handle: ({ query }, signal) => calls(agent, query, signal) },
     { method: 'GET', path: '/v1/manifests', handle: () => value({ items: agent.manifests() }) },
     {
       method: 'POST',
@@ -47,14 +47,22 @@ function events(agent: Agent, query: URLSearchParams): Answer {
   });
 }
 
-function calls(agent: Agent, query: URLSearchParams): Answer {
+/** Of earlier runs no more than this: what a person reads, not an export of the record. */
+const mostEarlier = 1000;
+
+async function calls(agent: Agent, query: URLSearchParams, signal: AbortSignal): Promise<Answer> {
   const wanted = callFilter(agent, query);
   const last = wholeNumber(query, 'last');
   const list = (): RecordedCall[] => {
     const found = agent.calls.list(wanted);
     return last === undefined ? found : found.slice(Math.max(found.length - last, 0));
   };
-  if (!flag(query, 'watch')) return value({ items: list() } satisfies List<RecordedCall>);
+  if (!flag(query, 'watch')) {
+    const own = list();
+    const more = flag(query, 'earlier') ? Math.max((last ?? mostEarlier) - own.length, 0) : 0;
+    const before = more === 0 ? [] : await agent.calls.earlier(wanted, Math.min(more, mostEarlier), signal);
+    return value({ items: [...before, ...own] } satisfies List<RecordedCall>);
+  }
   return lineStream((sink) => {
     const line = (call: RecordedCall): void => {
       const type = call.outcome ? 'MODIFIED' : 'ADDED';
@@ -118,6 +126,7 @@ function explanation(agent: Agent, namespace: string, name: string): PodExplanat
     sourcesSynced: agent.sourcesSynced(),
     runtime: { ready, message },
     network,
+    cluster: agent.clusterProblems(),
     events: agent
       .events()
       .filter(

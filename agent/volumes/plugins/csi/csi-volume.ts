@@ -15,7 +15,7 @@ import {
 import { errnoOf } from '../../../../base/errors.js';
 import type { CSIDriver as CsiDriverObject } from '../../../api/index.js';
 import { isMountPoint } from '../../fs/is-mount-point.js';
-import { applyGroup } from '../../ownership.js';
+import { giveToGroup } from '../../ownership.js';
 import { readSecret, type PluginContext } from '../../plugin-context.js';
 import { VolumeProblem } from '../../volume-error.js';
 import type { VolumeUsage } from '../../volume-manager.js';
@@ -118,6 +118,7 @@ export class CsiPlugin implements VolumePlugin {
       attachmentID: attachmentId(source.handle, source.driver, this.#context.nodeName),
       volumeLifecycleMode: source.inline ? 'Ephemeral' : 'Persistent',
     });
+    await this.#context.at('volume-publish-recorded');
     await this.#publishAt(target, request, source, driver, object, signal);
     const refreshAt = object?.spec.requiresRepublish === true ? this.#context.clock.now() + republishMs : undefined;
     if (volume.block) return { ...(await linkDevice(target, devicePath, readOnly)), refreshAt };
@@ -161,9 +162,11 @@ export class CsiPlugin implements VolumePlugin {
     const driver = this.#drivers.get(name);
     if (this.#context.standalone && driver.capabilities.controller.has('PUBLISH_UNPUBLISH_VOLUME'))
       await driver.controller.unpublish(handle, driver.nodeInfo.nodeId, {}, { object: handle }, signal);
+    await this.#context.at('before volume-stage-forgotten');
     const path = this.#stagingPathOf(name, handle, blockSpecName);
-    if (blockSpecName === '') return await rejectLeft(removeVolumeFolder(path));
-    await this.#removeBlockFolders(blockSpecName);
+    if (blockSpecName === '') await rejectLeft(removeVolumeFolder(path));
+    else await this.#removeBlockFolders(blockSpecName);
+    await this.#context.at('after volume-stage-forgotten');
   }
 
   uniqueName(key: string): string {
@@ -243,6 +246,7 @@ export class CsiPlugin implements VolumePlugin {
     signal: AbortSignal,
   ): Promise<void> {
     const group = groupDecision(volume, source, driver, object);
+    const wasMounted = group.by === 'agent' && !volume.block && (await isMountPoint(target));
     const { values } = await this.#secret(volume, source.publishSecret, signal);
     const { name = '', namespace = 'default', uid = '' } = volume.pod.metadata ?? {};
     const serviceAccountName = volume.pod.spec?.serviceAccountName ?? '';
@@ -269,8 +273,8 @@ export class CsiPlugin implements VolumePlugin {
       signal,
     );
     if (group.by !== 'agent' || volume.block) return;
-    const policy = volume.pod.spec?.securityContext?.fsGroupChangePolicy ?? 'Always';
-    await applyGroup({ volume, path: target, readOnly: false, policy }, this.#context, signal);
+    // A driver that is told again and again writes new files each time.
+    await giveToGroup(volume, target, wasMounted && object?.spec.requiresRepublish !== true, this.#context, signal);
   }
 
   async #tokens(
@@ -312,6 +316,7 @@ export class CsiPlugin implements VolumePlugin {
       ? csiBlockPaths(rootDir, volume.uid, volume.specName).data
       : csiDataFolder(csiStagingPath(rootDir, source.driver, source.handle));
     await writeVolumeData(folder, { driverName: source.driver, volumeHandle: source.handle });
+    await this.#context.at('volume-stage-recorded');
   }
 
   #stagingPath(volume: PodVolume, source: CsiSource): string {

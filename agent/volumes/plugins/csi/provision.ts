@@ -1,10 +1,15 @@
 import { volumeCapability } from '../../../../csi/index.js';
-import type { PersistentVolume } from '../../../api/index.js';
-import { quantityValue } from '../../../api/index.js';
+import { quantityValue, type PersistentVolume, type PersistentVolumeClaim } from '../../../api/index.js';
 import type { ControlPlane } from '../../../controlplane/control-plane.js';
 import type { LocalProvisioner } from '../../claims/local-binder.js';
 import { VolumeProblem } from '../../volume-error.js';
 import type { CsiDriverSource } from './csi-volume.js';
+
+/** The same for the same claim, whatever became of the agent meanwhile. One that stands in a manifest has no uid. */
+function volumeName({ metadata }: PersistentVolumeClaim): string {
+  const { uid = '', namespace = 'default', name = '' } = metadata ?? {};
+  return uid === '' ? `pvc-${namespace}-${name}` : `pvc-${uid}`;
+}
 
 /** Makes and deletes volumes of storage classes through the drivers' controller service, where no sidecar does. */
 export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPlane, 'get'>): LocalProvisioner {
@@ -17,7 +22,7 @@ export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPl
       if (!driver.capabilities.controller.has('CREATE_DELETE_VOLUME'))
         throw new VolumeProblem('unsupported', `CSI driver ${driver.name} cannot create volumes here`);
       const fsType = storageClass.parameters?.['csi.storage.k8s.io/fstype'];
-      const name = `pvc-${claim.metadata?.uid ?? ''}`;
+      const name = volumeName(claim);
       const requiredBytes = quantityValue(claim.spec?.resources?.requests?.['storage'] ?? '0');
       const accessModes = claim.spec?.accessModes ?? ['ReadWriteOnce'];
       const volumeMode = claim.spec?.volumeMode ?? 'Filesystem';

@@ -1,0 +1,23 @@
+import type { RuntimeFacts } from '../podloop/pod-facts.js';
+
+/** What an event says of a sandbox or a container. */
+export interface RuntimeChange {
+  readonly id: string;
+  readonly became: 'created' | 'running' | 'exited' | 'gone';
+}
+
+/** Whether facts were read after the change: nothing in a runtime goes back to an earlier state. */
+export function showsChange({ sandboxes, containers }: RuntimeFacts, { id, became }: RuntimeChange): boolean {
+  const sandbox = sandboxes.find((one) => one.id === id);
+  const container = containers.find((one) => one.id === id);
+  switch (became) {
+    case 'created':
+      return (sandbox ?? container) !== undefined;
+    case 'running':
+      return sandbox !== undefined || container?.state === 'running' || container?.state === 'exited';
+    case 'exited':
+      return sandbox ? !sandbox.ready : container?.state === 'exited';
+    case 'gone':
+      return (sandbox ?? container) === undefined;
+  }
+}

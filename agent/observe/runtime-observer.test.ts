@@ -1,0 +1,174 @@
+import { expect, test } from 'vitest';
+import { criError, criLabels, type RuntimeService, type v1 } from '../../cri/index.js';
+import type { PodUid } from '../api/index.js';
+import { RuntimeObserver } from './runtime-observer.js';
+
+const { signal } = new AbortController();
+const [a, b] = ['a' as PodUid, 'b' as PodUid];
+
+/** A runtime that keeps state and counts what it is asked. */
+class World {
+  readonly calls: string[] = [];
+  readonly pods = new Map<string, { sandbox: v1.PodSandboxState; container: v1.ContainerState }>();
+  away = false;
+  /** Called while a list is on its way. */
+  meanwhile: () => void = () => {};
+
+  readonly runtime = {
+    listPodSandbox: async ({ filter }: v1.ListPodSandboxRequest) => ({
+      items: this.#listed('listPodSandbox', filter).map(([uid, { sandbox }]) => ({
+        id: `s-${uid}`,
+        state: sandbox,
+        labels: { [criLabels.podUid]: uid },
+      })),
+    }),
+    listContainers: async ({ filter }: v1.ListContainersRequest) => {
+      const containers = this.#listed('listContainers', filter).map(([uid, { container }]) => ({
+        id: `c-${uid}`,
+        podSandboxId: `s-${uid}`,
+        state: container,
+        labels: { [criLabels.podUid]: uid },
+      }));
+      this.meanwhile();
+      return { containers };
+    },
+    podSandboxStatus: async ({ podSandboxId = '' }: v1.PodSandboxStatusRequest) => {
+      this.calls.push(`podSandboxStatus ${podSandboxId}`);
+      return { status: { id: podSandboxId, state: this.pods.get(podSandboxId.slice(2))?.sandbox } };
+    },
+    containerStatus: async ({ containerId = '' }: v1.ContainerStatusRequest) => {
+      this.calls.push(`containerStatus ${containerId}`);
+      return { status: { id: containerId, state: this.pods.get(containerId.slice(2))?.container } };
+    },
+  } as unknown as RuntimeService;
+
+  readonly observer = new RuntimeObserver({
+    runtime: this.runtime,
+    runtimeName: () => {
+      this.calls.push('name');
+      return Promise.resolve('test');
+    },
+    terminationMessage: () => Promise.resolve(''),
+  });
+
+  run(uid: string, container: v1.ContainerState = 'CONTAINER_RUNNING'): void {
+    this.pods.set(uid, { sandbox: 'SANDBOX_READY', container });
+  }
+
+  /** What was asked since the last time. */
+  asked(): string[] {
+    return this.calls.splice(0);
+  }
+
+  async stateOf(uid: PodUid): Promise<string | undefined> {
+    return (await this.observer.observe(uid, signal)).containers[0]?.state;
+  }
+
+  #listed(
+    verb: string,
+    filter: { readonly labelSelector?: Record<string, string> | undefined } | null | undefined,
+  ): [string, { sandbox: v1.PodSandboxState; container: v1.ContainerState }][] {
+    const uid = filter?.labelSelector?.[criLabels.podUid];
+    this.calls.push(uid === undefined ? verb : `${verb} ${uid}`);
+    if (this.away) throw criError('unavailable', 'away');
+    return [...this.pods].filter(([name]) => uid === undefined || name === uid);
+  }
+}
+
+test('one look at everything serves all pods; a new one costs nothing; what is known is not asked again', async () => {
+  const world = new World();
+  world.run('a');
+  const [one, none] = await Promise.all([world.stateOf(a), world.stateOf(b)]);
+  expect([one, none]).toEqual(['running', undefined]);
+  expect(world.asked()).toEqual([
+    'listPodSandbox',
+    'listContainers',
+    'podSandboxStatus s-a',
+    'containerStatus c-a',
+    'name',
+  ]);
+  await world.stateOf(a);
+  expect(world.asked()).toEqual([]);
+});
+
+test('after a change only that pod is asked for, and not for what cannot have changed', async () => {
+  const world = new World();
+  world.run('a');
+  await world.stateOf(a);
+  world.asked();
+  world.run('a', 'CONTAINER_EXITED');
+  world.observer.invalidate(a);
+  expect(await world.stateOf(a)).toBe('exited');
+  expect(world.asked()).toEqual(['listPodSandbox a', 'listContainers a', 'containerStatus c-a']);
+  world.observer.invalidate(a);
+  expect(await world.stateOf(a)).toBe('exited');
+  expect(world.asked()).toEqual(['listPodSandbox a', 'listContainers a']);
+});
+
+test('an event that what is known shows already is no news', async () => {
+  const world = new World();
+  world.run('a');
+  await world.stateOf(a);
+  world.asked();
+  expect(world.observer.tell(a, { id: 'c-a', became: 'running' })).toBe(false);
+  expect(world.observer.tell(a, { id: 's-a', became: 'created' })).toBe(false);
+  expect(world.observer.tell(a, { id: 'other', became: 'gone' })).toBe(false);
+  await world.stateOf(a);
+  expect(world.asked()).toEqual([]);
+  world.run('a', 'CONTAINER_EXITED');
+  expect(world.observer.tell(a, { id: 'c-a', became: 'exited' })).toBe(true);
+  expect(await world.stateOf(a)).toBe('exited');
+});
+
+test('what is said while a pod is read must show in the answer, or the pod is read again', async () => {
+  const world = new World();
+  world.run('a', 'CONTAINER_CREATED');
+  world.observer.invalidate(a);
+  world.meanwhile = () => {
+    world.meanwhile = () => {};
+    // In time for the status of this same read.
+    world.run('a');
+    world.observer.tell(a, { id: 'c-a', became: 'running' });
+  };
+  expect(await world.stateOf(a)).toBe('running');
+  world.asked();
+  await world.stateOf(a);
+  expect(world.asked()).toEqual([]);
+  world.observer.invalidate(a);
+  world.meanwhile = () => {
+    world.meanwhile = () => {};
+    world.observer.tell(a, { id: 'c-a', became: 'exited' });
+  };
+  expect(await world.stateOf(a)).toBe('running');
+  world.run('a', 'CONTAINER_EXITED');
+  expect(await world.stateOf(a)).toBe('exited');
+});
+
+test('relist finds what no event told of, and nothing else', async () => {
+  const world = new World();
+  world.run('a');
+  world.run('b');
+  await Promise.all([world.stateOf(a), world.stateOf(b)]);
+  expect(await world.observer.relist(signal)).toEqual([]);
+  world.run('a', 'CONTAINER_EXITED');
+  world.asked();
+  expect(await world.observer.relist(signal)).toEqual(['a']);
+  expect([await world.stateOf(a), await world.stateOf(b)]).toEqual(['exited', 'running']);
+  expect(world.asked()).toEqual(['listPodSandbox', 'listContainers', 'containerStatus c-a']);
+  world.pods.delete('b');
+  expect(await world.observer.relist(signal)).toEqual(['b']);
+  expect(await world.stateOf(b)).toBeUndefined();
+});
+
+test('a runtime that was away is read afresh when it is back', async () => {
+  const world = new World();
+  world.run('a');
+  await world.stateOf(a);
+  world.observer.invalidateAll();
+  world.away = true;
+  await expect(world.stateOf(a)).rejects.toThrow('away');
+  await expect(world.stateOf(b)).rejects.toThrow('away');
+  world.away = false;
+  world.run('a', 'CONTAINER_EXITED');
+  expect(await world.stateOf(a)).toBe('exited');
+});

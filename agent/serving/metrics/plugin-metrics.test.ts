@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest';
+import { noRecorder } from '../../../base/call-recorder.js';
+import { countedCalls } from './counted-calls.js';
+import { MetricsStore } from './metrics-store.js';
+import { grpcStatus } from './plugin-metrics.js';
+
+const seriesOf = (store: MetricsStore, name: string): string[] =>
+  store
+    .snapshots()
+    .filter((each) => each.name === name)
+    .flatMap(({ values }) =>
+      values
+        .filter(({ metricName }) => metricName === name || metricName === `${name}_count`)
+        .map(({ labels, value }) => `${Object.values(labels).join(' ')} = ${value}`),
+    );
+
+test('calls of plugins are counted under the kubelet’s names', () => {
+  const store = new MetricsStore();
+  const recorder = countedCalls(noRecorder, store);
+  const call = (of: 'device-plugin' | 'dra' | 'csi', plugin: string, verb: string, code?: string): void =>
+    recorder.begin({ interface: of, plugin, verb, subject: {} })(code ? { error: { code, message: '' } } : {});
+  call('device-plugin', 'a.com/gpu', 'Register');
+  call('device-plugin', 'a.com/gpu', 'Allocate');
+  call('device-plugin', 'a.com/gpu', 'Allocate', 'plugin-refused');
+  call('dra', 'gpu.a.com', 'NodePrepareResources', 'driver-timed-out');
+  call('dra', 'gpu.a.com', 'GetInfo');
+  call('csi', 'csi.a.com', 'NodeStageVolume', 'failed-precondition');
+  call('csi', 'csi.a.com', 'GetPluginCapabilities');
+  expect(seriesOf(store, 'kubelet_device_plugin_registration_total')).toEqual(['a.com/gpu = 1']);
+  expect(seriesOf(store, 'kubelet_device_plugin_alloc_duration_seconds')).toEqual(['a.com/gpu = 2']);
+  expect(seriesOf(store, 'dra_grpc_operations_duration_seconds')).toEqual([
+    'gpu.a.com /k8s.io.kubelet.pkg.apis.dra.v1.DRAPlugin/NodePrepareResources DeadlineExceeded = 1',
+  ]);
+  expect(seriesOf(store, 'csi_operations_seconds')).toEqual([
+    'csi.a.com FailedPrecondition /csi.v1.Node/NodeStageVolume false = 1',
+    'csi.a.com OK /csi.v1.Identity/GetPluginCapabilities false = 1',
+  ]);
+});
+
+test('requests, claims, evictions and gauges of others', () => {
+  const store = new MetricsStore();
+  store.podResourcesRequest('list', 'v1', false);
+  store.podResourcesRequest('get_allocatable', 'v1', true);
+  store.claimsHandled('PrepareResources', 0.2, false);
+  store.evicted('memory.available', 0.5);
+  store.gauge('dra_resource_claims_in_use', 'Claims.', () => [{ labels: { driver_name: '<any>' }, value: 3 }]);
+  expect(seriesOf(store, 'kubelet_pod_resources_endpoint_requests_total')).toEqual(['v1 = 2']);
+  expect(seriesOf(store, 'kubelet_pod_resources_endpoint_errors_get_allocatable')).toEqual(['v1 = 1']);
+  expect(seriesOf(store, 'kubelet_pod_resources_endpoint_errors_list')).toEqual([]);
+  expect(seriesOf(store, 'dra_operations_duration_seconds')).toEqual(['false PrepareResources = 1']);
+  expect(seriesOf(store, 'kubelet_evictions')).toEqual(['memory.available = 1']);
+  expect(seriesOf(store, 'kubelet_eviction_stats_age_seconds')).toEqual(['memory.available = 1']);
+  expect(seriesOf(store, 'dra_resource_claims_in_use')).toEqual(['<any> = 3']);
+});
+
+test.each([
+  [undefined, 'OK'],
+  ['not-found', 'NotFound'],
+  ['driver-unreachable', 'Unavailable'],
+  ['plugin-refused', 'Unknown'],
+])('%s is %s', (code, status) => {
+  expect(grpcStatus(code)).toBe(status);
+});

@@ -1,0 +1,129 @@
+import type { CallInterface } from '../../../base/call-recorder.js';
+import { CounterMetric, HistogramMetric, type Accumulator } from './accumulators.js';
+import type { PodResourcesMethod } from './agent-metrics.js';
+
+const usualSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const csiSeconds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 25, 50, 120, 300, 600];
+/** Fifteen bounds from 0.1 to 40, each as many times the last. */
+const draSeconds = Array.from({ length: 15 }, (_, step) => 0.1 * 400 ** (step / 14));
+
+const csiServices: readonly [RegExp, string][] = [
+  [/^(GetPluginInfo|GetPluginCapabilities|Probe)$/, 'Identity'],
+  [/^Node/, 'Node'],
+];
+
+/** What plugins of devices, claims and storage are called for, under the kubelet's names. */
+export class PluginMetrics {
+  readonly #registrations = new CounterMetric(
+    'kubelet_device_plugin_registration_total',
+    'Cumulative number of device plugin registrations. Broken down by resource name.',
+  );
+  readonly #allocations = new HistogramMetric(
+    'kubelet_device_plugin_alloc_duration_seconds',
+    'Duration in seconds to serve a device plugin Allocation request. Broken down by resource name.',
+    usualSeconds,
+  );
+  readonly #draCalls = new HistogramMetric(
+    'dra_grpc_operations_duration_seconds',
+    'Duration in seconds of the DRA gRPC operations',
+    draSeconds,
+  );
+  readonly #claims = new HistogramMetric(
+    'dra_operations_duration_seconds',
+    'Time to handle all ResourceClaims of a pod when it starts or stops.',
+    draSeconds,
+  );
+  readonly #csiCalls = new HistogramMetric(
+    'csi_operations_seconds',
+    'Container Storage Interface operation duration with gRPC error code status total',
+    csiSeconds,
+  );
+  readonly #podResources = new CounterMetric(
+    'kubelet_pod_resources_endpoint_requests_total',
+    'Cumulative number of requests to the PodResource endpoint. Broken down by server api version.',
+  );
+  readonly #podResourcesBy = new Map<string, CounterMetric>(
+    (['list', 'get', 'get_allocatable'] as const).flatMap((method) => [
+      [method, new CounterMetric(`kubelet_pod_resources_endpoint_requests_${method}`, `Requests of ${method}.`)],
+      [
+        `${method} failed`,
+        new CounterMetric(`kubelet_pod_resources_endpoint_errors_${method}`, `Errors of ${method}.`),
+      ],
+    ]),
+  );
+
+  call(of: CallInterface, plugin: string, verb: string, seconds: number, code: string | undefined): void {
+    if (of === 'device-plugin') {
+      if (verb === 'Register') this.#registrations.add({ resource_name: plugin });
+      if (verb === 'Allocate') this.#allocations.observe({ resource_name: plugin }, seconds);
+    }
+    const status = grpcStatus(code);
+    if (of === 'dra' && verb.startsWith('Node')) {
+      const method = `/k8s.io.kubelet.pkg.apis.dra.v1.DRAPlugin/${verb}`;
+      this.#draCalls.observe({ driver_name: plugin, method_name: method, grpc_status_code: status }, seconds);
+    }
+    if (of === 'csi' && verb !== 'GetInfo' && verb !== 'NotifyRegistrationStatus') {
+      const service = csiServices.find(([pattern]) => pattern.test(verb))?.[1] ?? 'Controller';
+      const method = `/csi.v1.${service}/${verb}`;
+      const labels = { driver_name: plugin, grpc_status_code: status, method_name: method, migrated: 'false' };
+      this.#csiCalls.observe(labels, seconds);
+    }
+  }
+
+  claimsHandled(operation: string, seconds: number, failed: boolean): void {
+    this.#claims.observe({ is_error: String(failed), operation_name: operation }, seconds);
+  }
+
+  podResourcesRequest(method: PodResourcesMethod, version: string, failed: boolean): void {
+    const labels = { server_api_version: version };
+    this.#podResources.add(labels);
+    this.#podResourcesBy.get(method)?.add(labels);
+    if (failed) this.#podResourcesBy.get(`${method} failed`)?.add(labels);
+  }
+
+  all(): Accumulator[] {
+    return [
+      this.#registrations,
+      this.#allocations,
+      this.#draCalls,
+      this.#claims,
+      this.#csiCalls,
+      this.#podResources,
+      ...this.#podResourcesBy.values(),
+    ];
+  }
+}
+
+/** Codes of ours that are none of gRPC's. */
+const own: Readonly<Record<string, string>> = {
+  'driver-timed-out': 'DeadlineExceeded',
+  'driver-unreachable': 'Unavailable',
+  cancelled: 'Canceled',
+};
+
+/** `OK`, `DeadlineExceeded`, ... as gRPC in Go writes them. */
+export function grpcStatus(code: string | undefined): string {
+  if (code === undefined) return 'OK';
+  const known = own[code];
+  if (known !== undefined) return known;
+  if (!grpcCodes.has(code)) return 'Unknown';
+  return code.replace(/(^|-)[a-z]/g, (letter) => letter.replace('-', '').toUpperCase());
+}
+
+const grpcCodes = new Set([
+  'unknown',
+  'invalid-argument',
+  'deadline-exceeded',
+  'not-found',
+  'already-exists',
+  'permission-denied',
+  'resource-exhausted',
+  'failed-precondition',
+  'aborted',
+  'out-of-range',
+  'unimplemented',
+  'internal',
+  'unavailable',
+  'data-loss',
+  'unauthenticated',
+]);

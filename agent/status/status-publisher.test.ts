@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import { systemClock } from '../../base/clock.js';
+import { silentLogger } from '../../base/log.js';
+import type { Pod, PodStatus, PodUid } from '../api/index.js';
+import { StatusPublisher } from './status-publisher.js';
+
+const pod: Pod = { metadata: { name: 'a', uid: 'a' }, spec: { containers: [] } };
+const status = (ready: boolean): PodStatus => ({
+  phase: 'Running',
+  conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
+});
+
+/** The wait of the next write is far longer than a test may take. */
+const coalesceMs = 3_600_000;
+
+test('what became urgent while a write was on its way goes right after it', async () => {
+  const written: (string | undefined)[] = [];
+  let answer = (): void => {};
+  const controlPlane = {
+    writePodStatus: (_pod: Pod, { conditions }: PodStatus): Promise<void> => {
+      written.push(conditions?.[0]?.status);
+      return new Promise((resolve) => (answer = resolve));
+    },
+  };
+  const publisher = new StatusPublisher({ coalesceMs }, { clock: systemClock, log: silentLogger, controlPlane });
+  publisher.publish('a' as PodUid, pod, status(false));
+  expect(written).toEqual(['False']);
+  publisher.publish('a' as PodUid, pod, status(true));
+  expect(written).toEqual(['False']);
+  answer();
+  await expect.poll(() => written).toEqual(['False', 'True']);
+  answer();
+  await publisher[Symbol.asyncDispose]();
+});

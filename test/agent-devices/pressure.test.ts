@@ -1,0 +1,87 @@
+import { mkdir } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { AgentConfig } from '../../agent/config/agent-config.js';
+import { withDefaults, type KubeletConfiguration } from '../../agent/config/kubelet/index.js';
+import { AgentWorld, type AgentRun } from '../agent/agent-world.js';
+import { container, podManifest, script } from '../agent/pod-objects.js';
+import { hostProgram, tryHostProgram } from '../support/host-program.js';
+
+const withKubelet =
+  (fields: Partial<KubeletConfiguration>, more: (config: AgentConfig) => AgentConfig = (config) => config) =>
+  (config: AgentConfig): AgentConfig =>
+    more({ ...config, kubelet: { ...withDefaults({}), volumeStatsAggPeriod: 500, evictionHard: {}, ...fields } });
+
+const quiet = podManifest('quiet', { containers: [container('main')] });
+
+/** The pod that had to go and why; the other one still runs as it did, and so does the agent. */
+async function evicted(run: AgentRun, name: string): Promise<string> {
+  const pod = await run.untilPod(name, 'is evicted', ({ status }) => status.reason === 'Evicted', 60_000);
+  await run.untilPod(name, 'has ended', ({ status }) => status.containerStatuses?.[0]?.state?.terminated !== undefined);
+  expect(run.pod('quiet')).toMatchObject({ phase: 'Running', ready: true, restarts: 0 });
+  expect(await run.sh('quiet', 'main', 'echo alive')).toBe('alive');
+  expect(run.eventsOf('test-node').join()).toContain('EvictionThresholdMet');
+  expect(run.errors).toEqual([]);
+  return pod.status.message ?? '';
+}
+
+async function end(world: AgentWorld, run: AgentRun): Promise<void> {
+  for (const { name } of run.pods.values()) await run.delete(name, 0);
+  await run.untilGone();
+  expect(await world.leftovers()).toEqual([]);
+}
+
+/** Threads the machine may still have. */
+function threadsLeft(): number {
+  const read = (path: string): number => Number(readFileSync(path, 'utf8'));
+  const threads = Number(/^\S+ \S+ \S+ \d+\/(\d+)/.exec(readFileSync('/proc/loadavg', 'utf8'))?.[1]);
+  return Math.min(read('/proc/sys/kernel/pid_max'), read('/proc/sys/kernel/threads-max')) - threads;
+}
+
+test('a fork bomb: bounded by the limit of its pod, and gone when the node runs short of processes', async () => {
+  const limit = 700;
+  await using world = await AgentWorld.open(
+    withKubelet({ evictionHard: { 'pid.available': String(threadsLeft() - limit / 2) } }, (config) => ({
+      ...config,
+      cgroups: { ...config.cgroups, podPidsLimit: limit },
+    })),
+  );
+  await using run = await world.start();
+  await run.apply(quiet);
+  await run.untilReady('quiet');
+  // Ends with the shell that cannot fork any more; what it made stays.
+  const bomb = '( while :; do sleep 1000000 & done ) 2>/dev/null; exec sleep 1000000';
+  await run.apply(podManifest('bomb', { containers: [script('main', bomb)] }));
+  expect(await evicted(run, 'bomb')).toMatch(/^The node was low on resource: pids\. Threshold quantity: /);
+  await end(world, run);
+});
+
+test('a filesystem without inodes: the pod that took them goes', async () => {
+  await using world = await AgentWorld.open(withKubelet({ evictionHard: { 'nodefs.inodesFree': '800' } }));
+  const image = join(world.dir, 'disk.ext4');
+  const { rootDir } = world.config.paths;
+  await mkdir(rootDir, { recursive: true });
+  await hostProgram(['truncate', '--size=64M', image]);
+  await hostProgram(['mkfs.ext4', '-q', '-N', '1600', image]);
+  await hostProgram(['mount', '-o', 'loop', image, rootDir]);
+  await using _mounted = {
+    [Symbol.asyncDispose]: async () => void (await tryHostProgram(['umount', '-R', rootDir])),
+  };
+  const run = await world.start();
+  await run.apply(quiet);
+  await run.untilReady('quiet');
+  const files = 'i=0; while [ $i -lt 900 ]; do : > /data/$i; i=$((i+1)); done; exec sleep 1000000';
+  await run.apply(
+    podManifest('littering', {
+      containers: [script('main', files, { volumeMounts: [{ name: 'data', mountPath: '/data' }] })],
+      volumes: [{ name: 'data', emptyDir: {} }],
+    }),
+  );
+  expect(await evicted(run, 'littering')).toMatch(
+    /^The node was low on resource: inodes\. Threshold quantity: 800, available: \d+\. /,
+  );
+  for (const name of ['littering', 'quiet']) await run.delete(name, 0);
+  await run.untilGone();
+  await run[Symbol.asyncDispose]();
+});

@@ -1,0 +1,125 @@
+// `npm run bench -- --runtimes`: the same burst of pods on each runtime of this machine, and what the agent adds to one.
+import { runBurst, type AgentSample } from './agent-burst.js';
+import { benchRow, percentile, rowTable, type BenchRow, type Sample } from './measure.js';
+import { runBareBurst } from './runtimes-bare.js';
+import { relistCpuMs } from './runtimes-relist.js';
+import { runtimeKinds, type RuntimeKind, type RuntimeUnderTest } from './runtimes-under-test.js';
+
+export interface RuntimesOptions {
+  readonly count: number;
+  /** Bursts of the bare calls and of the agent, one after the other in turn; the best of each counts. */
+  readonly rounds: number;
+  readonly idleMs: number;
+  /** Only runtimes whose name holds this word. */
+  readonly only?: string | undefined;
+}
+
+interface Measured {
+  readonly name: string;
+  readonly agent: AgentSample;
+  readonly bare: Sample | undefined;
+  readonly relistMs: number | undefined;
+}
+
+const targets = { addedPercent: 10, cpuMsPerPod: 20, relistMs: 5, idleCpuPerMinute: 0.5 };
+/** Pods started at once by the agent's configuration for two cores, and by the bare loop. */
+const concurrency = 4;
+
+const lastReady = ({ readyMs }: Sample): number => percentile(readyMs, 1);
+const seconds = (ms: number): string => (ms / 1000).toFixed(2);
+
+export async function printRuntimes(options: RuntimesOptions): Promise<void> {
+  const rows: BenchRow[] = [];
+  console.log(`${options.count} pods at once, the best of ${options.rounds} rounds; "bare" are the CRI calls alone\n`);
+  console.log('| runtime | bare s | agent s | added | p50 s | CPU ms/pod | RSS MiB | idle CPU s/min | relist ms CPU |');
+  console.log('|---|---:|---:|---:|---:|---:|---:|---:|---:|');
+  for (const kind of runtimeKinds.filter(({ name }) => name.includes(options.only ?? ''))) {
+    if (kind.missing !== undefined) {
+      console.log(`| ${kind.name} | needs ${kind.missing} |`);
+      continue;
+    }
+    const measured = await measure(kind, options);
+    console.log(line(measured));
+    rows.push(...judged(measured));
+  }
+  console.log(`\n${rowTable(rows)}`);
+  if (!rows.every(({ holds }) => holds)) process.exitCode = 1;
+}
+
+async function measure(kind: RuntimeKind, { count, rounds, idleMs }: RuntimesOptions): Promise<Measured> {
+  await using runtime = await kind.open();
+  const bare: Sample[] = [];
+  const agent: AgentSample[] = [];
+  let relistMs: number | undefined;
+  for (let round = 0; round < rounds; round++) {
+    const sample = await bareBurst(runtime, count);
+    if (sample !== undefined) bare.push(sample);
+    const last = round === rounds - 1;
+    agent.push(
+      await runBurst({
+        count,
+        idleMs: last ? idleMs : 0,
+        whole: false,
+        runtime,
+        whileReady: async () => {
+          if (last) relistMs = await relist(runtime);
+        },
+      }),
+    );
+  }
+  const best = <S extends Sample>(samples: readonly S[]): S | undefined =>
+    samples.toSorted((a, b) => lastReady(a) - lastReady(b))[0];
+  const fastest = best(agent) as AgentSample;
+  const cpuMsPerPod = Math.min(...agent.map((one) => one.cpuMsPerPod));
+  const idleCpuPerMinute = agent.at(-1)?.idleCpuPerMinute;
+  return { name: kind.name, agent: { ...fastest, cpuMsPerPod, idleCpuPerMinute }, bare: best(bare), relistMs };
+}
+
+async function bareBurst(runtime: RuntimeUnderTest, count: number): Promise<Sample | undefined> {
+  if (runtime.connect === undefined) return undefined;
+  await using client = await runtime.connect();
+  return await runBareBurst(client, { count, image: runtime.image, concurrency });
+}
+
+async function relist(runtime: RuntimeUnderTest): Promise<number | undefined> {
+  if (runtime.connect === undefined) return undefined;
+  await using client = await runtime.connect();
+  return await relistCpuMs(client);
+}
+
+function addedPercent({ bare, agent }: Measured): number | undefined {
+  return bare && (lastReady(agent) / lastReady(bare) - 1) * 100;
+}
+
+function line(measured: Measured): string {
+  const { name, agent, bare, relistMs } = measured;
+  const added = addedPercent(measured);
+  const cells = [
+    name,
+    bare === undefined ? '' : seconds(lastReady(bare)),
+    seconds(lastReady(agent)),
+    added === undefined ? '' : `${added.toFixed(0)}%`,
+    seconds(percentile(agent.readyMs, 0.5)),
+    agent.cpuMsPerPod.toFixed(1),
+    agent.rssMiB.toFixed(0),
+    agent.idleCpuPerMinute?.toFixed(2) ?? '',
+    relistMs?.toFixed(2) ?? '',
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+/** Only what goes through CRI to a daemon has targets of its own here. */
+function judged(measured: Measured): BenchRow[] {
+  const { name, agent, relistMs } = measured;
+  const added = addedPercent(measured);
+  if (added === undefined || relistMs === undefined) return [];
+  const rows = [
+    benchRow(`${name}: what the agent adds to the bare calls`, added, targets.addedPercent, '%'),
+    benchRow(`${name}: CPU of the agent per pod`, agent.cpuMsPerPod, targets.cpuMsPerPod),
+    benchRow(`${name}: CPU of one relist`, relistMs, targets.relistMs),
+  ];
+  const { idleCpuPerMinute: idle } = agent;
+  return idle === undefined
+    ? rows
+    : [...rows, benchRow(`${name}: CPU of the agent at rest`, idle, targets.idleCpuPerMinute, 's/min')];
+}

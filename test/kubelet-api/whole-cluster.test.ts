@@ -1,0 +1,250 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Pod } from '../../agent/api/index.js';
+import { sampleImage } from '../agent/agent-world.js';
+import { MetricsStandIn } from './metrics-stand-in.js';
+import { hasWholeCluster, WholeCluster } from './whole-cluster.js';
+
+const nodeName = 'ordinary-node';
+const talk = 'trap "exit 0" TERM; n=0; while true; do echo line $n; n=$((n+1)); sleep 0.1; done';
+const serve = 'mkdir -p /www; echo hello > /www/index.html; exec httpd -f -p 8080 -h /www';
+
+function workload(kind: 'Deployment' | 'DaemonSet', name: string, script: string, container: object = {}): object {
+  const labels = { app: name };
+  const containers = [{ name: 'main', image: sampleImage, command: ['sh', '-c', script], ...container }];
+  return {
+    apiVersion: 'apps/v1',
+    kind,
+    metadata: { name },
+    spec: {
+      ...(kind === 'Deployment' && { replicas: 2 }),
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { terminationGracePeriodSeconds: 1, containers } },
+    },
+  };
+}
+
+/** What an operator of a cluster does, with nothing but kubectl; the agent is a process with a kubelet's configuration. */
+describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
+  let whole: WholeCluster;
+  beforeAll(async () => {
+    whole = await WholeCluster.open({ nodeName, flags: ['--node-labels=example.com/rack=r1'] });
+    // Not in the role of kubelet clients; whoever wants it must give it.
+    await whole.cluster.api('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', {
+      metadata: { name: 'statusz' },
+      rules: [{ apiGroups: [''], resources: ['nodes/statusz'], verbs: ['get'] }],
+    });
+    await whole.cluster.bind('kubelet-clients', 'statusz');
+  });
+  afterAll(async () => {
+    await whole?.[Symbol.asyncDispose]();
+  });
+
+  const column = async (what: string, path: string): Promise<string> =>
+    await whole.kubectl(['get', ...what.split(' '), '-o', `jsonpath=${path}`]);
+  /** Those that run and are not told to end. */
+  const pods = async (label: string): Promise<string[]> => {
+    const { items } = JSON.parse(await whole.kubectl(['get', 'pods', '-l', label, '-o', 'json'])) as { items: Pod[] };
+    return items
+      .filter(({ metadata, status }) => !metadata?.deletionTimestamp && status?.phase === 'Running')
+      .map(({ metadata }) => metadata?.name ?? '');
+  };
+
+  test('it joins with a bootstrap token and is Ready; describe, labels and events are those of a kubelet', async () => {
+    await whole.until('the node is ready', async () => {
+      const { stdout } = await whole.try(['wait', '--for=condition=Ready', `node/${nodeName}`, '--timeout=10s']);
+      return stdout.includes('condition met') ? true : undefined;
+    });
+    expect(await whole.kubectl(['get', 'nodes'])).toMatch(/ordinary-node +Ready +<none> +\S+ +v1\.36/);
+    const labels = JSON.parse(await column(`node ${nodeName}`, '{.metadata.labels}')) as object;
+    expect(labels).toMatchObject({ 'kubernetes.io/hostname': nodeName, 'example.com/rack': 'r1' });
+    const text = await whole.kubectl(['describe', 'node', nodeName]);
+    for (const line of [
+      /HolderIdentity: +ordinary-node/,
+      /Ready +True .*KubeletReady +kubelet is posting ready status/,
+    ])
+      expect(text).toMatch(line);
+    await whole.until('its events', async () => {
+      const events = await whole.kubectl(['get', 'events', `--field-selector=involvedObject.name=${nodeName}`]);
+      return ['Starting', 'NodeReady', 'NodeHasSufficientMemory'].every((each) => events.includes(each)) || undefined;
+    });
+    // Nothing was tried in vain before the certificate came, and nothing was said about it as if it had been.
+    expect(whole.log).not.toContain('ENOENT');
+  });
+
+  test('a Deployment and a DaemonSet are rolled out and updated', async () => {
+    const readinessProbe = { httpGet: { path: '/', port: 8080 }, periodSeconds: 1 };
+    const resources = { requests: { cpu: '10m', memory: '16Mi' } };
+    await whole.apply(
+      workload('Deployment', 'web', serve, { readinessProbe, resources }),
+      workload('DaemonSet', 'talker', talk),
+    );
+    const rolledOut = async (): Promise<void> => {
+      for (const name of ['deployment/web', 'daemonset/talker'])
+        await whole.kubectl(['rollout', 'status', name, '--timeout=30s']);
+    };
+    await rolledOut();
+    const before = await column('pods -l app=talker', '{.items[*].metadata.uid}');
+    await whole.kubectl(['set', 'env', 'deployment/web', 'daemonset/talker', 'CHANGED=yes']);
+    await rolledOut();
+    expect(await column('pods -l app=talker', '{.items[*].metadata.uid}')).not.toContain(before);
+    const [name = ''] = await pods('app=web');
+    expect(await whole.kubectl(['exec', name, '--', 'sh', '-c', 'echo $CHANGED'])).toBe('yes\n');
+  });
+
+  test('debug: beside the processes of a pod, and on the node itself', async () => {
+    const [name = ''] = await pods('app=web');
+    const image = ['--image', sampleImage, '--profile=general'];
+    await whole.kubectl(['debug', name, ...image, '-c', 'look', '--target=main', '--', 'sh', '-c', 'ps; echo seen']);
+    const path = '{.status.ephemeralContainerStatuses[0].state.terminated.reason}';
+    await whole.until('it has ended', async () => (await column(`pod ${name}`, path)) === 'Completed' || undefined);
+    expect(await whole.kubectl(['logs', name, '-c', 'look'])).toMatch(/1 root +httpd[^]*seen\n$/);
+    await using inside = whole.start(
+      ['debug', '-it', name, ...image, '-c', 'shell', '--target=main', '--', 'sh', '-c', 'read x; echo typed $x'],
+      { terminal: true },
+    );
+    inside.child.stdin.write('words\n');
+    await inside.until('typed words');
+    const said = await whole.kubectl([
+      'debug',
+      `node/${nodeName}`,
+      ...image,
+      '--',
+      'sh',
+      '-c',
+      'ls /host/proc/self/ns',
+    ]);
+    const debugger_ = /node-debugger-\S+/.exec(said)?.[0] ?? '';
+    await whole.kubectl(['wait', '--for=jsonpath={.status.phase}=Succeeded', `pod/${debugger_}`, '--timeout=20s']);
+    expect(await whole.kubectl(['logs', debugger_])).toContain('mnt');
+    await whole.kubectl(['delete', 'pod', debugger_]);
+  });
+
+  test('top, from what metrics-server scrapes', async () => {
+    await using metrics = await MetricsStandIn.open(whole);
+    const scraped = await metrics.scrape();
+    // metrics-server takes the time of a sample from the sample, and drops containers that do not say when they began.
+    expect(scraped).toMatch(/^node_cpu_usage_seconds_total \d+\.?\d* \d{13}$/m);
+    expect(scraped).toMatch(
+      /^container_start_time_seconds\{container="main",namespace="default",pod="talker-\w+"\} \d/m,
+    );
+    await whole.until('two scrapes', async () => {
+      await metrics.scrape();
+      return metrics.hasRates || undefined;
+    });
+    const table = await whole.until('top nodes', async () => {
+      const { stdout } = await whole.try(['top', 'node']);
+      return /ordinary-node/.test(stdout.toString()) ? stdout.toString() : undefined;
+    });
+    expect(table).toMatch(/ordinary-node +\d+m +\d+% +\d+Mi +\d+%/);
+    expect(await whole.kubectl(['top', 'pods', '-l', 'app=talker'])).toMatch(/talker-\w+ +\d+m +\d+Mi/);
+  });
+
+  test('through the API server: logs that follow, z-pages, configz, and clear refusals', async () => {
+    const [name = ''] = await pods('app=talker');
+    await using following = whole.start(['logs', '-f', name, '--tail=1']);
+    await following.until('line ');
+    // The cluster's clients come by :10250; people on the node ask the node.
+    expect(await whole.berth('get', 'nodes')).toMatch(/ordinary-node +Ready +\d/);
+    const raw = async (path: string): Promise<string> => {
+      const { stdout, stderr } = await whole.try(['get', '--raw', `/api/v1/nodes/${nodeName}/proxy/${path}`]);
+      return `${stdout.toString()}${stderr}`;
+    };
+    expect(await raw('healthz')).toBe('ok');
+    await whole.until(
+      'the right to see it',
+      async () => (await raw('statusz')).includes('kubelet statusz') || undefined,
+    );
+    expect(await raw('flagz')).toContain(`hostname-override=${nodeName}`);
+    expect(JSON.parse(await raw('configz'))).toMatchObject({ kubeletconfig: { rotateCertificates: true } });
+    expect(await raw('logs/?query=kubelet')).toContain('set enableSystemLogQuery');
+    expect(await raw('debug/pprof/')).toContain('MethodNotAllowed');
+  });
+
+  test('cordon, drain and uncordon; a watcher sees each pod go', async () => {
+    await using watching = whole.start(['get', 'pods', '-l', 'app=web', '-w', '--output-watch-events']);
+    await watching.until('ADDED');
+    const before = await pods('app=web');
+    await whole.kubectl(['drain', nodeName, '--ignore-daemonsets', '--delete-emptydir-data', '--timeout=30s']);
+    expect(await whole.kubectl(['get', 'node', nodeName])).toMatch(/Ready,SchedulingDisabled/);
+    for (const name of before) await watching.until(`DELETED    ${name}`);
+    expect((await pods('app=talker')).length).toBe(1);
+    await whole.kubectl(['uncordon', nodeName]);
+    await whole.kubectl(['rollout', 'status', 'deployment/web', '--timeout=30s']);
+    await whole.until('the node tells of both', async () => {
+      const events = await whole.kubectl(['get', 'events', `--field-selector=involvedObject.name=${nodeName}`]);
+      return ['NodeNotSchedulable', 'NodeSchedulable'].every((each) => events.includes(` ${each} `)) || undefined;
+    });
+  });
+
+  test('delete with a grace of its own, at once, and by force', async () => {
+    const stubborn = (name: string): object => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name },
+      spec: {
+        terminationGracePeriodSeconds: 300,
+        containers: [
+          { name: 'main', image: sampleImage, command: ['sh', '-c', 'trap "" TERM; while true; do sleep 1; done'] },
+        ],
+      },
+    });
+    await whole.apply(...['short', 'now', 'forced'].map(stubborn));
+    await whole.kubectl(['wait', '--for=condition=Ready', 'pod/short', 'pod/now', 'pod/forced', '--timeout=30s']);
+    const took = async (...args: string[]): Promise<number> => {
+      const began = Date.now();
+      await whole.kubectl(['delete', 'pod', ...args]);
+      return Date.now() - began;
+    };
+    // The grace of a pod may be made shorter while it ends.
+    await whole.kubectl(['delete', 'pod', 'short', '--wait=false']);
+    const times = await Promise.all([
+      took('short', '--grace-period=2'),
+      took('now', '--now'),
+      took('forced', '--force', '--grace-period=0'),
+    ]);
+    expect(times[0]).toBeGreaterThan(1500);
+    for (const each of times) expect(each).toBeLessThan(15_000);
+  });
+
+  test('a node whose label comes with the pod that asks for it takes it; one that asks for another is refused', async () => {
+    const asks = (name: string, rack: string): object => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name },
+      spec: {
+        nodeName,
+        nodeSelector: { 'example.com/room': rack },
+        restartPolicy: 'Never',
+        containers: [{ name: 'main', image: sampleImage, command: ['true'] }],
+      },
+    });
+    await Promise.all([
+      whole.kubectl(['label', 'node', nodeName, 'example.com/room=a']),
+      whole.apply(asks('elsewhere', 'b')),
+    ]);
+    await whole.apply(asks('here', 'a'));
+    await whole.kubectl(['wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/here', '--timeout=20s']);
+    await whole.kubectl(['wait', '--for=jsonpath={.status.phase}=Failed', 'pod/elsewhere', '--timeout=20s']);
+    expect(await column('pod elsewhere', '{.status.reason}: {.status.message}')).toBe(
+      "NodeAffinity: Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+    );
+  });
+
+  test('the agent is killed and the node object deleted: nothing that runs is touched', async () => {
+    const ids = async (): Promise<string> =>
+      await column('pods -l app --sort-by=.metadata.name', '{.items[*].status.containerStatuses[*].containerID}');
+    const before = await ids();
+    expect(before.split(' ').length).toBe(3);
+    await whole.stopAgent('SIGKILL');
+    whole.startAgent();
+    const uid = await column(`node ${nodeName}`, '{.metadata.uid}');
+    await whole.kubectl(['delete', 'node', nodeName]);
+    await whole.until('the node is back', async () => {
+      const { stdout } = await whole.try(['get', 'node', nodeName, '-o', 'jsonpath={.metadata.uid}']);
+      return (stdout.length > 0 && stdout.toString() !== uid) || undefined;
+    });
+    await whole.kubectl(['wait', '--for=condition=Ready', `node/${nodeName}`, '--timeout=20s']);
+    await whole.kubectl(['wait', '--for=condition=Ready', 'pods', '-l', 'app', '--timeout=20s']);
+    expect(await ids()).toBe(before);
+  });
+});

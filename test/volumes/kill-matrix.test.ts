@@ -1,0 +1,260 @@
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { programSucceeded } from '../../base/run-program.js';
+import { AgentWorld, sampleImage, type AgentRun } from '../agent/agent-world.js';
+import { loopsUnder } from '../csi/csi-world.js';
+import { ExampleDriver } from '../csi/example-driver.js';
+import { hostProgram, tryHostProgram } from '../support/host-program.js';
+import { untilAsync } from '../support/until-async.js';
+
+const distRoot = process.env['BERTH_TEST_DIST'] ?? fileURLToPath(new URL('../../dist', import.meta.url));
+const examples = fileURLToPath(new URL('../../csi/flexvolume/examples/', import.meta.url));
+const withoutJq = process.env['CI'] !== 'true' && !programSucceeded(await tryHostProgram(['jq', '--version']));
+if (withoutJq) process.stderr.write('SKIPPED: the example FlexVolume drivers need jq\n');
+
+const group = 3000;
+const manifest = (name: string, volume: string): string => `
+apiVersion: v1
+kind: Pod
+metadata: { name: web }
+spec:
+  terminationGracePeriodSeconds: 0
+  securityContext: { fsGroup: ${group} }
+  containers:
+    - name: main
+      image: ${sampleImage}
+      imagePullPolicy: IfNotPresent
+      command: [sleep, "1000000"]
+      volumeMounts: [{ name: ${name}, mountPath: /data }]
+  volumes:
+    - name: ${name}
+      ${volume}
+`;
+
+/** One kind of driver with volumes that outlive their pods, by number. */
+interface Storage extends AsyncDisposable {
+  volume(index: number): string;
+  /** Objects beside the pod. */
+  objects(index: number): string;
+  /** What the driver itself has of the user's file. */
+  userFile(index: number): Promise<string>;
+  /** What it still holds of this machine. */
+  held(): Promise<string[]>;
+}
+
+/** attach and mountdevice of the loopback example, with a mount of its own on top, so that every verb is called. */
+async function openFlex(world: AgentWorld): Promise<Storage> {
+  const state = join(world.dir, 'loopback');
+  const image = (index: number): string => join(world.dir, `disk-${index}.img`);
+  const staged = join(world.config.paths.rootDir, 'plugins/kubernetes.io/flexvolume/example.com/looped/mounts');
+  const folder = join(world.config.paths.volumePluginDir, 'example.com~looped');
+  await mkdir(folder, { recursive: true });
+  await copyFile(join(examples, 'example.com~loopback/loopback'), join(world.dir, 'loopback-driver'));
+  const driver = `#!/bin/sh
+export BERTH_LOOPBACK_STATE=${state}
+success() { echo '{"status":"Success"}'; exit 0; }
+case "$1" in
+  mount) mountpoint -q "$2" || mount --bind "${staged}/$(echo "$3" | jq -r '."kubernetes.io/pvOrVolumeName"')" "$2" || exit 1; success ;;
+  unmount) ! mountpoint -q "$2" || umount "$2" || exit 1; success ;;
+  *) exec sh ${world.dir}/loopback-driver "$@" ;;
+esac
+`;
+  await writeFile(join(folder, 'looped'), driver, { mode: 0o755 });
+  return {
+    volume: (index) => `flexVolume: { driver: example.com/looped, options: { image: ${image(index)}, create: 8m } }`,
+    objects: () => '',
+    userFile: (index) => fileInImage(image(index), world.dir),
+    held: () => loopsUnder(world.dir),
+    [Symbol.asyncDispose]: async () => {
+      for (const loop of await loopsUnder(world.dir)) await tryHostProgram(['losetup', '-d', loop.split(' ')[0] ?? '']);
+    },
+  };
+}
+
+/** The example driver with its controller service: create, attach, stage, publish. */
+async function openCsi(world: AgentWorld): Promise<Storage> {
+  const folder = await mkdtemp(join(tmpdir(), 'berth-driver-'));
+  const registry = join(world.config.paths.rootDir, 'plugins_registry');
+  await mkdir(registry, { recursive: true });
+  const name = 'folder.csi.example.com';
+  const main = join(distRoot, 'csi/driver/examples/main.js');
+  const driver = new ExampleDriver({ main, name, nodeId: 'test-node', folder, registry, flags: ['--attach'] });
+  await driver.start();
+  return {
+    volume: (index) => `persistentVolumeClaim: { claimName: mine-${index} }`,
+    objects: (index) => `
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: { name: folder }
+provisioner: ${name}
+parameters: { kind: image }
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: { name: mine-${index} }
+spec: { storageClassName: folder, accessModes: [ReadWriteOnce], resources: { requests: { storage: 16Mi } } }
+---`,
+    userFile: async (index) => {
+      const volumes = join(folder, 'volumes');
+      for (const id of await readdir(volumes)) {
+        const { name: made } = JSON.parse(await readFile(join(volumes, id, 'volume.json'), 'utf8')) as { name: string };
+        if (made === `pvc-default-mine-${index}`) return await fileInImage(join(volumes, id, 'disk.img'), world.dir);
+      }
+      throw new Error(`the driver has no volume of claim mine-${index}`);
+    },
+    held: () => loopsUnder(folder),
+    [Symbol.asyncDispose]: async () => {
+      await driver[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+/** While nobody has it mounted. */
+async function fileInImage(image: string, dir: string): Promise<string> {
+  const at = join(dir, 'look');
+  await mkdir(at, { recursive: true });
+  await hostProgram(['mount', '-o', 'loop,ro,noload', image, at]);
+  try {
+    return await readFile(join(at, 'file'), 'utf8');
+  } finally {
+    await hostProgram(['umount', at]);
+  }
+}
+
+/**
+ * One death between every two deeds: what is "before" one is "after" the last, and dying there twice proves nothing. Calls that belong to no volume
+ * come with every start.
+ */
+const isOfVolume = (point: string): boolean =>
+  /^((after|amid) (csi|flexvolume|volume-)|volume-)/.test(point) &&
+  !/init$|GetInfo|Capabilities|PluginInfo/.test(point);
+
+const own = (points: readonly string[]): string[] => [...new Set(points.filter(isOfVolume))];
+
+/** The agent's life in one world with one kind of driver. */
+class Matrix {
+  readonly #world: AgentWorld;
+  readonly #storage: Storage;
+  #index = 0;
+
+  constructor(world: AgentWorld, storage: Storage) {
+    this.#world = world;
+    this.#storage = storage;
+  }
+
+  /** With a volume that was never used. */
+  async wantPod(): Promise<void> {
+    const index = ++this.#index;
+    await this.#world.write(
+      'web.yaml',
+      this.#storage.objects(index) + manifest(`data-${index}`, this.#storage.volume(index)),
+    );
+  }
+
+  async dropPod(): Promise<void> {
+    await this.#world.remove('web.yaml');
+  }
+
+  /** A life without a crash tells which points there are. */
+  async wholeLife(): Promise<{ starting: string[]; stopping: string[] }> {
+    await using run = await this.#world.start();
+    await run.untilStarted();
+    await this.wantPod();
+    await run.untilReady('web');
+    await run.sh('web', 'main', 'echo precious > /data/file');
+    const seen = run.points.length;
+    await this.dropPod();
+    await this.untilClean(run);
+    return { starting: own(run.points.slice(0, seen)), stopping: own(run.points.slice(seen)) };
+  }
+
+  /** Runs an agent that must die at the point. */
+  async dieAt(point: string): Promise<void> {
+    const run = await this.#world.start(point);
+    try {
+      await Promise.race([run.ended, run.until(`the end at "${point}"`, () => false)]).catch(() => {});
+      expect(run.points.at(-1), `the last point of a run that should end at "${point}"\n${run.log.slice(-2000)}`).toBe(
+        point,
+      );
+    } finally {
+      await run.kill();
+    }
+  }
+
+  /** The pod runs, its container sees its file, and the kill of the agent that comes now changes nothing for it. */
+  async runsOn(): Promise<void> {
+    const run = await this.#world.start();
+    await run.untilReady('web', 45_000);
+    expect(await run.sh('web', 'main', 'echo precious > /data/file && stat -c %g /data')).toBe(String(group));
+    const before = run.container('web', 'main').containerID;
+    await run.kill();
+    await using again = await this.#world.start();
+    await again.untilReady('web', 45_000);
+    expect(again.container('web', 'main').containerID).toBe(before);
+    expect(await again.sh('web', 'main', 'cat /data/file && echo more > /data/other && rm /data/other')).toBe(
+      'precious',
+    );
+  }
+
+  async finish(what: string): Promise<void> {
+    await using run = await this.#world.start();
+    await run.untilStarted();
+    await this.untilClean(run, what);
+  }
+
+  async untilClean(run: AgentRun, what = 'a whole life'): Promise<void> {
+    await run.untilGone(45_000);
+    const left = async (): Promise<string[]> => [
+      ...(await this.#world.leftovers()).filter((line) => !line.includes('driver/examples')),
+      ...(await this.#storage.held()),
+    ];
+    await untilAsync(`nothing is left of ${what}`, async () => (await left()).length === 0, { tell: left });
+  }
+
+  async keeps(index: number): Promise<void> {
+    expect(await this.#storage.userFile(index)).toBe('precious\n');
+  }
+}
+
+const kinds = [
+  ['FlexVolume', openFlex, 7],
+  ['CSI', openCsi, 7],
+] as const;
+
+test.skipIf(withoutJq).concurrent.each(kinds)(
+  '%s: killed between every two calls and records, the agent goes on where it was and leaves nothing',
+  async (_, open, calls) => {
+    await using world = await AgentWorld.open();
+    await using storage = await open(world);
+    const matrix = new Matrix(world, storage);
+    const { starting, stopping } = await matrix.wholeLife();
+    expect([...starting, ...stopping].filter((point) => /^after (csi|flex)/.test(point)).length).toBeGreaterThanOrEqual(
+      calls,
+    );
+    for (const point of ['amid volume-ownership', 'after volume-ownership', 'volume-stage-recorded'])
+      expect(starting).toContain(point);
+
+    // One pod whose start, and then whose end, meets each death in turn.
+    await matrix.wantPod();
+    for (const point of starting) await matrix.dieAt(point);
+    await matrix.runsOn();
+    await matrix.dropPod();
+    for (const point of stopping) await matrix.dieAt(point);
+    await matrix.finish('one that died at every point');
+    await matrix.keeps(2);
+
+    // And pods that nobody wants any more when the agent is back: each run removes the last one before it starts the next of that name.
+    for (const point of starting) {
+      await matrix.wantPod();
+      await matrix.dieAt(point);
+    }
+    await matrix.dropPod();
+    await matrix.finish('pods that went while the agent was dead');
+    await matrix.keeps(1);
+  },
+  300_000,
+);
