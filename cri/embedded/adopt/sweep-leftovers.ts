@@ -3,8 +3,9 @@ import { killCgroupsOf } from '../containers/kill-container.js';
 import { unmountAll } from '../containers/container-mounts.js';
 import { undoSignal } from '../containers/remove-container.js';
 import type { RuntimeContext } from '../context.js';
+import { killMakers } from '../host/kill-makers.js';
 import { mustRunOci, programName } from '../host/oci-program.js';
-import { identify, isConmonOf, readPidFile, readProc, signalProcess } from '../host/process-identity.js';
+import { identify, readPidFile, readProc, signalProcess } from '../host/process-identity.js';
 import { pinPaths } from '../sandboxes/pin-namespaces.js';
 
 const sigKill = 9;
@@ -37,9 +38,7 @@ export async function sweepLeftovers(context: RuntimeContext, ids: ReadonlySet<s
 async function sweepOne(context: RuntimeContext, id: string, signal: AbortSignal): Promise<void> {
   const { layout } = context;
   const bundle = layout.bundle(id);
-  const conmonPid = readPidFile(`${bundle}/conmon.pid`);
-  const conmon = conmonPid === undefined || !isConmonOf(conmonPid, id) ? undefined : identify(conmonPid);
-  if (conmon !== undefined) signalProcess(conmon, sigKill);
+  killMakers(id, Object.values(context.options.ociRuntimes));
   for (const program of Object.values(context.options.ociRuntimes)) {
     const root = context.ociRoot(program);
     if (!existsSync(`${root}/${id}`)) continue;

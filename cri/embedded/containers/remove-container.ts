@@ -2,15 +2,14 @@ import { existsSync, rmSync } from 'node:fs';
 import { linkSignal } from '../../../base/signals.js';
 import { containerSubject, type RuntimeContext } from '../context.js';
 import { emitContainer } from '../emit-event.js';
+import { killMakers } from '../host/kill-makers.js';
 import { mustRunOci } from '../host/oci-program.js';
-import { identify, isConmonOf, readPidFile, signalProcess } from '../host/process-identity.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import { unmountAll } from './container-mounts.js';
 import { killCgroup, removeCgroup } from './kill-container.js';
 
 /** An undo has its own deadline, not the cancelled signal of what it undoes. */
 const undoDeadlineMs = 60_000;
-const sigKill = 9;
 
 /** Removes a container that does not run any more. Every part is idempotent: a removal that failed half way is taken up again. */
 export async function removeEnded(context: RuntimeContext, entry: ContainerEntry, signal: AbortSignal): Promise<void> {
@@ -66,7 +65,7 @@ export function nameKey(entry: ContainerEntry): string {
 async function deleteFromOci(context: RuntimeContext, entry: ContainerEntry, signal: AbortSignal): Promise<void> {
   const { record, id } = entry;
   const root = context.ociRoot(record.ociRuntime);
-  killConmon(context, entry);
+  endMakers(context, entry);
   if (existsSync(`${root}/${id}`)) {
     await mustRunOci(
       {
@@ -87,12 +86,10 @@ async function deleteFromOci(context: RuntimeContext, entry: ContainerEntry, sig
   await removeCgroup(context, record.cgroup, signal);
 }
 
-/** conmon of a container that was cut off while it was made may still wait; one that did its work is gone by itself. */
-function killConmon(context: RuntimeContext, entry: ContainerEntry): void {
+/** Those of a container that was cut off while it was made may still be at work; of one that did its work conmon is gone by itself. */
+function endMakers(context: RuntimeContext, entry: ContainerEntry): void {
   if (entry.phase.kind === 'exited' && existsSync(context.layout.exitFile(entry.id))) return;
-  const pid = readPidFile(`${context.layout.bundle(entry.id)}/conmon.pid`);
-  const conmon = pid === undefined || !isConmonOf(pid, entry.id) ? undefined : identify(pid);
-  if (conmon !== undefined) signalProcess(conmon, sigKill);
+  killMakers(entry.id, Object.values(context.options.ociRuntimes));
 }
 
 export function undoSignal(what: string): ReturnType<typeof linkSignal> {
