@@ -35,6 +35,7 @@ export class RuntimeHealthWatch {
   readonly #deps: RuntimeHealthDeps;
   #health: RuntimeHealth = { ready: false, message: notYet, network: { ready: false, message: notYet } };
   #asking: Promise<void> | undefined;
+  #cutPause: () => void = () => {};
 
   constructor(deps: RuntimeHealthDeps) {
     this.#deps = deps;
@@ -56,8 +57,20 @@ export class RuntimeHealthWatch {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.check(signal);
-      const { ready, network } = this.#health;
-      await this.#deps.clock.sleep(ready && network.ready ? pollMs.healthy : pollMs.unhealthy, signal);
+      await this.#pause(signal);
+    }
+  }
+
+  /** Until it is time to ask again; a change that somebody else's check found starts the wait anew, at its own pace. */
+  async #pause(signal: AbortSignal): Promise<void> {
+    const { ready, network } = this.#health;
+    using pause = linkSignal(signal);
+    this.#cutPause = () => pause.abort();
+    try {
+      await this.#deps.clock.sleep(ready && network.ready ? pollMs.healthy : pollMs.unhealthy, pause.signal);
+    } catch (err) {
+      signal.throwIfAborted();
+      if (!pause.signal.aborted) throw err;
     }
   }
 
@@ -70,7 +83,9 @@ export class RuntimeHealthWatch {
       before.message === answer.message &&
       before.network.ready === answer.network.ready &&
       before.network.message === answer.network.message;
-    if (!same) this.#deps.changed(this.#health, before);
+    if (same) return;
+    this.#cutPause();
+    this.#deps.changed(this.#health, before);
   }
 
   #trouble({ trouble }: RuntimeHealth): RuntimeHealth['trouble'] {

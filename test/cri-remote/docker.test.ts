@@ -192,7 +192,8 @@ describe.skipIf(missing !== undefined)('pods in Docker', () => {
         expect(found.image?.repoDigests).toContain(byDigest.image);
       }
       await docker.images.pullImage({ image: byDigest, auth: credentials }, signal);
-      await dockerd.docker('rmi', image.image, byDigest.image);
+      // By force: with the last tag of a repository Docker may take its digest away too.
+      await dockerd.docker('rmi', '--force', image.image, byDigest.image);
     }
   });
 

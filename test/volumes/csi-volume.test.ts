@@ -117,6 +117,8 @@ test('a claim of a storage class is made, attached, staged, published, kept over
   const staging = csiStagingPath(volumes.root, name, record['volumeHandle'] ?? '');
   await expect(stat(join(staging, '..'))).rejects.toThrow('ENOENT');
 
+  // As the agent does at its start, when it knows what pods are there: only then a volume may be deleted.
+  await volumes.manager.removeUnused(volumes.signal);
   const again = podUsing('mine');
   await volumes.mount(again);
   expect(await readFile(join(await volumes.hostPath(again), 'f'), 'utf8')).toBe('shared');
