@@ -4,20 +4,30 @@ import type { Agent } from '../../agent/agent.js';
 import { errorText } from '../../base/errors.js';
 import type { AgentCommand, AgentLine, ExecResult } from './agent-lines.js';
 
+export interface CommandWorld {
+  tell(line: AgentLine): void;
+  dieAt(point: string): void;
+}
+
 /** Does what the lines on standard input ask, beside each other; ends with the signal. */
-export function serveCommands(agent: Agent, tell: (line: AgentLine) => void, signal: AbortSignal): void {
+export function serveCommands(agent: Agent, world: CommandWorld, signal: AbortSignal): void {
   const lines = createInterface({ input: process.stdin });
   signal.addEventListener('abort', () => lines.close(), { once: true });
   lines.on('line', (text) => {
     const { id, command } = JSON.parse(text) as { id: number; command: AgentCommand };
-    obey(agent, command, signal).then(
-      (value) => tell({ kind: 'reply', id, value }),
-      (err: unknown) => tell({ kind: 'reply', id, error: errorText(err) }),
+    const done = command.do === 'die-at' ? Promise.resolve(world.dieAt(command.point)) : obey(agent, command, signal);
+    done.then(
+      (value) => world.tell({ kind: 'reply', id, value }),
+      (err: unknown) => world.tell({ kind: 'reply', id, error: errorText(err) }),
     );
   });
 }
 
-async function obey(agent: Agent, command: AgentCommand, signal: AbortSignal): Promise<unknown> {
+async function obey(
+  agent: Agent,
+  command: Exclude<AgentCommand, { do: 'die-at' }>,
+  signal: AbortSignal,
+): Promise<unknown> {
   switch (command.do) {
     case 'apply':
       return apply(agent, command.manifest, command.raw ?? false);

@@ -37,6 +37,8 @@ export type AgentCommand =
   /** Runs a command in a container; the reply's value is an `ExecResult`. */
   | { readonly do: 'exec'; readonly containerId: string; readonly command: readonly string[] }
   | { readonly do: 'retry'; readonly uid: string }
+  /** From now on this point is the agent's end, by SIGKILL. */
+  | { readonly do: 'die-at'; readonly point: string }
   /** The reply's value is the agent's `RuntimeHealth`. */
   | { readonly do: 'health' }
   /** As `berth images import` does. */

@@ -18,6 +18,7 @@ interface CrashConfig {
 }
 
 const { agent: config, dieAt, quiet = false } = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as CrashConfig;
+let lastPoint = dieAt;
 const log = pino({ level: quiet ? 'warn' : 'debug', base: null }, pino.destination({ dest: 2, sync: true }));
 tuneEngine();
 const stop = new AbortController();
@@ -53,7 +54,7 @@ const agent = await openAgent(
       ? undefined
       : (name) => {
           tell({ kind: 'at', point: name });
-          if (name === dieAt) process.kill(process.pid, 'SIGKILL');
+          if (name === lastPoint) process.kill(process.pid, 'SIGKILL');
         },
   },
   stop.signal,
@@ -67,7 +68,7 @@ const subscription = agent.onPodChange(({ uid }) => {
   tell(podLine(known));
 });
 const eventSubscription = quiet ? undefined : agent.onEvent((event) => tell({ kind: 'event', event }));
-serveCommands(agent, tell, stop.signal);
+serveCommands(agent, { tell, dieAt: (point) => (lastPoint = point) }, stop.signal);
 for (const pod of agent.pods()) tell(podLine(pod));
 tell({ kind: 'started' });
 void agent.tidy.then(() => tell({ kind: 'tidy' }));

@@ -44,11 +44,10 @@ export class SharedAgent {
     return this.#run;
   }
 
-  /** Starts the agent so that it ends itself by SIGKILL at a named point, does what leads there, and starts it again. */
+  /** Has the agent end itself by SIGKILL at a named point, does what leads there, and starts it again. */
   async dieAt(point: string, act: (run: AgentRun) => Promise<unknown>): Promise<AgentRun> {
-    await this.run.kill();
-    const doomed = await this.world.start(point);
-    await doomed.untilStarted();
+    const doomed = this.run;
+    await doomed.ask({ do: 'die-at', point });
     await act(doomed);
     await doomed.ended;
     this.#run = await this.world.start();
