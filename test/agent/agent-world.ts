@@ -325,7 +325,11 @@ export class AgentWorld implements AsyncDisposable {
     const { runDir, rootDir, stateDir } = this.config.paths;
     // The tmpfs of the run folder itself stays as long as the agent's folders do.
     const mounts = mountsBelow([this.dir, runDir]).filter((path) => path !== runDir);
-    const processes = await processesNaming([this.dir, runDir]);
+    // The runtime's trash is emptied at leisure, when nothing of the pod is left.
+    const trash = join(stateDir, 'runtime', 'trash');
+    const processes = (await processesNaming([this.dir, runDir])).filter(
+      (text) => !text.includes(`rm -rf --one-file-system -- ${trash}/`),
+    );
     const cgroups = await podCgroups(this.bridge);
     const folders = [
       ...(await entries(join(rootDir, 'pods'))),
