@@ -96,7 +96,12 @@ export async function openAgent(
     const { rootDir } = paths;
     const source = opening.use(
       openNodeStatus(
-        { nodeName: config.nodeName, kubeletVersion: `v${kubeVersion}.0`, kubeletPort: config.cluster.kubeletPort },
+        {
+          nodeName: config.nodeName,
+          kubeletVersion: `v${kubeVersion}.0`,
+          kubeletPort: config.cluster.kubeletPort,
+          maxImages: config.kubelet?.nodeStatusMaxImages ?? 50,
+        },
         {
           ...{ clock, host, runtime: cri, housekeeping: world.housekeeping },
           capacity: () => ({ ...nodeCapacity(host, config.limits.maxPods), ...world.devices.amounts().capacity }),

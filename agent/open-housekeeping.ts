@@ -36,6 +36,7 @@ import { enforceAllocatable } from './resources/enforce-allocatable.js';
 import type { CgroupLimits } from './resources/cgroups/cgroup-limits.js';
 import type { Kubepods } from './resources/cgroups/kubepods.js';
 import type { CgroupHierarchy } from './resources/cgroups/hierarchy.js';
+import type { Accumulator } from './serving/metrics/accumulators.js';
 import { openNodeStats, type NodeStatsEndpoints } from './stats/index.js';
 import type { VolumeManager } from './volumes/volume-manager.js';
 
@@ -71,6 +72,8 @@ export interface Housekeeping extends AsyncDisposable {
   /** Calls back when a pressure or the shutdown changed what the node says of itself. */
   onChange(listener: () => void): Disposable;
   readonly stats: NodeStatsEndpoints;
+  /** What was collected and when the machine last shut down, for metrics. */
+  readonly counts: readonly Accumulator[];
   /** Each image with the reason it is still here. */
   explainImages(signal: AbortSignal): Promise<readonly ImageVerdict[]>;
   /** For `berth pressure --what-if`. */
@@ -160,6 +163,7 @@ export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig,
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
     stats,
+    counts: [...garbage.images.counts, ...shutdown.counts],
     explainImages: (signal) => garbage.images.explain(signal),
     pressureWhatIf: (signal) => whatIf(signal, thresholds),
     start: () => {

@@ -86,7 +86,9 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   await using opening = new Lifetimes();
   const { log, clock, events, host, controlPlane, startedAt } = deps;
   const { runtime, images } = deps.runtime;
-  const grounds = opening.use(await openGrounds(config, deps, signal));
+  const progress: PodStatuses['progress'] = (uid, container, text) => statuses.progress(uid, container, text);
+  const puller = await openImagePuller(config, { ...deps, images, progress }, signal);
+  const grounds = opening.use(await openGrounds(config, { ...deps, puller }, signal));
   const { hierarchy, capacity, allocatable, podsLimits, fitness, exclusive, cgroups, devices, volumes, files, logs } =
     grounds;
   const granted = exclusive.grants({
@@ -108,8 +110,6 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     runtimeName: async (asked) => (await runtime.version({}, asked)).runtimeName ?? 'unknown',
     terminationMessage,
   });
-  const progress: PodStatuses['progress'] = (uid, container, text) => statuses.progress(uid, container, text);
-  const puller = await openImagePuller(config, { ...deps, images, progress }, signal);
   const { sizes } = opening.use(
     await wireResizes(config, {
       ...{ clock, log, events },
@@ -172,6 +172,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
       evicted: (signal, statsAgeMs) => deps.metrics.evicted(signal, statsAgeMs / 1000),
     }),
   );
+  deps.metrics.add([...exclusive.counts, ...housekeeping.counts]);
   const watch: WorldWatch = opening.use(
     new WorldWatch({
       ...{ clock, log, runtime, observer, loops, desired, sources, volumes, probes },
@@ -192,8 +193,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     },
     onHealthChange: (listener) => watch.onHealthChange(listener),
     start: () => {
-      const { affinity } = granted;
-      devices.start({ ...users, ...(affinity && { affinity }), exclusive: exclusive.told });
+      devices.start({ ...users, ...(granted.affinity && { affinity: granted.affinity }), exclusive: exclusive.told });
       watch.start();
       void sweepVolumes(watch.tidy, volumes, log, signal);
       sources.start();

@@ -1,7 +1,7 @@
 import { keyOf } from './attachment-store.js';
 import type { Cni, GcReport } from './cni.js';
 import type { CniError } from './failure.js';
-import { hostLocalHolders } from './leaked-addresses.js';
+import { freeUnheld, hostLocalHolders } from './leaked-addresses.js';
 import type { LoadedNetwork } from './config-folder.js';
 import type { AttachmentRemover, RemoverDeps } from './remove-attachment.js';
 import type { AttachmentId } from './request-config.js';
@@ -67,6 +67,7 @@ async function collectNetwork(
   for (const id of await hostLocalHolders(network)) {
     if (!keys.has(keyOf(id))) await remover.deleteUnrecorded(id, network, version, signal);
   }
+  await freeUnheld(network, { run, path }, signal);
   if (leavesMasquerade(network.plugins)) {
     const alive = new Set(standing.map((id) => id.containerId));
     await sweepMasquerade(network.name, (containerId) => !alive.has(containerId), { run, path }, signal);

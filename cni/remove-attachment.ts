@@ -5,6 +5,7 @@ import type { AttachmentIntent, AttachmentRecord } from './attachment-record.js'
 import type { AttachmentStore } from './attachment-store.js';
 import type { Configuration } from './configuration.js';
 import { CniError } from './failure.js';
+import { freeUnheld } from './leaked-addresses.js';
 import type { NetnsIdentity } from './netns-identity.js';
 import { parseNetworkConfig, type NetworkConfig } from './network-config.js';
 import type { AttachmentId } from './request-config.js';
@@ -76,6 +77,7 @@ export class AttachmentRemover {
       if (!(err instanceof CniError) || err.failure.code !== 'refused') throw err;
       await del();
     }
+    await freeUnheld(network, { run, path }, signal);
     if (!leavesMasquerade(network.plugins)) return;
     await sweepMasquerade(network.name, (containerId) => containerId === record.containerId, { run, path }, signal);
   }

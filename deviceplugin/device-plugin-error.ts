@@ -16,6 +16,8 @@ export type DevicePluginFailure =
   | { readonly code: 'unhealthy'; readonly resource: string; readonly devices: readonly string[] }
   /** The container holds another number of devices than it asks for now. */
   | { readonly code: 'request-changed'; readonly resource: string }
+  /** Running pods hold devices of it that nobody can name: the checkpoint was lost. */
+  | { readonly code: 'holders-unknown'; readonly resource: string }
   /** The plugin was here before and did not come back in time. */
   | { readonly code: 'plugin-absent'; readonly resource: string }
   /** The plugin answered with an error; `words` are its own. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { checkHost, hasLack, renderCheck, type CheckGroup } from './check-host.js';
+import { checkHost, hasLack, packagesToInstall, renderCheck, type CheckGroup } from './check-host.js';
 import type { Finding } from './finding.js';
 import type { Host } from './host.js';
 
@@ -178,5 +178,21 @@ describe('one thing is wrong', () => {
       'lack disk for runtime files',
       'lack disk for logs',
     ]);
+  });
+
+  test('what is to be installed, each package once', () => {
+    const found = (remedy: string[]): CheckGroup['findings'][number] => ({
+      subject: '',
+      level: 'lack',
+      found: '',
+      remedy,
+    });
+    const findings = [
+      found(['apt-get install crun']),
+      found(['apt-get install --reinstall conmon']),
+      found(['modprobe overlay', 'apt-get install socat']),
+      found(['apt-get install crun']),
+    ];
+    expect(packagesToInstall([{ title: '', findings }])).toEqual(['crun', 'socat']);
   });
 });

@@ -31,6 +31,15 @@ export async function checkHost(host: Host, places: MachinePlaces & NetworkPlace
 export const hasLack = (groups: readonly CheckGroup[]): boolean =>
   groups.some(({ findings }) => findings.some(({ level }) => level === 'lack'));
 
+const install = 'apt-get install ';
+
+/** Debian packages that the remedies name, each once. */
+export function packagesToInstall(groups: readonly CheckGroup[]): string[] {
+  const remedies = groups.flatMap(({ findings }) => findings.flatMap(({ remedy }) => remedy));
+  const named = remedies.filter((line) => line.startsWith(install) && !line.includes(' --'));
+  return [...new Set(named.map((line) => line.slice(install.length)))];
+}
+
 const marks = { ok: '✓', note: '!', lack: '✗' } as const;
 
 /** For a person; with `onlyTrouble`, what is well is left out. */

@@ -1,7 +1,21 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command } from 'commander';
 import { berthVersion } from '../serving/version.js';
 import { addClusterOptions } from './cluster-options.js';
-import { describeSockets, type ClientFlags, type CommandContext } from './command-context.js';
+import type { ClientFlags, CommandContext } from './command-context.js';
+import {
+  allNamespacesOption,
+  duration,
+  each,
+  fieldOption,
+  fileOption,
+  isTrue,
+  namespaceOption,
+  outputOption,
+  selectorOption,
+  socketOption,
+  wholeNumber,
+} from './common-options.js';
+import { examplesOf } from './help-examples.js';
 
 type Run<F> = (flags: F, context: CommandContext) => Promise<number>;
 
@@ -59,30 +73,11 @@ export function buildProgram(
   };
   const meant = groups.filter(({ names }) => names.includes(word ?? ''));
   for (const { add } of meant.length > 0 ? meant : groups) add({ program, deps, completes, client });
+  for (const command of program.commands) command.addHelpText('after', () => examplesOf(command.name()));
   return { program, completes };
 }
 
 type MakeClient = (name: string, description: string, completion?: Completes) => Command;
-
-const socketOption = (): Option =>
-  new Option('--socket <path>', `socket of the agent (default: $BERTH_SOCKET, ${describeSockets})`);
-const namespaceOption = (): Option => new Option('-n, --namespace <name>', 'namespace (default: "default")');
-const outputOption = (): Option =>
-  new Option('-o, --output <format>', 'json, yaml, name, wide, jsonpath=TEMPLATE or custom-columns=NAME:PATH,...');
-const fieldOption = (): Option =>
-  new Option('--field-selector <selector>', 'only with these fields: status.phase=Running,metadata.name!=web');
-const isTrue = (text: string): boolean => !/^(false|0|f)$/i.test(text);
-const wholeNumber = (text: string): number => {
-  const number = Number(text);
-  if (!Number.isSafeInteger(number)) throw new InvalidArgumentError('expected a whole number.');
-  return number;
-};
-/** `90`, `30s`, `5m`, `2h`: seconds. */
-const duration = (text: string): number => {
-  const match = /^(\d+)(s|m|h)?$/.exec(text);
-  if (!match) throw new InvalidArgumentError('expected a duration such as 30s, 5m or 2h.');
-  return Number(match[1]) * { s: 1, m: 60, h: 3600 }[(match[2] ?? 's') as 's' | 'm' | 'h'];
-};
 
 export function addAgentOptions(command: Command): Command {
   return addClusterOptions(command)
@@ -145,7 +140,7 @@ function addHostCommands(program: Command, deps: ProgramDeps): void {
     .option('--config-dir <folder>', 'as given to the agent')
     .option('--image-credential-provider-config <path>', 'as given to the agent')
     .option('--image-credential-provider-bin-dir <folder>', 'as given to the agent')
-    .option('-o, --output <format>', 'json')
+    .option('-o, --output <format>', 'json or yaml')
     .option('--run-dir <path>', 'as given to the agent')
     .option('--state-dir <path>', 'as given to the agent')
     .option('--cni-conf-dir <path>', 'as given to the agent')
@@ -159,15 +154,16 @@ function addReadingCommands(client: MakeClient, deps: ProgramDeps): void {
     .argument('<type>', 'type, TYPE,TYPE, all, or TYPE/NAME')
     .argument('[name...]')
     .addOption(namespaceOption())
-    .option('-A, --all-namespaces', 'of all namespaces')
-    .option('-l, --selector <selector>', 'only with these labels: a=b,c!=d,e in (f,g)')
+    .addOption(allNamespacesOption())
+    .addOption(selectorOption())
     .addOption(fieldOption())
     .option('--sort-by <path>', 'in the order of this field: .metadata.creationTimestamp')
     .option('--show-labels', 'with all labels')
-    .option('-L, --label-columns <labels...>', 'with a column for each of these labels')
+    .option('-L, --label-columns <labels>', 'with a column for each of these labels: app,tier', each)
     .addOption(outputOption())
     .option('-w, --watch', 'go on showing changes')
     .option('--watch-only', 'show changes only')
+    .option('--ignore-not-found', 'what is not there is no error')
     .option('--show-values', 'show the values of secrets')
     .option('--no-headers', 'leave the headings out')
     .action(async (type: string, names: string[], flags: object) => {
@@ -175,8 +171,10 @@ function addReadingCommands(client: MakeClient, deps: ProgramDeps): void {
     });
   client('describe', 'show all about a pod, a node, an image or another object', 'resource')
     .argument('<type>', 'type, or TYPE/NAME')
-    .argument('[name...]')
+    .argument('[name...]', 'all of the type when absent')
     .addOption(namespaceOption())
+    .addOption(allNamespacesOption())
+    .addOption(selectorOption())
     .action(async (type: string, names: string[], flags: object) => {
       await deps.client(flags, async (f, c) =>
         (await import('./commands/describe.js')).describe([type, ...names], f, c),
@@ -197,9 +195,9 @@ function addReadingCommands(client: MakeClient, deps: ProgramDeps): void {
     .option('-f, --follow', 'go on as the container writes')
     .option('-p, --previous', 'of the instance before the last restart')
     .option('--tail <lines>', 'only the last lines', wholeNumber)
-    .option('--since <duration>', 'only newer than 30s, 5m, 2h', duration)
+    .option('--since <duration>', 'only newer than 30s, 5m, 1h30m', duration)
     .option('--since-time <time>', 'only from this time on (RFC 3339)')
-    .option('--timestamps', 'with the time of each line')
+    .option('-t, --timestamps', 'with the time of each line')
     .option('--limit-bytes <bytes>', 'at most this many bytes', wholeNumber)
     .option('--all-containers', 'of all containers of the pod')
     .option('-l, --selector <selector>', 'of all pods with these labels')
@@ -209,18 +207,22 @@ function addReadingCommands(client: MakeClient, deps: ProgramDeps): void {
     });
   client('events', 'show what happened to pods')
     .addOption(namespaceOption())
-    .option('-A, --all-namespaces', 'of all namespaces')
+    .addOption(allNamespacesOption())
     .option('--for <pod>', 'only of this pod')
-    .option('--types <type>', 'Normal or Warning')
+    .option('--types <types>', 'Normal, Warning, or both with a comma')
+    .addOption(fieldOption())
     .addOption(outputOption())
     .option('-w, --watch', 'go on as they happen')
     .option('--no-headers', 'leave the headings out')
     .action(async (flags: object) => {
       await deps.client(flags, async (f, c) => (await import('./commands/events.js')).events(f, c));
     });
-  client('version', 'show the versions of the command and of the agent').action(async (flags: object) => {
-    await deps.client(flags, async (_, c) => (await import('./commands/version.js')).version(c));
-  });
+  client('version', 'show the versions of the command and of the agent')
+    .option('--client', 'of the command only')
+    .option('-o, --output <format>', 'json or yaml')
+    .action(async (flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/version.js')).version(f, c));
+    });
   client('plugins', 'show runtime, network, storage and device plugins')
     .addOption(outputOption())
     .action(async (flags: object) => {
@@ -246,15 +248,15 @@ function addReadingCommands(client: MakeClient, deps: ProgramDeps): void {
     });
 }
 
-const fileOption = (): Option => new Option('-f, --filename <path...>', 'file, folder, or - for standard input');
-
 function addChangingCommands(client: MakeClient, deps: ProgramDeps): void {
   client('apply', 'create or change the objects of a manifest', 'file')
     .addOption(fileOption())
     .addOption(namespaceOption())
-    .option('-o, --output <format>', 'name')
-    .action(async (flags: object) => {
-      await deps.client(flags, async (f, c) => (await import('./commands/apply.js')).apply(f, c));
+    .option('-R, --recursive', 'folders with those below them')
+    .option('-o, --output <format>', 'name, json or yaml')
+    .allowExcessArguments()
+    .action(async (flags: object, command: Command) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/apply.js')).apply(command.args, f, c));
     });
   client('delete', 'delete objects that were applied', 'resource')
     .argument('[type]', 'type, or TYPE/NAME')
@@ -264,9 +266,11 @@ function addChangingCommands(client: MakeClient, deps: ProgramDeps): void {
     .option('--grace-period <seconds>', 'time the containers get to end', wholeNumber)
     .option('--now', 'one second of grace')
     .option('--force', 'no grace at all')
-    .option('-l, --selector <selector>', 'all with these labels')
+    .option('-R, --recursive', 'folders with those below them')
+    .addOption(selectorOption())
     .addOption(fieldOption())
     .option('--all', 'all of the type in the namespace')
+    .addOption(allNamespacesOption())
     .option('--wait [bool]', 'wait until nothing of the pods is left (default: true)', isTrue)
     .option('--no-wait', 'do not wait for it')
     .option('--timeout <duration>', 'wait at most this long', duration)
@@ -310,7 +314,7 @@ function addStreamCommands(client: MakeClient, deps: ProgramDeps): void {
   );
   client('port-forward', 'pass ports of this machine on to a pod', 'pod')
     .argument('<pod>')
-    .argument('<port...>', 'PORT, LOCAL:PORT or :PORT')
+    .argument('<port...>', 'PORT, LOCAL:PORT or :PORT; a port of the pod may be given by its name')
     .addOption(namespaceOption())
     .option('--address <addresses>', 'addresses to listen on (default: localhost)')
     .action(async (pod: string, ports: string[], flags: object) => {
@@ -321,49 +325,66 @@ function addStreamCommands(client: MakeClient, deps: ProgramDeps): void {
 }
 
 function addImageCommands(client: MakeClient, deps: ProgramDeps, completes: Map<Command, Completes>): void {
-  const images = client('images', 'show the images, why each stays, and manage them')
-    .addOption(outputOption())
-    .option('--no-headers', 'leave the headings out')
-    .action(async (flags: object) => {
-      await deps.client(flags, async (f, c) => (await import('./commands/images.js')).listImages(f, c));
-    });
+  const list = (command: Command): Command =>
+    command
+      .addOption(outputOption())
+      .option('-q, --quiet', 'only their IDs')
+      .option('--no-headers', 'leave the headings out')
+      .action(async (flags: object) => {
+        await deps.client(own(flags), async (f, c) => (await import('./commands/images.js')).listImages(f, c));
+      });
+  const images = list(client('images', 'show the images, why each stays, and manage them'));
+  images.allowExcessArguments().hook('preAction', (_images, asked) => {
+    const stray = asked === images ? asked.args[0] : undefined;
+    const known = images.commands.map((command) => command.name()).join(', ');
+    if (stray !== undefined) images.error(`error: unknown command 'images ${stray}'; there are ${known}`);
+  });
+  /** `berth images --socket PATH pull NAME` means the same as with the option at the end. */
+  const own = <F extends object>(flags: F): F & ClientFlags => ({ ...images.opts<ClientFlags>(), ...flags });
   const sub = (name: string, description: string, completion: Completes): Command => {
     const command = images.command(name).description(description).addOption(socketOption());
     completes.set(command, completion);
     return command;
   };
+  list(sub('ls', 'show the images', undefined));
   sub('pull', 'fetch an image from its registry', undefined)
     .argument('<reference>')
     .option('-u, --username <name>', 'user of the registry')
     .option('--password-stdin', 'read the password from standard input')
     .action(async (reference: string, flags: object) => {
-      await deps.client(flags, async (f, c) => (await import('./commands/images.js')).pullImage(reference, f, c));
+      await deps.client(own(flags), async (f, c) => (await import('./commands/images.js')).pullImage(reference, f, c));
     });
   sub('import', 'take the images of a docker or OCI archive', 'file')
     .argument('<file>', 'archive, or - for standard input')
     .option('-t, --tag <reference>', 'name the image gets instead of those in the archive')
     .option('--pin', 'never collect it')
     .action(async (file: string, flags: object) => {
-      await deps.client(flags, async (f, c) => (await import('./commands/images.js')).importImage(file, f, c));
+      await deps.client(own(flags), async (f, c) => (await import('./commands/images.js')).importImage(file, f, c));
     });
   sub('export', 'write an image to an archive', 'image')
     .argument('<reference>')
     .option('-o, --output <file>', 'file that is not there yet (default: standard output)')
     .option('--format <format>', 'oci-archive or docker-archive', 'oci-archive')
     .action(async (reference: string, flags: object) => {
-      await deps.client(flags, async (f, c) => (await import('./commands/images.js')).exportImage(reference, f, c));
+      await deps.client(own(flags), async (f, c) =>
+        (await import('./commands/images.js')).exportImage(reference, f, c),
+      );
     });
   sub('rm', 'remove images', 'image')
     .argument('<reference...>')
     .option('--force', 'also one that pods use')
     .action(async (references: string[], flags: object) => {
-      await deps.client(flags, async (f, c) => (await import('./commands/images.js')).removeImages(references, f, c));
+      await deps.client(own(flags), async (f, c) =>
+        (await import('./commands/images.js')).removeImages(references, f, c),
+      );
     });
   sub('tag', 'give an image one more name', 'image')
     .argument('<reference>')
     .argument('<name>')
     .action(async (reference: string, name: string, flags: object) => {
-      await deps.client(flags, async (f, c) => (await import('./commands/images.js')).tagImage(reference, name, f, c));
+      await deps.client(own(flags), async (f, c) =>
+        (await import('./commands/images.js')).tagImage(reference, name, f, c),
+      );
     });
   for (const pinned of [true, false]) {
     sub(
@@ -373,7 +394,7 @@ function addImageCommands(client: MakeClient, deps: ProgramDeps, completes: Map<
     )
       .argument('<reference>')
       .action(async (reference: string, flags: object) => {
-        await deps.client(flags, async (f, c) =>
+        await deps.client(own(flags), async (f, c) =>
           (await import('./commands/images.js')).pinImage(reference, pinned, f, c),
         );
       });

@@ -1,5 +1,5 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { errnoOf, errorText } from '../../base/errors.js';
 import { usage } from './client/index.js';
 
@@ -11,20 +11,21 @@ export interface ManifestText {
 const endings = ['.yaml', '.yml', '.json'];
 
 /** The files named, those of folders in the order of their names, `-` for standard input. */
-export async function readManifests(paths: readonly string[]): Promise<ManifestText[]> {
+export async function readManifests(paths: readonly string[], recursive = false): Promise<ManifestText[]> {
   const texts: ManifestText[] = [];
   for (const path of paths) {
     if (path === '-') texts.push({ name: 'standard input', text: await readInput() });
-    else for (const file of await filesOf(path)) texts.push({ name: file, text: await readFile(file) });
+    else for (const file of await filesOf(path, recursive)) texts.push({ name: file, text: await readFile(file) });
   }
   return texts;
 }
 
-async function filesOf(path: string): Promise<string[]> {
+async function filesOf(path: string, recursive: boolean): Promise<string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [path];
-    const files = (await readdir(path)).filter(
-      (name) => endings.some((ending) => name.endsWith(ending)) && !name.startsWith('.'),
+    const files = (await readdir(path, { recursive })).filter(
+      (name) =>
+        endings.some((ending) => name.endsWith(ending)) && !name.split(sep).some((part) => part.startsWith('.')),
     );
     if (files.length === 0) throw usage(`read ${path}: the folder has no file that ends with ${endings.join(', ')}`);
     return files.toSorted().map((name) => join(path, name));

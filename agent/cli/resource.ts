@@ -1,4 +1,5 @@
 import { isNamespaced } from '../api/object-scope.js';
+import { suggest } from '../api/suggest.js';
 import { kindOf, objectKinds } from '../serving/node-api/object-kinds.js';
 import { usage } from './client/index.js';
 
@@ -30,7 +31,10 @@ export function resourceOf(word: string): Resource {
   if (type) return { type };
   const kind = kindOf(word);
   if (kind) return objectsOf(kind);
-  throw usage(`this node has no resource type "${word}"; it has ${resourceWords().join(', ')}`);
+  const known = resourceWords();
+  const near = suggest(word, [...known, ...Object.keys(words), ...Object.values(objectKinds).flat()]);
+  const hint = near === undefined ? `it has ${known.join(', ')}` : `did you mean "${near}"?`;
+  throw usage(`this node has no resource type "${word}"; ${hint}`);
 }
 
 /** The word for many of each type. */

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { FrameConnection, frameTypes, type StreamEnd } from '../serving/framed-stream/index.js';
 import { ClientError } from './client/index.js';
@@ -49,7 +50,12 @@ export async function runSession(socket: Duplex, head: Buffer, options: SessionO
       });
       if (options.tty && out.isTTY) out.on('resize', onResize);
       if (!options.stdin) return;
-      if (raw) input.setRawMode(true);
+      if (raw) {
+        input.setRawMode(true);
+        // Node's raw mode still adds a carriage return to each line feed, and full-screen programs mean none by it. Without stty
+        // the session is only less pretty; `setRawMode(false)` puts this back too.
+        spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
+      }
       input.on('data', onInput).once('end', onInputEnd);
       input.resume();
     });

@@ -27,13 +27,46 @@ export interface ExclusiveConfig {
   };
 }
 
+type Options = Readonly<Record<string, string>>;
+
+/** As the kubelet reads them. */
+const yes: ReadonlySet<string> = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
+const no: ReadonlySet<string> = new Set(['0', 'f', 'F', 'false', 'FALSE', 'False']);
+const isSet = (options: Options, name: string): boolean => yes.has(options[name] ?? '');
+
+const excluding = [
+  ['full-pcpus-only', 'distribute-cpus-across-cores'],
+  ['distribute-cpus-across-numa', 'distribute-cpus-across-cores'],
+  ['prefer-align-cpus-by-uncorecache', 'distribute-cpus-across-cores'],
+  ['prefer-align-cpus-by-uncorecache', 'distribute-cpus-across-numa'],
+] as const;
+
+const countOfNodes = 'max-allowable-numa-nodes';
+const usualNodes = 8;
+
+/** Values of policy options that are none, and options that exclude each other; undefined when all is well. */
+export function exclusiveProblem(kubelet: KubeletConfiguration): string | undefined {
+  const { cpuManagerPolicyOptions: cpu, topologyManagerPolicyOptions: topology } = kubelet;
+  for (const [name, value] of [...Object.entries(cpu), ...Object.entries(topology)])
+    if (name !== countOfNodes && !yes.has(value) && !no.has(value))
+      return `bad value for option "${name}": expected true or false, got ${JSON.stringify(value)}`;
+  const most = topology[countOfNodes];
+  if (most !== undefined && !(/^\d+$/.test(most) && Number(most) >= usualNodes))
+    return `bad value for option "${countOfNodes}": expected a number of at least ${usualNodes}, got ${JSON.stringify(most)}`;
+  for (const [one, other] of excluding)
+    if (isSet(cpu, one) && isSet(cpu, other))
+      return `static policy options ${one} and ${other} can not be used at the same time`;
+  if (isSet(cpu, 'align-by-socket') && kubelet.topologyManagerPolicy === 'single-numa-node')
+    return 'topology manager policy single-numa-node is incompatible with the CPU manager policy option align-by-socket';
+  return undefined;
+}
+
 /** Undefined where nobody has anything for himself. */
 export function exclusiveOf(kubelet: KubeletConfiguration | undefined): ExclusiveConfig | undefined {
   if (!kubelet) return undefined;
   const { cpuManagerPolicy, memoryManagerPolicy, topologyManagerPolicy } = kubelet;
   if (cpuManagerPolicy === 'none' && memoryManagerPolicy === 'None' && topologyManagerPolicy === 'none')
     return undefined;
-  const isSet = (options: Readonly<Record<string, string>>, name: string): boolean => options[name] === 'true';
   const { cpuManagerPolicyOptions: cpu, topologyManagerPolicyOptions: topology } = kubelet;
   return {
     cpu:
@@ -67,7 +100,7 @@ export function exclusiveOf(kubelet: KubeletConfiguration | undefined): Exclusiv
       policy: topologyManagerPolicy,
       scope: kubelet.topologyManagerScope,
       preferClosest: isSet(topology, 'prefer-closest-numa-nodes'),
-      mostNodes: Number(topology['max-allowable-numa-nodes'] ?? 8),
+      mostNodes: Number(topology[countOfNodes] ?? usualNodes),
     },
   };
 }

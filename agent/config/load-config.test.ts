@@ -46,6 +46,13 @@ test('grace for the shutdown of the machine, in either form', async () => {
   ]);
 });
 
+test('several pulls at once are asked for with one key, unless the other says no', async () => {
+  const { config } = await load(`${head}maxParallelImagePulls: 5\n`);
+  expect(config.kubelet).toMatchObject({ maxParallelImagePulls: 5, serializeImagePulls: false });
+  const both = await problemsOf(load(`${head}maxParallelImagePulls: 5\nserializeImagePulls: true\n`));
+  expect(both).toContain('more than 1 needs serializeImagePulls: false');
+});
+
 test('CPUs, memory and NUMA nodes for containers alone', async () => {
   expect(exclusiveOf((await load(head)).config.kubelet)).toBeUndefined();
   const { config } = await load(

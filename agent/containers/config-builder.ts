@@ -4,6 +4,7 @@ import type {
   LinuxContainerResources,
   Mount,
   PodSandboxConfig,
+  Signal,
 } from '../../proto/generated/cri-v1.js';
 import { criAnnotations, criLabels } from '../../cri/index.js';
 import { containerHash, type Container, type EphemeralContainer, type Pod, type RuntimeClass } from '../api/index.js';
@@ -162,6 +163,7 @@ export class CriConfigBuilder implements ConfigBuilder {
       stdin: container.stdin ?? false,
       stdinOnce: container.stdinOnce ?? false,
       tty: container.tty ?? false,
+      ...stopSignal(container),
       linux: {
         securityContext: security,
         resources: this.resources(pod, container),
@@ -220,6 +222,12 @@ function containerLabels(pod: Pod, container: Container | EphemeralContainer): R
     [criLabels.podUid]: pod.metadata?.uid ?? '',
     [criLabels.containerName]: container.name,
   };
+}
+
+/** CRI writes `SIGRTMIN+3` as `SIGRTMINPLUS3`. Without one of its own a container has its image's. */
+function stopSignal({ lifecycle }: Container | EphemeralContainer): Pick<ContainerConfig, 'stopSignal'> {
+  const name = lifecycle?.stopSignal?.replace('+', 'PLUS').replace('-', 'MINUS');
+  return name === undefined ? {} : { stopSignal: name as Signal };
 }
 
 /** What a later agent needs to end or judge this container without its spec (facts 8.2). */

@@ -11,6 +11,7 @@ import type {
   Pod,
   PodStatus,
   PriorityClass,
+  Quantity,
   ResourceClaim,
   RuntimeClass,
   Secret,
@@ -20,6 +21,7 @@ import type {
   TokenRequest,
   VolumeAttachment,
 } from '../api/index.js';
+import type { Accumulator } from '../serving/metrics/accumulators.js';
 
 /** The kinds the agent reads by name; cluster-scoped ones take an empty namespace. */
 export interface ReadableObjects {
@@ -59,6 +61,16 @@ export interface NodeMarks {
   readonly annotations: Readonly<Record<string, string | null>>;
 }
 
+/** How far this node is with growing the volume of a claim. */
+export type ClaimGrowth =
+  | { readonly state: 'growing' }
+  /** The file system, or device, has what the PersistentVolume says now. */
+  | { readonly state: 'grown'; readonly capacity: Quantity }
+  /** It may succeed when it is tried again. */
+  | { readonly state: 'failed'; readonly message: string }
+  /** The driver says that it never will. */
+  | { readonly state: 'infeasible'; readonly message: string };
+
 /** The full set of pods one control plane wants on this node. */
 export interface PodSnapshot {
   readonly pods: readonly Pod[];
@@ -73,6 +85,8 @@ export interface PodSnapshot {
 export interface ControlPlane extends AsyncDisposable {
   /** For people: `the cluster at https://...`, `the local store`. */
   readonly description: string;
+  /** What is counted on the way there, for those who scrape the agent. */
+  readonly counts?: readonly Accumulator[] | undefined;
 
   /** Calls back with each new full set, and once soon after the subscription. */
   watchPods(onSnapshot: (snapshot: PodSnapshot) => void): Disposable;
@@ -110,6 +124,15 @@ export interface ControlPlane extends AsyncDisposable {
   confirmDeletion(pod: Pod, status: PodStatus | undefined, signal: AbortSignal): Promise<void>;
   /** Creates or updates (by name) an event. */
   writeEvent(event: Event, signal: AbortSignal): Promise<void>;
+
+  /** Attached volumes that must not be detached yet, from now on by what `read` says whenever the node's status is written. */
+  followVolumesInUse(read: () => readonly string[]): void;
+  /** Resolves when the control plane knows of all of them; nothing attached may be touched before. */
+  reportVolumesInUse(signal: AbortSignal): Promise<void>;
+  readonly volumesInUse: readonly string[];
+
+  /** Writes into the claim's status what its owner and the controllers of volumes want to know of its size. */
+  reportClaimGrowth(claim: PersistentVolumeClaim, growth: ClaimGrowth, signal: AbortSignal): Promise<void>;
 
   registerNode(node: Node, signal: AbortSignal): Promise<Node>;
   writeNodeStatus(node: Node, signal: AbortSignal): Promise<Node>;

@@ -32,9 +32,9 @@ export function showLive(agent: Agent, out: NodeJS.WriteStream, onAllReady: (sec
       if (firstTime) out.write(footer);
       return;
     }
-    const text = `${table(rows.map(({ row }) => row))}${footer}`;
+    const text = `${cut(table(rows.map(({ row }) => row)), out.columns)}${footer}`;
     out.write(`${drawnLines > 0 ? `\u001B[${drawnLines}A\u001B[J` : ''}${text}`);
-    drawnLines = text.split('\n').length - 1;
+    drawnLines = heightOf(text, out.columns);
   };
   let pending = false;
   const schedule = (): void => {
@@ -54,6 +54,21 @@ export function showLive(agent: Agent, out: NodeJS.WriteStream, onAllReady: (sec
       clearTimeout(timer);
     },
   };
+}
+
+/** Rows of the terminal that a text takes: what is wider goes on in the next one. */
+export function heightOf(text: string, columns: number): number {
+  const lines = text.split('\n').slice(0, -1);
+  return lines.reduce((sum, line) => sum + (columns > 0 ? Math.max(1, Math.ceil(line.length / columns)) : 1), 0);
+}
+
+/** A row of a table has one line, however narrow the terminal. */
+export function cut(text: string, columns: number): string {
+  if (!(columns > 0)) return text;
+  return text
+    .split('\n')
+    .map((line) => line.slice(0, columns))
+    .join('\n');
 }
 
 const ipOf = ({ ip }: PodRow): string => (ip === '<none>' ? '' : ip);

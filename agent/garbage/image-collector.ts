@@ -6,6 +6,7 @@ import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { ObjectReference } from '../api/index.js';
 import type { EventRecorder } from '../events/event-recorder.js';
+import { CounterMetric, type Accumulator } from '../serving/metrics/accumulators.js';
 import {
   imageHold,
   planImageRemoval,
@@ -64,12 +65,21 @@ export class ImageCollector {
   readonly #startedAt: number;
   /** When images were first seen and last in use, for runtimes that do not tell. */
   readonly #seen = new Map<string, { firstSeen: number; lastUsed: number }>();
+  readonly #collected = new CounterMetric(
+    'kubelet_image_garbage_collected_total',
+    'Total number of images garbage collected by the kubelet, whether through disk usage or image age.',
+  );
   #failures = 0;
 
   constructor(policy: ImagePolicy, deps: ImageCollectorDeps) {
     this.#policy = policy;
     this.#deps = deps;
     this.#startedAt = deps.clock.now();
+  }
+
+  /** For metrics. */
+  get counts(): readonly Accumulator[] {
+    return [this.#collected];
   }
 
   /** Collects by age and by thresholds. */
@@ -174,7 +184,7 @@ export class ImageCollector {
     const removed: ImageRemoval[] = [];
     let freedBytes = 0;
     for (const removal of removals) {
-      const { image, why } = removal;
+      const { image, why, cause } = removal;
       try {
         await images.removeImage({ image: { image: image.id } }, signal);
       } catch (err) {
@@ -183,6 +193,7 @@ export class ImageCollector {
         continue;
       }
       removed.push(removal);
+      this.#collected.add({ reason: cause });
       freedBytes += image.freesBytes;
       this.#seen.delete(image.id);
       log.info({ image: image.names[0] ?? image.id, imageId: image.id, why, bytes: image.freesBytes }, 'image removed');

@@ -88,6 +88,8 @@ export function stayText(stays: ImageStays, now: number): string {
 export interface ImageRemoval {
   readonly image: ImageFact;
   readonly why: string;
+  /** In the kubelet's word for its metric. */
+  readonly cause: 'age' | 'space';
 }
 
 export interface ImageRemovalPlan {
@@ -117,7 +119,7 @@ export function planImageRemoval(
   const free = images.filter((image) => imageHold(image, users, policy, now) === undefined).sort(oldestUseFirst);
   const old = free.filter((image) => tooOld(image, policy, now));
   const remove = old.map((image): ImageRemoval => {
-    return { image, why: `not used for more than ${Math.floor(policy.maxAgeMs / 1000)} s` };
+    return { image, cause: 'age', why: `not used for more than ${Math.floor(policy.maxAgeMs / 1000)} s` };
   });
   const freedByAge = sum(old);
   const usedPercent = usedPercentOf(filesystem);
@@ -129,7 +131,7 @@ export function planImageRemoval(
   const chosen = takeUntil(rest, wantedBytes - freedByAge);
   const why = `image filesystem is ${usedPercent}% full (images go from ${policy.highPercent}% down to ${policy.lowPercent}%)`;
   return {
-    remove: [...remove, ...chosen.map((image): ImageRemoval => ({ image, why }))],
+    remove: [...remove, ...chosen.map((image): ImageRemoval => ({ image, cause: 'space', why }))],
     wantedBytes,
     freedBytes: freedByAge + sum(chosen),
   };
@@ -145,7 +147,7 @@ export function planUnusedImages(
   return images
     .filter((image) => imageHold(image, users, { ...policy, minAgeMs: 0 }, now) === undefined)
     .sort(oldestUseFirst)
-    .map((image) => ({ image, why: 'the node is short of disk space' }));
+    .map((image) => ({ image, cause: 'space', why: 'the node is short of disk space' }));
 }
 
 const oldestUseFirst = (a: ImageFact, b: ImageFact): number => a.lastUsed - b.lastUsed || a.firstSeen - b.firstSeen;

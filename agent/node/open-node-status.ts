@@ -11,7 +11,7 @@ export interface OpenNodeStatusOptions {
   readonly kubeletVersion: string;
   readonly kubeletPort: number;
   /** nodeStatusMaxImages. */
-  readonly maxImages?: number | undefined;
+  readonly maxImages: number;
 }
 
 export interface OpenNodeStatusDeps {
@@ -34,13 +34,11 @@ export interface OpenNodeStatusDeps {
   };
 }
 
-const usualMaxImages = 50;
-
 /** The node's status with everything this agent knows, for whoever writes it to a cluster. */
 export function openNodeStatus(options: OpenNodeStatusOptions, deps: OpenNodeStatusDeps): FullNodeStatus & Disposable {
   const { clock, host, runtime, housekeeping } = deps;
   const status = new FullNodeStatus(
-    { ...options, addresses: host.addresses, maxImages: options.maxImages ?? usualMaxImages },
+    { ...options, addresses: host.addresses },
     {
       clock,
       host,

@@ -13,8 +13,9 @@ export function cpusToMoveTo({ wanted, pinned }: CpuFacts, instance: ObservedCon
 
 /** Containers leave the CPUs that another has for itself now. The pod does not wait for it. */
 export function planPins({ facts }: PodView, draft: PlanDraft): void {
-  const { cpus, runtime } = facts;
-  if (cpus && runtime.containers.some((instance) => cpusToMoveTo(cpus, instance) !== undefined))
+  const { cpus, runtime, prepared } = facts;
+  // Until it is asked for what it is to be granted, a new agent may not know of the CPUs the pod has for itself.
+  if (prepared && cpus && runtime.containers.some((instance) => cpusToMoveTo(cpus, instance) !== undefined))
     draft.do({ kind: 'pin-containers' }, 'cleaning');
 }
 

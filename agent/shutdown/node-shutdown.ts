@@ -1,11 +1,12 @@
 import { join } from 'node:path';
-import { writeFileAtomic } from '../../base/atomic-file.js';
+import { readIfPresent, writeFileAtomic } from '../../base/atomic-file.js';
 import { toRfc3339, type Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import { podUidOf, type ObjectReference, type Pod, type PodUid } from '../api/index.js';
 import type { EventRecorder } from '../events/event-recorder.js';
 import type { Termination } from '../podloop/pod-facts.js';
+import { GaugeMetric, type Accumulator } from '../serving/metrics/accumulators.js';
 import type { Logind } from './logind.js';
 import { groupPods, totalPeriodMs, type GroupOfPods, type ShutdownGroup } from './shutdown-groups.js';
 
@@ -36,6 +37,8 @@ export class NodeShutdown {
   readonly #deps: NodeShutdownDeps;
   #inhibitor: AsyncDisposable | undefined;
   #shuttingDown = false;
+  /** Of the last shutdown, ms. */
+  #times: { readonly start: number; readonly end: number } = { start: 0, end: 0 };
 
   constructor(groups: readonly ShutdownGroup[], deps: NodeShutdownDeps) {
     this.#groups = groups;
@@ -47,10 +50,22 @@ export class NodeShutdown {
     return this.#shuttingDown;
   }
 
+  /** For metrics: when the last shutdown began and ended, also one before this start. */
+  get counts(): readonly Accumulator[] {
+    const gauge = (name: 'start' | 'end', done: string): GaugeMetric =>
+      new GaugeMetric(
+        `kubelet_graceful_shutdown_${name}_time_seconds`,
+        `Last graceful shutdown ${done} time since unix epoch in seconds`,
+        () => [{ labels: {}, value: this.#times[name] / 1000 }],
+      );
+    return [gauge('start', 'start'), gauge('end', 'end')];
+  }
+
   /** Until the signal aborts; at once where nothing is configured or there is no login manager. */
   async run(signal: AbortSignal): Promise<void> {
     if (totalPeriodMs(this.#groups) === 0) return;
     const { clock, log } = this.#deps;
+    await this.#recall();
     while (!signal.aborted) {
       try {
         if (!(await this.#watch(signal))) return;
@@ -132,11 +147,28 @@ export class NodeShutdown {
 
   /** The kubelet's state file, which its metrics are read from after the next start. */
   async #note(startMs: number, endMs: number | undefined): Promise<void> {
+    this.#times = { start: startMs, end: endMs ?? 0 };
     const state = { startTime: toRfc3339(startMs), ...(endMs === undefined ? {} : { endTime: toRfc3339(endMs) }) };
     try {
-      await writeFileAtomic(join(this.#deps.rootDir, 'graceful_node_shutdown_state'), JSON.stringify(state));
+      await writeFileAtomic(this.#statePath, JSON.stringify(state));
     } catch (err) {
       this.#deps.log.warn({ err: errorText(err) }, 'the times of the shutdown could not be noted');
+    }
+  }
+
+  get #statePath(): string {
+    return join(this.#deps.rootDir, 'graceful_node_shutdown_state');
+  }
+
+  async #recall(): Promise<void> {
+    try {
+      const { startTime = '', endTime = '' } = JSON.parse((await readIfPresent(this.#statePath)) ?? '{}') as Record<
+        string,
+        string | undefined
+      >;
+      this.#times = { start: Date.parse(startTime) || 0, end: Date.parse(endTime) || 0 };
+    } catch (err) {
+      this.#deps.log.warn({ err: errorText(err) }, 'the times of the last shutdown cannot be read');
     }
   }
 

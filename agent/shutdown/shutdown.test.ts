@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -56,6 +56,10 @@ test('what logind says', () => {
   expect(parsePrepareForShutdown('garbage')).toBeUndefined();
   expect(parseMicroseconds('t 5000000\n')).toBe(5000);
 });
+
+/** When the last shutdown began and ended, s, as metrics tell. */
+const timesOf = ({ counts }: NodeShutdown): number[] =>
+  counts.flatMap((each) => each.snapshot().values.map(({ value }) => value));
 
 let rootDir: string;
 beforeEach(async () => {
@@ -126,4 +130,28 @@ test('a shutdown waits until pods have ended, low priority first; called off, it
     startTime: '1970-01-01T00:00:00Z',
     endTime: '1970-01-01T00:00:22Z',
   });
+  expect(timesOf(shutdown)).toEqual([0, 22]);
+});
+
+test.each([
+  ['{"startTime":"2026-01-02T03:04:05Z","endTime":"2026-01-02T03:04:25Z"}', [1_767_323_045, 1_767_323_065]],
+  ['{"startTime":"2026-01-02T03:04:05Z"}', [1_767_323_045, 0]],
+  ['garbage', [0, 0]],
+])('the last shutdown is known from its file: %s', async (text, times) => {
+  await writeFile(join(rootDir, 'graceful_node_shutdown_state'), text);
+  const unused = (): never => {
+    throw new Error('nothing of this is asked for');
+  };
+  const shutdown = new NodeShutdown(shutdownGroups({ periodMs: 1000, criticalMs: 0, byPriority: [] }), {
+    clock: { now: () => 0, sleep: unused },
+    log: silentLogger,
+    node: { kind: 'Node', name: 'n' },
+    events: { record: unused },
+    // There is none.
+    logind: { maxDelayMs: () => Promise.resolve(undefined), raiseMaxDelay: unused, inhibit: unused, shutdowns: unused },
+    rootDir,
+    ...{ activePods: unused, terminate: unused, isCleanedUp: unused, statusChanged: unused },
+  });
+  await shutdown.run(new AbortController().signal);
+  expect(timesOf(shutdown)).toEqual(times);
 });

@@ -121,6 +121,7 @@ function observed(
   const { reported, spec } = container;
   const user = containerUser(latest);
   const requests = spec.resources?.requests;
+  const stopSignal = spec.lifecycle?.stopSignal;
   return {
     ...base(container),
     image: latest.image || (spec.image ?? ''),
@@ -132,6 +133,7 @@ function observed(
     resources: actualResources(spec, latest),
     ...(requests && { allocatedResources: requests }),
     ...(user && { user }),
+    ...(stopSignal !== undefined && { stopSignal }),
   };
 }
 

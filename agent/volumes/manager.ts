@@ -9,6 +9,7 @@ import type { NodeStages } from './node-stages.js';
 import type { PluginVolume, PodMounter } from './pod-mounter.js';
 import { tearDownPod } from './pod-teardown.js';
 import { RefreshTimer } from './refresh-timer.js';
+import type { CountOperation } from './storage-operations.js';
 import { bindSubPaths } from './subpaths.js';
 import { VolumeError, VolumeProblem } from './volume-error.js';
 import { readFileInside } from './fs/read-file-inside.js';
@@ -25,11 +26,12 @@ export interface ManagerDeps {
   readonly stages: NodeStages;
   readonly plugins: readonly VolumePlugin[];
   readonly usages: VolumeUsages;
+  readonly count: CountOperation;
   readonly clock: Clock;
   readonly log: Logger;
   /** Pods of which the disk has something, at the start. */
   readonly present: Iterable<PodUid>;
-  supportsRecursiveReadOnly(pod: Pod): boolean;
+  supportsRecursiveReadOnly(pod: Pod, signal: AbortSignal): Promise<boolean>;
   /** The pod reads no more objects and needs no more tokens. */
   forget(uid: PodUid): void;
   /** Deletes volumes that were made for claims that are over; `gone` says which pods are. */
@@ -108,7 +110,7 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
       container,
       env,
       volumes: this.#records.get(uid)?.volumes ?? new Map(),
-      recursiveReadOnly: this.#deps.supportsRecursiveReadOnly(pod),
+      recursiveReadOnly: asksRecursiveReadOnly(container) && (await this.#deps.supportsRecursiveReadOnly(pod, signal)),
       subPathTarget: (volume, name, index) => paths.subpath(uid, volume.specName, name, index),
     });
     if (plan.subPaths.length > 0) {
@@ -168,6 +170,13 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
     });
   }
 
+  get mountedByPlugin(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const { volumes } of this.#records.values())
+      for (const { plugin } of volumes.values()) counts.set(plugin.name, (counts.get(plugin.name) ?? 0) + 1);
+    return counts;
+  }
+
   get volumesInUse(): readonly string[] {
     return this.#deps.stages.volumesInUse;
   }
@@ -209,7 +218,7 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
       const { paths, mounter, plugins, stages } = this.#deps;
       const pluginOfFolder = (name: string): VolumePlugin | undefined =>
         plugins.find((plugin) => plugin.name === name || plugin.ownsFolder?.(name));
-      await tearDownPod(uid, { paths, mounter, pluginOfFolder }, signal);
+      await tearDownPod(uid, { paths, mounter, pluginOfFolder, count: this.#deps.count }, signal);
       await stages.releasePod(uid, signal);
     }
     this.#present.delete(uid);
@@ -229,6 +238,10 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
 
 export const unsweptMessage = 'volumes that no pod uses cannot be detached yet';
 
+/** Most containers do not, and for them the runtime is not asked. */
+const asksRecursiveReadOnly = ({ volumeMounts = [] }: Pick<Container, 'volumeMounts'>): boolean =>
+  volumeMounts.some(({ recursiveReadOnly }) => recursiveReadOnly === 'Enabled' || recursiveReadOnly === 'IfPossible');
+
 /** Only a path of the host and an image leave nothing below the pod's folder. */
 const leavesTraces = (volume: Volume): boolean => volume.hostPath === undefined && volume.image === undefined;
 
@@ -241,8 +254,8 @@ function groupOf({ origin }: PodVolume): number | undefined {
 
 function nextRefresh(volumes: Iterable<PluginVolume>): number | undefined {
   let next: number | undefined;
-  for (const { published } of volumes) {
-    if (published.refreshAt !== undefined) next = Math.min(next ?? published.refreshAt, published.refreshAt);
+  for (const { published, grown } of volumes) {
+    for (const at of [published.refreshAt, grown.retryAt]) if (at !== undefined) next = Math.min(next ?? at, at);
   }
   return next;
 }

@@ -1,5 +1,6 @@
 import { KeyedLock } from '../../base/fifo-limit.js';
 import type { PodUid } from '../api/index.js';
+import { counted, type CountOperation, type StorageOperation } from './storage-operations.js';
 import { VolumeError } from './volume-error.js';
 import type { FoundStage, NodeStage, PodVolume, VolumePlugin } from './volume-plugin.js';
 
@@ -21,7 +22,10 @@ export class NodeStages {
   readonly #locks = new KeyedLock();
   readonly #report: ReportVolumesInUse | undefined;
 
-  constructor(report?: ReportVolumesInUse) {
+  readonly #count: CountOperation;
+
+  constructor(count: CountOperation, report?: ReportVolumesInUse) {
+    this.#count = count;
     this.#report = report;
   }
 
@@ -48,7 +52,7 @@ export class NodeStages {
         const entry = this.#enter(plugin, key);
         entry.users.add(volume.uid);
         if (plugin.uniqueName) await this.#report?.(this.volumesInUse, signal);
-        if (!entry.confirmed) entry.stage = await make(plugin, volume, signal);
+        if (!entry.confirmed) entry.stage = await make(plugin, volume, this.#count, signal);
         entry.confirmed = true;
         return entry.stage;
       },
@@ -91,12 +95,23 @@ export class NodeStages {
     const others = [...entry.users].filter((user) => user !== uid);
     if (others.length === 0) {
       entry.confirmed = false;
-      await entry.plugin.unstage?.(entry, signal);
-      await entry.plugin.detach?.(entry, signal);
+      const { plugin } = entry;
+      await this.#undo('unmount_device', plugin.name, plugin.unstage?.bind(plugin), entry, signal);
+      await this.#undo('volume_detach', plugin.name, plugin.detach?.bind(plugin), entry, signal);
       this.#entries.delete(id);
     }
     // Only now: a pod whose undoing failed comes again for it.
     if (uid !== undefined) entry.users.delete(uid);
+  }
+
+  async #undo(
+    operation: StorageOperation,
+    plugin: string,
+    work: ((stage: FoundStage, signal: AbortSignal) => Promise<void>) | undefined,
+    entry: Entry,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (work) await counted(this.#count, operation, plugin, () => work(entry, signal));
   }
 
   #enter(plugin: VolumePlugin, key: string): Entry {
@@ -107,17 +122,25 @@ export class NodeStages {
   }
 }
 
-async function make(plugin: VolumePlugin, volume: PodVolume, signal: AbortSignal): Promise<NodeStage> {
+async function make(
+  plugin: VolumePlugin,
+  volume: PodVolume,
+  count: CountOperation,
+  signal: AbortSignal,
+): Promise<NodeStage> {
+  const attach = plugin.attach?.bind(plugin);
+  const stageIt = plugin.stage?.bind(plugin);
   const told = { volume: volume.specName, plugin: plugin.name };
   let stage: NodeStage = {};
   try {
-    if (plugin.attach) stage = await plugin.attach(volume, signal);
+    if (attach) stage = await counted(count, 'volume_attach', plugin.name, () => attach(volume, signal));
   } catch (err) {
     signal.throwIfAborted();
     throw VolumeError.of({ ...told, call: 'AttachVolume.Attach' }, err);
   }
   try {
-    return plugin.stage ? await plugin.stage(volume, stage, signal) : stage;
+    if (!stageIt) return stage;
+    return await counted(count, 'volume_mount_device', plugin.name, () => stageIt(volume, stage, signal));
   } catch (err) {
     signal.throwIfAborted();
     throw VolumeError.of({ ...told, call: 'MountVolume.MountDevice' }, err);

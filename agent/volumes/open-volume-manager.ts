@@ -5,11 +5,17 @@ import type { CallRecorder } from '../../base/call-recorder.js';
 import type { Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
 import type { RunProgram } from '../../base/run-program.js';
-import { podUidOf, type PersistentVolumeClaim, type Pod, type PodUid, type Quantity } from '../api/index.js';
+import {
+  podUidOf,
+  type NodeIdentity,
+  type PersistentVolumeClaim,
+  type Pod,
+  type PodUid,
+  type Quantity,
+} from '../api/index.js';
 import { ClaimResolver, clusterBinder, type ReadForPod } from './claims/claim-resolver.js';
-import { LocalBinder } from './claims/local-binder.js';
-import type { NodeIdentity } from './claims/node-selector.js';
-import type { ControlPlane } from '../controlplane/control-plane.js';
+import { LocalBinder, type LocalBinderDeps } from './claims/local-binder.js';
+import type { ClaimGrowth, ControlPlane } from '../controlplane/control-plane.js';
 import type { NodeFields } from '../downward/field-ref.js';
 import type { EventRecorder, EventType } from '../events/event-recorder.js';
 import type { FaultPoint } from '../fault-point.js';
@@ -18,7 +24,7 @@ import { findPodVolumes, findPresentPods } from './found-volumes.js';
 import { PodVolumeManager } from './manager.js';
 import { Mounter } from './mounts/mounter.js';
 import { NodeStages, type ReportVolumesInUse } from './node-stages.js';
-import { ObjectWatches } from './object-watches.js';
+import { ObjectWatches, type ClusterNode } from './object-watches.js';
 import type { ContentSources } from './payload/content-sources.js';
 import { TokenCache } from './payload/token-cache.js';
 import { ConfigMapPlugin } from './plugins/config-map.js';
@@ -29,12 +35,14 @@ import { EmptyDirPlugin } from './plugins/empty-dir.js';
 import { FlexVolumePlugin, type FlexVolumeDrivers } from './plugins/flex-volume.js';
 import { HostPathPlugin } from './plugins/host-path.js';
 import { ImagePlugin, type PullVolumeImage } from './plugins/image.js';
+import { IscsiPlugin } from './plugins/iscsi/iscsi-volume.js';
 import { LocalVolumePlugin } from './plugins/local-volume.js';
 import { NfsPlugin } from './plugins/nfs.js';
 import { ProjectedPlugin } from './plugins/projected.js';
 import { SecretPlugin } from './plugins/secret.js';
 import type { PluginContext } from './plugin-context.js';
 import { PodMounter } from './pod-mounter.js';
+import type { CountOperation } from './storage-operations.js';
 import { VolumeUsages } from './usage.js';
 import type { VolumeManager } from './volume-manager.js';
 import { VolumePaths } from './volume-paths.js';
@@ -58,19 +66,22 @@ export interface VolumeManagerDeps {
   /** For downward API files. */
   nodeFields(): NodeFields;
   /** For the node affinity of volumes. */
-  nodeLabels?(): Readonly<Record<string, string>>;
+  nodeLabels?(signal: AbortSignal): Promise<Readonly<Record<string, string>>>;
   /** What the node gives to pods: limits of memory volumes, defaults of `resourceFieldRef`. */
   allocatable(): Readonly<Record<string, Quantity>>;
   /** The pod's runtime handler can mount recursively read-only. */
-  supportsRecursiveReadOnly(pod: Pod): boolean;
+  supportsRecursiveReadOnly(pod: Pod, signal: AbortSignal): Promise<boolean>;
   readonly csi?: (CsiDriverSource & { onChange(listener: () => void): () => void }) | undefined;
   readonly flexVolumes?: (FlexVolumeDrivers & { onChange(listener: () => void): () => void }) | undefined;
   /** For image volumes. */
   readonly pullImage?: PullVolumeImage | undefined;
   readonly reportVolumesInUse?: ReportVolumesInUse | undefined;
+  /** What was done, how long it took. */
+  readonly count?: CountOperation | undefined;
   /** Named points between two deeds, for tests. */
   readonly at?: FaultPoint | undefined;
-  claimGrew?(claim: PersistentVolumeClaim, bytes: number, signal: AbortSignal): Promise<void>;
+  /** For the claim's status. */
+  claimGrowth?(claim: PersistentVolumeClaim, growth: ClaimGrowth, signal: AbortSignal): Promise<void>;
   /** Plugins besides the built-in ones; they are asked first. */
   readonly plugins?: ((context: PluginContext) => readonly VolumePlugin[]) | undefined;
 }
@@ -90,7 +101,11 @@ export async function openVolumeManager(
   const tokens = new TokenCache({ objects, clock, random: Math.random });
   // The manager is told of changes, and its plugins read through what tells it.
   const link: { manager?: PodVolumeManager } = {};
-  const watches = new ObjectWatches(objects, (uid) => link.manager?.lookAgain(uid));
+  const watches = new ObjectWatches(
+    objects,
+    (uid) => link.manager?.lookAgain(uid),
+    options.standalone === true ? undefined : clusterNode(options.nodeName, objects),
+  );
   const read: ReadForPod = (uid, kind, namespace, name, signal) => watches.read(uid, kind, namespace, name, signal);
   const event = (pod: Pod, type: EventType, reason: string, message: string): void =>
     deps.events.record(podReference(pod), type, reason, message);
@@ -105,10 +120,14 @@ export async function openVolumeManager(
     ...builtInPlugins(context, contentSources(read, tokens, deps), deps),
   ];
   const present = await findPresentPods(paths);
-  const stages = new NodeStages(deps.reportVolumesInUse);
+  const count = deps.count ?? (() => {});
+  const stages = new NodeStages(count, deps.reportVolumesInUse);
   await recoverStages(stages, plugins, present, paths, log, signal);
-  const binder = standalone ? await openLocalBinder(options.rootDir, read, deps) : undefined;
-  const node = (): NodeIdentity => ({ name: nodeName, labels: deps.nodeLabels?.() ?? {} });
+  const binder = standalone ? await openLocalBinder(options.rootDir, read, event, deps) : undefined;
+  const node = async (signal: AbortSignal): Promise<NodeIdentity> => ({
+    name: nodeName,
+    labels: (await deps.nodeLabels?.(signal)) ?? {},
+  });
   const claims = new ClaimResolver({ read, node, binder: binder ?? clusterBinder(read) });
   const podMounter = new PodMounter({
     paths,
@@ -116,7 +135,12 @@ export async function openVolumeManager(
     stages,
     plugins,
     event,
-    claimGrew: (claim, bytes, signal) => deps.claimGrew?.(claim, bytes, signal) ?? Promise.resolve(),
+    count,
+    clock,
+    claimGrowth: async (claim, growth, asked) => {
+      await binder?.growth(claim, growth, asked);
+      await deps.claimGrowth?.(claim, growth, asked);
+    },
     presentPods: () => link.manager?.presentPods() ?? [],
     origin: (pod, wanted, signal) => claims.origin(pod, wanted, signal),
   });
@@ -128,10 +152,11 @@ export async function openVolumeManager(
     plugins,
     podMounter,
     usages: new VolumeUsages(clock, signal),
+    count,
     clock,
     log,
     present,
-    supportsRecursiveReadOnly: (pod) => deps.supportsRecursiveReadOnly(pod),
+    supportsRecursiveReadOnly: (pod, asked) => deps.supportsRecursiveReadOnly(pod, asked),
     forget: (uid: PodUid) => {
       watches.release(uid);
       tokens.drop(uid);
@@ -148,6 +173,16 @@ export async function openVolumeManager(
   return manager;
 }
 
+function clusterNode(nodeName: string, objects: Pick<ControlPlane, 'get'>): ClusterNode {
+  return {
+    nodeName,
+    volumesAttached: async (signal) => {
+      const node = await objects.get('Node', '', nodeName, signal);
+      return JSON.stringify(node?.status?.volumesAttached ?? []);
+    },
+  };
+}
+
 /** By the disk: also a pod that this agent has not looked at yet keeps its volume. */
 async function isInUse(specName: string, paths: VolumePaths, pods: readonly PodUid[]): Promise<boolean> {
   for (const uid of pods)
@@ -155,10 +190,18 @@ async function isInUse(specName: string, paths: VolumePaths, pods: readonly PodU
   return false;
 }
 
-async function openLocalBinder(rootDir: string, read: ReadForPod, deps: VolumeManagerDeps): Promise<LocalBinder> {
+async function openLocalBinder(
+  rootDir: string,
+  read: ReadForPod,
+  event: LocalBinderDeps['event'],
+  deps: VolumeManagerDeps,
+): Promise<LocalBinder> {
   const { objects, log, csi } = deps;
   const provisioner = csi && csiProvisioner(csi, objects);
-  return await LocalBinder.open(join(rootDir, 'volume_bindings'), { objects, read, log, provisioner, at: deps.at });
+  return await LocalBinder.open(join(rootDir, 'volume_bindings'), {
+    ...{ objects, read, log, provisioner, event },
+    at: deps.at,
+  });
 }
 
 /** What is attached and staged, and for whom, by what the plugins find on disk. */
@@ -211,6 +254,7 @@ function builtInPlugins(context: PluginContext, sources: ContentSources, deps: V
     new ImagePlugin(deps.pullImage),
     new LocalVolumePlugin(context),
     new NfsPlugin(context),
+    new IscsiPlugin(context),
     ...(deps.csi ? [new CsiPlugin(context, deps.csi)] : []),
     ...(deps.flexVolumes ? [new FlexVolumePlugin(context, deps.flexVolumes)] : []),
   ];

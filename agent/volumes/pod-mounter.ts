@@ -5,9 +5,10 @@ import type { Pod, PodUid } from '../api/index.js';
 import type { MountedVolume } from './container-mounts.js';
 import type { MountRequest, Mounter } from './mounts/mounter.js';
 import type { NodeStages } from './node-stages.js';
+import { counted } from './storage-operations.js';
 import { VolumeError, VolumeProblem, type VolumeFailure } from './volume-error.js';
 import type { VolumePaths } from './volume-paths.js';
-import { growVolume, type GrowDeps } from './grow-volume.js';
+import { growVolume, notGrown, type GrowDeps, type Grown } from './grow-volume.js';
 import type { NodeStage, PodVolume, VolumeOrigin, VolumePlugin } from './volume-plugin.js';
 import { podVolume, wantedVolumes, type WantedVolume } from './wanted-volumes.js';
 
@@ -24,8 +25,7 @@ export interface PodMounterDeps extends GrowDeps {
 export interface PluginVolume extends MountedVolume {
   readonly plugin: VolumePlugin;
   readonly staged: NodeStage;
-  /** Bytes that its file system was last grown to by this agent. */
-  readonly grownTo: number;
+  readonly grown: Grown;
 }
 
 interface Resolved {
@@ -64,7 +64,7 @@ export class PodMounter {
       this.#makeFolder(one, mounted.has(one.volume.name)),
     );
     const ready = await this.#mountMemory(foldered, errors, signal);
-    const made = await eachOf(ready, errors, setUp, (one) => this.#publish(one, mounted, signal));
+    const made = await eachOf(ready, errors, setUp, (one) => this.#publishCounted(one, mounted, signal));
     for (const one of made) mounted.set(one.volume.name, one);
     return errors;
   }
@@ -122,6 +122,14 @@ export class PodMounter {
     }
   }
 
+  /** What is looked at again is not mounted again. */
+  async #publishCounted(one: Foldered, mounted: Map<string, PluginVolume>, signal: AbortSignal): Promise<PluginVolume> {
+    const { plugin, volume } = one;
+    const work = (): Promise<PluginVolume> => this.#publish(one, mounted, signal);
+    if (mounted.has(volume.name)) return await work();
+    return await counted(this.#deps.count, volume.block ? 'map_volume' : 'volume_mount', plugin.name, work);
+  }
+
   async #publish(one: Foldered, mounted: Map<string, PluginVolume>, signal: AbortSignal): Promise<PluginVolume> {
     const { plugin, volume, path, devicePath, isNew } = one;
     const last = mounted.get(volume.name);
@@ -130,8 +138,8 @@ export class PodMounter {
     // Until it succeeds nobody knows what is written there.
     if (last) mounted.set(volume.name, { ...last, published: { ...last.published, content: undefined } });
     const published = await plugin.publish(request, signal);
-    const grownTo = await growVolume(request, plugin, last?.grownTo ?? 0, this.#deps, signal);
-    return { volume, plugin, staged, published, grownTo };
+    const grown = await growVolume(request, plugin, last?.grown ?? notGrown, this.#deps, signal);
+    return { volume, plugin, staged, published, grown };
   }
 
   /** A ReadWriteOncePod volume belongs to the pod that came first, by the disk too: one that ran before a restart counts. */

@@ -6,11 +6,13 @@ import { findPodVolumes } from './found-volumes.js';
 import { removeTree } from './fs/remove-tree.js';
 import { mountsBelow, readMountInfo } from './mounts/mount-table.js';
 import type { Mounter } from './mounts/mounter.js';
+import { counted, type CountOperation } from './storage-operations.js';
 import { VolumeError, VolumeProblem, type VolumeFailure } from './volume-error.js';
 import type { VolumePaths } from './volume-paths.js';
 import type { FoundVolume, VolumePlugin } from './volume-plugin.js';
 
 export interface TeardownDeps {
+  readonly count: CountOperation;
   readonly paths: VolumePaths;
   readonly mounter: Mounter;
   /** The plugin whose folder name this is; undefined for one that this agent does not have. */
@@ -30,7 +32,13 @@ export async function tearDownPod(uid: PodUid, deps: TeardownDeps, signal: Abort
   const told: Told = { volume: `of pod ${uid}`, plugin: 'agent', call: 'UnmountVolume.CleanSubPaths' };
   const busy = await unmountOwn(uid, found, deps, signal);
   await attempt(told, signal, () => removeSubPaths(uid, busy, deps, signal));
-  const results = await Promise.allSettled(found.map((volume) => tearDownVolume(volume, busy, deps, signal)));
+  const results = await Promise.allSettled(
+    found.map((volume) => {
+      const operation = volume.block ? 'unmap_volume' : 'volume_unmount';
+      const work = (): Promise<void> => tearDownVolume(volume, busy, deps, signal);
+      return counted(deps.count, operation, volume.owner?.name ?? volume.plugin, work);
+    }),
+  );
   signal.throwIfAborted();
   const error = VolumeError.join(results.flatMap((result, index) => failureOf(result, found[index])));
   if (error) throw error;

@@ -64,5 +64,7 @@ export interface VolumeManager {
    * delivered. What fails is tried again when a driver comes.
    */
   removeUnused(signal: AbortSignal): Promise<void>;
+  /** How many volumes of pods are there, by their plugins. */
+  readonly mountedByPlugin: ReadonlyMap<string, number>;
   usage(uid: PodUid, signal: AbortSignal): Promise<readonly VolumeUsage[]>;
 }

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
-import type { PersistentVolume, PersistentVolumeClaim, Pod } from '../api/index.js';
+import { matchesNodeSelector, type PersistentVolume, type PersistentVolumeClaim, type Pod } from '../api/index.js';
 import { matchVolume } from './claims/match-volume.js';
-import { matchesNode } from './claims/node-selector.js';
 import { Batches } from './mounts/batches.js';
 import { escapePath, mountsBelow } from './mounts/mount-table.js';
 import { nestedMountPoints } from './nested-mount-points.js';
@@ -155,7 +154,7 @@ test('what comes while work runs goes together into the next round', async () =>
 test('a node matches any term whose requirements all hold', () => {
   const node = { name: 'n1', labels: { zone: 'a', size: '5' } };
   const matches = (...terms: { key: string; operator: string; values?: string[] }[][]): boolean =>
-    matchesNode(
+    matchesNodeSelector(
       { nodeSelectorTerms: terms.map((matchExpressions) => ({ matchExpressions: matchExpressions as [] })) },
       node,
     );
@@ -178,7 +177,7 @@ test('a node matches any term whose requirements all hold', () => {
   expect(matches([{ key: 'toString', operator: 'Exists' }])).toBe(false);
   expect(matches([])).toBe(false);
   const byName = { matchFields: [{ key: 'metadata.name', operator: 'In' as const, values: ['n1'] }] };
-  expect(matchesNode({ nodeSelectorTerms: [byName] }, node)).toBe(true);
+  expect(matchesNodeSelector({ nodeSelectorTerms: [byName] }, node)).toBe(true);
 });
 
 test('a claim gets the volume reserved for it, else the smallest that fits', () => {

@@ -2,12 +2,14 @@ import type { CallRecorder } from '../../base/call-recorder.js';
 import type { Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
 import type { RunProgram } from '../../base/run-program.js';
+import type { CriRuntime } from '../../cri/index.js';
 import type { Pod } from '../api/index.js';
 import type { AgentConfig } from '../config/agent-config.js';
 import { PodFiles } from '../containers/pod-files.js';
 import type { ControlPlane } from '../controlplane/control-plane.js';
 import { openDevices, type Devices } from '../devices/index.js';
 import type { EventLog } from '../events/event-log.js';
+import type { ImageEnsurer } from '../executors/executor-deps.js';
 import type { FaultPoint } from '../fault-point.js';
 import { Lifetimes } from '../lifetimes.js';
 import { PodLogFolders } from '../logs/pod-log-folders.js';
@@ -28,6 +30,9 @@ export interface GroundsDeps {
   readonly events: EventLog;
   readonly controlPlane: ControlPlane;
   readonly run: RunProgram;
+  readonly runtime: CriRuntime;
+  /** Gets images, for volumes of images too. */
+  readonly puller: ImageEnsurer;
   readonly at?: FaultPoint | undefined;
   readonly metrics: AgentMetrics;
 }
@@ -63,7 +68,14 @@ export async function openGrounds(config: AgentConfig, deps: GroundsDeps, signal
     await openDevices(config, { ...plugins, metrics, recorder: callsWithPoints(calls, at) }, signal),
   );
   const volumes = opening.use(
-    await wireVolumes(config, { ...plugins, recorder: calls, host, devices, allocatable, at }, signal),
+    await wireVolumes(
+      config,
+      {
+        ...{ ...plugins, recorder: calls, host, devices, allocatable, at },
+        ...{ runtime: deps.runtime.runtime, images: deps.puller, metrics },
+      },
+      signal,
+    ),
   );
   const owned = opening.release();
   return {

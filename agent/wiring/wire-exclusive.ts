@@ -3,15 +3,17 @@ import type { Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
 import { allContainers, quantityValue, type Pod, type PodUid, type ResourceList } from '../api/index.js';
 import type { AgentConfig } from '../config/agent-config.js';
-import { exclusiveOf, type ExclusiveConfig } from '../config/exclusive-of.js';
+import { exclusiveOf, exclusiveProblem, type ExclusiveConfig } from '../config/exclusive-of.js';
 import type { ExclusiveResources, PodDevices } from '../devices/index.js';
 import type { PodGrants } from '../executors/executor-deps.js';
 import type { GrantWait } from '../podloop/pod-facts.js';
 import type { ExclusiveCpus } from '../resources/linux-resources.js';
+import type { Accumulator } from '../serving/metrics/accumulators.js';
 import {
   CpuManager,
   cpuStateChecksum,
   exclusiveCpus,
+  ExclusiveCounts,
   ExclusiveGrants,
   KubeletCheckpoint,
   MemoryError,
@@ -47,6 +49,8 @@ export interface Exclusive {
   hasCpus(pod: Pod): boolean;
   readonly cpus: boolean;
   readonly memory: boolean;
+  /** What was asked for and granted, for metrics. */
+  readonly counts: readonly Accumulator[];
   /** For the pod resources API. */
   readonly told: ExclusiveResources | undefined;
   grants(users: ExclusiveUsers): NodeGrants;
@@ -85,7 +89,9 @@ export async function wireExclusive(
   );
   await cpuFile.checkPolicy(wanted?.cpu ? 'static' : 'none');
   await memoryFile.checkPolicy(wanted?.memory ? 'Static' : 'None');
-  if (!wanted) return nothingExclusive;
+  if (!wanted || !config.kubelet) return nothingExclusive;
+  const problem = exclusiveProblem(config.kubelet);
+  if (problem !== undefined) throw new TopologyError(problem, { code: 'bad-options' });
   const machine = await readMachineTopology();
   checkNodes(machine, wanted);
   if (wanted.memory) checkReserved(wanted.memory.reserved, amounts);
@@ -107,7 +113,12 @@ export async function wireExclusive(
   const memory = memoryManager && { manager: memoryManager, file: memoryFile };
   if (cpu) await cpu.file.write(cpu.manager.state());
   if (memory) await memory.file.write(memory.manager.state());
+  const counts = new ExclusiveCounts({
+    ...{ machine, cpu: cpuManager, topology: wanted.topology },
+    wholeCores: wanted.cpu?.fullCores ?? false,
+  });
   return {
+    counts: counts.all,
     hasCpus: (pod) =>
       cpu !== undefined && allContainers(pod).some(({ container }) => exclusiveCpus(pod, container.name) > 0),
     cpus: cpu !== undefined,
@@ -129,7 +140,7 @@ export async function wireExclusive(
         [...(cpuManager ? [cpuManager] : []), ...(memoryManager ? [memoryManager] : []), users.devices],
       );
       const grants = new ExclusiveGrants({
-        ...{ clock, log, cpu, memory, topology, devices: users.devices },
+        ...{ clock, log, cpu, memory, topology, counts, devices: users.devices },
         ending: () => users.ending(),
         wake: (uid) => users.wake(uid),
         sharedChanged: () => users.wakeAll(),
@@ -147,6 +158,7 @@ export async function wireExclusive(
 }
 
 const nothingExclusive: Exclusive = {
+  counts: [],
   hasCpus: () => false,
   cpus: false,
   memory: false,
@@ -176,7 +188,13 @@ function checkReserved(
   );
 }
 
-function checkNodes({ numaNodes }: MachineTopology, { topology: { policy, mostNodes } }: ExclusiveConfig): void {
+function checkNodes({ cpus, numaNodes }: MachineTopology, wanted: ExclusiveConfig): void {
+  const { policy, mostNodes } = wanted.topology;
+  const sockets = new Set(cpus.map(({ socket }) => socket)).size;
+  if (wanted.cpu?.bySocket && sockets > numaNodes.length)
+    throw new TopologyError('align-by-socket is not compatible with a machine that has more sockets than NUMA nodes', {
+      code: 'bad-options',
+    });
   if (policy === 'none' || numaNodes.length <= mostNodes) return;
   throw new TopologyError(`unsupported on machines with more than ${mostNodes} NUMA Nodes (max-allowable-numa-nodes)`, {
     code: 'topology-affinity',

@@ -1,5 +1,6 @@
 import { mkdir, stat } from 'node:fs/promises';
 import type * as v1 from '../../proto/generated/cri-v1.js';
+import { criError } from '../contract/cri-error.js';
 import { containerModes } from './namespace-modes.js';
 import {
   containerType,
@@ -69,7 +70,9 @@ export async function containerBody(context: DockerContext, input: ContainerBody
       ReadonlyRootfs: security.readonlyRootfs ?? false,
       GroupAdd: (security.supplementalGroups ?? []).map(String),
       SecurityOpt: await securityOptions(security),
-      ...maskedPaths(security),
+      // Always said: an empty list is procMount Unmasked, and Docker would mask its own when it hears none.
+      MaskedPaths: security.maskedPaths ?? [],
+      ReadonlyPaths: security.readonlyPaths ?? [],
       LogConfig: dockerLog,
       ...(sandbox.runtimeHandler && { Runtime: sandbox.runtimeHandler }),
     },
@@ -77,16 +80,11 @@ export async function containerBody(context: DockerContext, input: ContainerBody
 }
 
 function user(security: v1.LinuxContainerSecurityContext): string {
+  if (security.runAsGroup && !security.runAsUser && !security.runAsUsername) {
+    throw criError('invalid-argument', 'create container: run_as_group without run_as_user or run_as_username');
+  }
   const name = security.runAsUser ? String(security.runAsUser.value ?? 0) : (security.runAsUsername ?? '');
   return security.runAsGroup ? `${name === '' ? '0' : name}:${security.runAsGroup.value ?? 0}` : name;
-}
-
-/** CRI's empty list is "nothing asked" for a request that masks nothing; the kubelet always sends the defaults. */
-function maskedPaths(security: v1.LinuxContainerSecurityContext): object {
-  return {
-    ...((security.maskedPaths ?? []).length > 0 && { MaskedPaths: security.maskedPaths }),
-    ...((security.readonlyPaths ?? []).length > 0 && { ReadonlyPaths: security.readonlyPaths }),
-  };
 }
 
 export function resources(context: DockerContext, asked: v1.LinuxContainerResources): object {

@@ -8,6 +8,8 @@ export interface ListedContainer {
   readonly State: string;
   /** Seconds. */
   readonly Created: number;
+  /** Only when asked for, and not when it is nothing. */
+  readonly SizeRw?: number;
 }
 
 export interface InspectedContainer {

@@ -17,6 +17,8 @@ import { containerEvents } from './events.js';
 import { execSync } from './exec.js';
 import { dockerImageService } from './images.js';
 import { ContainerLogs } from './logs/container-logs.js';
+import { LayerSizes } from './layer-sizes.js';
+import { dockerLabels } from './names-and-labels.js';
 import type { DockerContext, DockerRuntimeDeps, DockerRuntimeOptions } from './options.js';
 import { defaultSandboxProgram, ensureSandboxImage } from './sandbox-image.js';
 import { SandboxFiles } from './sandbox-files.js';
@@ -42,13 +44,18 @@ export async function openDockerRuntime(
   const sandboxImage = await ensureSandboxImage(api, program, deps.run, signal);
   const logs = new ContainerLogs(api, deps.log, options.stateDir);
   const files = new SandboxFiles(options.stateDir);
-  const context: DockerContext = { api, deps, files, logs, sandboxImage, lowestOomScore: await lowestOomScore() };
+  const layers = new LayerSizes({ api, clock: deps.clock, log: deps.log });
+  const lowest = await lowestOomScore();
+  const context: DockerContext = { api, deps, files, logs, layers, sandboxImage, lowestOomScore: lowest };
   await logs.open(signal);
   return {
     runtime: runtimeService(context),
     images: dockerImageService(api, deps.clock, sandboxImage),
     streaming: dockerStreamingService(context),
-    [Symbol.asyncDispose]: async () => logs[Symbol.dispose](),
+    [Symbol.asyncDispose]: async () => {
+      layers[Symbol.dispose]();
+      logs[Symbol.dispose]();
+    },
   };
 }
 
@@ -73,10 +80,11 @@ function runtimeService(context: DockerContext): RuntimeService {
     containerStatus: (r, s) => containerStatus(context, r, s),
     updateContainerResources: async (r, s) => nothing(updateResources(context, r, s)),
     async reopenContainerLog({ containerId }, signal) {
-      const { Id, State } = await findContainer(context, containerId, signal);
+      const { Id, State, Config } = await findContainer(context, containerId, signal);
       if (!State.Running) throw criError('failed-precondition', `reopen the log of ${Id}: the container does not run`);
-      // Files are opened by name for each piece: what comes from now on goes into a new one.
+      // Files are opened by name for each piece: what comes from now on goes into a new one, which is there at once.
       await context.logs.catchUp(Id, signal);
+      await context.logs.prepare(Config.Labels[dockerLabels.logPath] ?? '');
       return {};
     },
     execSync: (r, s) => execSync(context, r, s),

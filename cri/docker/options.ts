@@ -5,6 +5,7 @@ import type { RunProgram } from '../../base/run-program.js';
 import type { SandboxNetwork } from '../contract/sandbox-network.js';
 import type { ContainerLogs } from './logs/container-logs.js';
 import type { DockerApi } from './docker-api.js';
+import type { LayerSizes } from './layer-sizes.js';
 import type { SandboxFiles } from './sandbox-files.js';
 
 export interface DockerRuntimeOptions {
@@ -31,6 +32,7 @@ export interface DockerContext {
   readonly deps: DockerRuntimeDeps;
   readonly files: SandboxFiles;
   readonly logs: ContainerLogs;
+  readonly layers: LayerSizes;
   readonly sandboxImage: string;
   /** Lowest `oom_score_adj` this machine lets us set. */
   readonly lowestOomScore: number;

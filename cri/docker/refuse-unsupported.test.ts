@@ -35,6 +35,12 @@ test.each(containers)('a container that asks for %s is refused with what can be 
   expect(create).toThrow(expect.toSatisfy((err) => isCriCode(err, 'unimplemented')));
 });
 
+test.each(['CONTAINER', 'TARGET'] as const)('a user namespace of mode %s is no request at all', (mode) => {
+  const linux = { securityContext: { namespaceOptions: { usernsOptions: { mode } } } };
+  const run = (): void => refuseUnsupportedSandbox({ metadata: { name: 'web' }, linux });
+  expect(run).toThrow(expect.toSatisfy((err) => isCriCode(err, 'invalid-argument')));
+});
+
 test('what every pod asks for is not refused', () => {
   const namespaceOptions = { network: 'POD', ipc: 'POD', pid: 'CONTAINER', usernsOptions: { mode: 'NODE' } } as const;
   const securityContext = { namespaceOptions, supplementalGroupsPolicy: 'Merge' } as const;

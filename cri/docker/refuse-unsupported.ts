@@ -32,7 +32,11 @@ function refuseMount(verb: string, mount: v1.Mount): void {
 
 /** Docker maps users for the whole daemon or not at all. */
 function refuseUserNamespace(verb: string, options: v1.NamespaceOption | null | undefined): void {
-  if (options?.usernsOptions?.mode === 'POD') refuse(verb, 'a user namespace of its own (hostUsers: false)');
+  const { usernsOptions } = options ?? {};
+  if (!usernsOptions) return;
+  const { mode = 'POD' } = usernsOptions;
+  if (mode === 'POD') refuse(verb, 'a user namespace of its own (hostUsers: false)');
+  if (mode !== 'NODE') throw criError('invalid-argument', `${verb}: there is no user namespace of mode ${mode}`);
 }
 
 function refuseStrictGroups(verb: string, policy: v1.SupplementalGroupsPolicy | undefined): void {

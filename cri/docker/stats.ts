@@ -1,10 +1,12 @@
+import { readFile } from 'node:fs/promises';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { isCriCode } from '../contract/cri-error.js';
+import { networkUsage, parseNetDev } from '../embedded/stats/network-stats.js';
 import { findContainer, listContainers } from './containers.js';
 import { dockerTimeNanos, type DockerStats } from './docker-types.js';
 import { fromDockerLabels, storedConfig, type StoredContainerConfig } from './names-and-labels.js';
 import type { DockerContext } from './options.js';
-import { listSandboxes } from './sandboxes.js';
+import { findSandbox, listSandboxes } from './sandboxes.js';
 
 export async function containerStats(
   context: DockerContext,
@@ -17,7 +19,7 @@ export async function containerStats(
     metadata: storedConfig<StoredContainerConfig>(found.Config.Labels)?.metadata ?? {},
     ...fromDockerLabels(found.Config.Labels),
   };
-  return { attributes, ...(await usage(context, found.Id, signal)) };
+  return await statsOf(context, attributes, signal);
 }
 
 export async function listContainerStats(
@@ -29,13 +31,19 @@ export async function listContainerStats(
   const all = await Promise.all(
     running.map(
       async ({ id = '', metadata, labels, annotations }) =>
-        await ifThere(async () => ({
-          attributes: { id, metadata, labels, annotations },
-          ...(await usage(context, id, signal)),
-        })),
+        await ifThere(async () => await statsOf(context, { id, metadata, labels, annotations }, signal)),
     ),
   );
   return all.filter((stats) => stats !== undefined);
+}
+
+async function statsOf(
+  context: DockerContext,
+  attributes: v1.ContainerAttributes & { readonly id: string },
+  signal: AbortSignal,
+): Promise<v1.ContainerStats> {
+  const { cpu, memory } = await usage(context, attributes.id, signal);
+  return { attributes, cpu, memory, writableLayer: context.layers.usage(attributes.id) };
 }
 
 export async function listSandboxStats(
@@ -51,33 +59,62 @@ export async function listSandboxStats(
   const all = await Promise.all(
     sandboxes.map(
       async ({ id = '', metadata, labels, annotations }) =>
-        await ifThere(async () => {
-          const own = await usage(context, id, signal);
-          const containers = await listContainerStats(context, { podSandboxId: id }, signal);
-          return {
-            attributes: { id, metadata, labels, annotations },
-            linux: {
-              cpu: {
-                timestamp: own.cpu?.timestamp,
-                usageCoreNanoSeconds: sum([own, ...containers], ({ cpu }) => cpu?.usageCoreNanoSeconds),
-              },
-              memory: {
-                timestamp: own.cpu?.timestamp,
-                workingSetBytes: sum([own, ...containers], ({ memory }) => memory?.workingSetBytes),
-              },
-              containers,
-            },
-          };
-        }),
+        await ifThere(async () => ({
+          attributes: { id, metadata, labels, annotations },
+          linux: await sandboxUsage(context, id, signal),
+        })),
     ),
   );
   return all.filter((stats) => stats !== undefined);
 }
 
-type Usage = Pick<v1.ContainerStats, 'cpu' | 'memory'>;
+/** Of the sandbox's own container and those that run in it together: Docker has no count of a pod. */
+async function sandboxUsage(context: DockerContext, id: string, signal: AbortSignal): Promise<v1.LinuxPodSandboxStats> {
+  const [own, interfaces, containers] = await Promise.all([
+    usage(context, id, signal),
+    interfacesOf(context, id, signal),
+    listContainerStats(context, { podSandboxId: id }, signal),
+  ]);
+  const parts = [own, ...containers];
+  const { timestamp } = own.cpu;
+  const memory = (field: MemoryCount): v1.UInt64Value => sum(parts, (part) => part.memory?.[field]);
+  return {
+    cpu: { timestamp, usageCoreNanoSeconds: sum(parts, ({ cpu }) => cpu?.usageCoreNanoSeconds) },
+    memory: {
+      timestamp,
+      usageBytes: memory('usageBytes'),
+      workingSetBytes: memory('workingSetBytes'),
+      rssBytes: memory('rssBytes'),
+      pageFaults: memory('pageFaults'),
+      majorPageFaults: memory('majorPageFaults'),
+    },
+    ...(interfaces.length > 0 && { network: networkUsage(interfaces, timestamp) }),
+    containers,
+  };
+}
 
-function sum(parts: readonly Usage[], of: (part: Usage) => v1.UInt64Value | null | undefined): v1.UInt64Value {
+/** Counted in the sandbox's network by the kernel: to Docker it has none. */
+async function interfacesOf(
+  context: DockerContext,
+  id: string,
+  signal: AbortSignal,
+): Promise<v1.NetworkInterfaceUsage[]> {
+  const { inspected, config } = await findSandbox(context, id, signal);
+  if (config.namespaces.network === 'NODE' || !inspected.State.Running) return [];
+  // It may end just now.
+  return parseNetDev(await readFile(`/proc/${inspected.State.Pid}/net/dev`, 'utf8').catch(() => ''));
+}
+
+type MemoryCount = 'usageBytes' | 'workingSetBytes' | 'rssBytes' | 'pageFaults' | 'majorPageFaults';
+type Counted = Pick<v1.ContainerStats, 'cpu' | 'memory'>;
+
+function sum(parts: readonly Counted[], of: (part: Counted) => v1.UInt64Value | null | undefined): v1.UInt64Value {
   return { value: parts.reduce((total, part) => total + (of(part)?.value ?? 0), 0) };
+}
+
+interface Usage {
+  readonly cpu: v1.CpuUsage & { readonly timestamp: number };
+  readonly memory: v1.MemoryUsage;
 }
 
 async function usage(context: DockerContext, id: string, signal: AbortSignal): Promise<Usage> {

@@ -43,6 +43,9 @@ export async function serveCri(
   const { socketPath, streamingAddress } = options;
   const { log } = deps;
   await removeStaleSocket(socketPath);
+  // Before anything is opened: what fails here must not leave a server behind that keeps the process alive.
+  const runtimeApi = serviceDefinition('cri-v1', 'runtime.v1.RuntimeService');
+  const imageApi = serviceDefinition('cri-v1', 'runtime.v1.ImageService');
   const closing = new AbortController();
   const streams = await StreamingServer.open(
     { host: '127.0.0.1', port: 0, ...streamingAddress },
@@ -52,11 +55,11 @@ export async function serveCri(
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_send_message_length': maxMessageBytes,
   });
-  server.addService(serviceDefinition('cri-v1', 'runtime.v1.RuntimeService'), {
+  server.addService(runtimeApi, {
     ...unaryHandlers(runtimeVerbs(runtime, streams), log, closing.signal),
     ...runtimeStreams(runtime.runtime, closing.signal),
   });
-  server.addService(serviceDefinition('cri-v1', 'runtime.v1.ImageService'), {
+  server.addService(imageApi, {
     ...unaryHandlers(imageVerbs(runtime), log, closing.signal),
     ...imageStreams(runtime.images, closing.signal),
   });

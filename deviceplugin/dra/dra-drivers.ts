@@ -14,6 +14,8 @@ export interface DraDriversDeps {
   readonly recorder: CallRecorder;
   readonly log: Logger;
   readonly onHealth: (driver: string, report: NodeWatchResourcesResponse) => void;
+  /** Nobody tells of the health of its devices any more. */
+  readonly onHealthEnd: (driver: string) => void;
   /** Told after a driver came or went. */
   readonly onDrivers: (names: readonly string[]) => void;
 }
@@ -96,7 +98,7 @@ export class DraDrivers implements Disposable {
   }
 
   #watchHealth({ driver, life }: Registered): void {
-    const { clock, log, onHealth } = this.#deps;
+    const { clock, log, onHealth, onHealthEnd } = this.#deps;
     const { signal } = life;
     const watching = async (): Promise<void> => {
       while (true) {
@@ -108,6 +110,8 @@ export class DraDrivers implements Disposable {
           if (wireTrouble(err) === 'unimplemented') return;
           log.debug({ err, driver: driver.name, retryInMs: healthRetryMs }, 'health stream of a DRA driver ended');
         }
+        signal.throwIfAborted();
+        onHealthEnd(driver.name);
         await clock.sleep(healthRetryMs, signal);
       }
     };

@@ -15,6 +15,7 @@ import { claimKey, devicesOfRequest, toDynamicResource, type ClaimInfo } from '.
 import { formatClaims } from './format-claims.js';
 import { DraDrivers } from './dra-drivers.js';
 import { DraError } from './dra-error.js';
+import { HealthStore } from './health-store.js';
 import { HealthTable } from './health-table.js';
 import { SliceCleanup } from './slice-cleanup.js';
 import {
@@ -54,6 +55,7 @@ export class DraManager implements Disposable {
   readonly #writes = new FifoLimit(1);
   readonly #slices: SliceCleanup | undefined;
   readonly #health = new HealthTable();
+  readonly #healthStore: HealthStore;
   readonly #listeners = new Set<(podUids: readonly string[]) => void>();
   readonly #notes: string[] = [];
   #ageTimer: NodeJS.Timeout | undefined;
@@ -62,6 +64,7 @@ export class DraManager implements Disposable {
     this.#deps = deps;
     this.#path = join(options.root, 'dra_manager_state');
     const { clock, log, removeSlices } = deps;
+    this.#healthStore = new HealthStore(join(options.root, 'dra_health_state'), this.#health, log);
     this.#slices =
       removeSlices && new SliceCleanup({ delayMs: options.sliceDelayMs }, { clock, log, remove: removeSlices });
     this.#drivers = new DraDrivers(
@@ -69,6 +72,7 @@ export class DraManager implements Disposable {
       {
         ...deps,
         onHealth: (driver, report) => this.#onHealth(driver, report),
+        onHealthEnd: (driver) => this.#onHealthEnd(driver),
         onDrivers: (names) => this.#slices?.changed(names),
       },
     );
@@ -77,6 +81,8 @@ export class DraManager implements Disposable {
   /** Reads the checkpoint; one that cannot be read is set aside and noted. */
   async start(): Promise<void> {
     this.#slices?.start();
+    await this.#healthStore.load();
+    this.#watchAge();
     const text = await readIfPresent(this.#path);
     if (text === undefined) return;
     const { parseClaims } = await import('./parse-claims.js');
@@ -301,8 +307,19 @@ export class DraManager implements Disposable {
   }
 
   #onHealth(driver: string, report: NodeWatchResourcesResponse): void {
-    this.#tellHealth(driver, this.#health.update(driver, report, this.#deps.clock.now()));
+    const now = this.#deps.clock.now();
+    const changed = this.#health.update(driver, report, now);
+    this.#healthStore.save(changed.size > 0, now);
+    this.#tellHealth(driver, changed);
     this.#watchAge();
+  }
+
+  #onHealthEnd(driver: string): void {
+    const now = this.#deps.clock.now();
+    const changed = this.#health.forget(driver, now);
+    if (changed.size === 0) return;
+    this.#healthStore.save(true, now);
+    this.#tellHealth(driver, changed);
   }
 
   /** News that nobody renews grows old by itself: the pods are told then. */

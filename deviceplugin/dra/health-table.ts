@@ -8,6 +8,13 @@ export interface DraDeviceHealth {
   readonly timeoutMs: number;
 }
 
+/** One device's health as it is kept over a restart. */
+export interface KnownHealth extends DraDeviceHealth {
+  readonly driver: string;
+  readonly pool: string;
+  readonly device: string;
+}
+
 /** What a driver that names no time of its own gets. */
 const defaultTimeoutMs = 30_000;
 const longestMessage = 1024;
@@ -29,7 +36,7 @@ export class HealthTable {
   /** When the next of what is known grows old; undefined while nothing does. */
   nextExpiry(now: number): number | undefined {
     let next: number | undefined;
-    for (const { at, timeoutMs } of this.#all()) if (next === undefined || at + timeoutMs < next) next = at + timeoutMs;
+    for (const { at, timeoutMs } of this.all()) if (next === undefined || at + timeoutMs < next) next = at + timeoutMs;
     return next === undefined ? undefined : Math.max(next + 1, now + 1);
   }
 
@@ -45,6 +52,14 @@ export class HealthTable {
       }
     }
     return gone;
+  }
+
+  /** Forgets what a driver said; returns the devices, as `pool/device`, whose health is another now. */
+  forget(driver: string, now: number): ReadonlySet<string> {
+    const devices = this.#drivers.get(driver) ?? new Map<string, DraDeviceHealth>();
+    this.#drivers.delete(driver);
+    const fresh = [...devices].filter(([, { at, timeoutMs }]) => now - at <= timeoutMs);
+    return new Set(fresh.flatMap(([key, { health, message }]) => (health === 'Unknown' && !message ? [] : [key])));
   }
 
   /** Takes in a report; returns the devices, as `pool/device`, whose health or message is another now. */
@@ -68,8 +83,23 @@ export class HealthTable {
     return changed;
   }
 
-  *#all(): Iterable<DraDeviceHealth> {
-    for (const devices of this.#drivers.values()) yield* devices.values();
+  all(): readonly KnownHealth[] {
+    return [...this.#drivers].flatMap(([driver, devices]) =>
+      [...devices].map(([key, known]) => {
+        const pool = key.slice(0, key.lastIndexOf('/'));
+        return { ...known, driver, pool, device: key.slice(pool.length + 1) };
+      }),
+    );
+  }
+
+  /** Takes in what was known before a restart. */
+  restore(known: readonly KnownHealth[]): void {
+    for (const { driver, pool, device, health, message, at, timeoutMs } of known) {
+      const devices = this.#drivers.get(driver) ?? new Map<string, DraDeviceHealth>();
+      this.#drivers.set(driver, devices);
+      const since = timeoutMs > 0 ? timeoutMs : defaultTimeoutMs;
+      devices.set(keyOf(pool, device), { health, message, at, timeoutMs: since });
+    }
   }
 }
 

@@ -25,6 +25,7 @@ import { defaultTimeouts, type PluginTimeouts } from '../plugin/plugin-calls.js'
 import { DevicePool } from '../pools/device-pool.js';
 import { checkPools, type DevicePoolConfig } from '../pools/pool-config.js';
 import { containerHealth, type AllocatedResourceStatus } from './device-health.js';
+import { LostHolders } from './lost-holders.js';
 import { containerHints, podHints, type HintDeps, type HintsByResource } from './manager-hints.js';
 import { pluginFolder, wipeSockets } from './plugin-folder.js';
 import { PluginIntake } from './plugin-intake.js';
@@ -41,6 +42,8 @@ export interface DeviceManagerOptions {
   /** The first pause before a plugin whose stream broke is asked again. Default 1 s. */
   readonly retryMs?: number | undefined;
   readonly timeouts?: Partial<PluginTimeouts> | undefined;
+  /** How long nothing is handed out after a checkpoint was lost, until pods that run were asked for. Default 10 s. */
+  readonly settleMs?: number | undefined;
 }
 
 export interface DeviceManagerDeps {
@@ -51,6 +54,7 @@ export interface DeviceManagerDeps {
 
 /** Something about devices is different now. Comes in the turn in which the plugin's message came. */
 export interface DeviceChange {
+  /** Empty where it may be any. */
   readonly resource: string;
   /** Pods that hold a device whose health is another now: their status is to be written. */
   readonly podUids: readonly string[];
@@ -93,6 +97,9 @@ export class DeviceManager implements AsyncDisposable {
   /** Since when the connection to a plugin breaks whenever it is asked for this pod. */
   readonly #brokenOff = new Map<string, number>();
   #checkpoint: CheckpointFile | undefined;
+  /** Set when the checkpoint could not be read, nor its copy. */
+  #lost: LostHolders | undefined;
+  readonly #life = new AbortController();
   #closed = false;
   #checkpointMissing = false;
 
@@ -176,6 +183,9 @@ export class DeviceManager implements AsyncDisposable {
    * (`UnexpectedAdmissionError`, the message holds the plugin's words); nothing of this call is held then. May be repeated.
    */
   async allocate(pod: PodAdmission, signal: AbortSignal): Promise<AllocateResult> {
+    this.#lost?.note(pod, (name, resource) => this.#grants.get(pod.uid, name, resource) !== undefined);
+    const wait = this.#lost?.wait(pod, this.#deps.clock.now());
+    if (wait !== undefined) return wait;
     const deps = {
       graceMs: this.#graceMs,
       now: () => this.#deps.clock.now(),
@@ -219,6 +229,7 @@ export class DeviceManager implements AsyncDisposable {
     container: string,
     signal: AbortSignal,
   ): Promise<void> {
+    this.#lost?.checkStart(pod.uid, container);
     for (const grant of this.#grants.ofContainer(pod.uid, container)) {
       const { resource } = grant;
       const entry = this.#resources.get(resource);
@@ -270,7 +281,7 @@ export class DeviceManager implements AsyncDisposable {
 
   /** The pods that hold something. */
   holders(): readonly string[] {
-    return this.#grants.podUids();
+    return [...new Set([...this.#grants.podUids(), ...(this.#lost?.podUids ?? [])])];
   }
 
   /** Releases what pods hold that are not in the list. Call it only when every pod source has delivered. */
@@ -296,6 +307,7 @@ export class DeviceManager implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    this.#life.abort();
     await this.#intake[Symbol.asyncDispose]();
     await this.#resources[Symbol.asyncDispose]();
     await this.#checkpoint?.idle();
@@ -308,10 +320,10 @@ export class DeviceManager implements AsyncDisposable {
 
   async #release(podUids: readonly string[], signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
+    const unnamed = podUids.flatMap((uid) => this.#lost?.release(uid) ?? []);
     const released = podUids.flatMap((uid) => this.#grants.deletePod(uid));
-    if (released.length === 0) return;
-    await this.#mustSave();
-    for (const resource of new Set(released.map((grant) => grant.resource))) {
+    if (released.length > 0) await this.#mustSave();
+    for (const resource of new Set([...unnamed, ...released.map((grant) => grant.resource)])) {
       this.#tell({ resource, podUids: [], capacity: true });
     }
   }
@@ -339,7 +351,14 @@ export class DeviceManager implements AsyncDisposable {
     if (read.kind === 'set-aside') {
       this.#notes.push(`the device checkpoint was unreadable (${read.reason}) and is now ${read.movedTo}`);
       log.error({ reason: read.reason, movedTo: read.movedTo }, 'device checkpoint set aside, starting without');
+      this.#loseHolders();
       return;
+    }
+    if (read.kind === 'copy') {
+      this.#notes.push(
+        `the device checkpoint was unreadable (${read.reason}) and is now ${read.movedTo}; its copy was read`,
+      );
+      log.error({ reason: read.reason, movedTo: read.movedTo }, 'device checkpoint set aside, its copy was read');
     }
     this.#notes.push(...read.notes.map((note) => `device checkpoint: ${note}`));
     if (read.notes.length > 0) log.warn({ notes: read.notes }, 'device checkpoint read with reservations');
@@ -349,6 +368,17 @@ export class DeviceManager implements AsyncDisposable {
     for (const resource of known) {
       this.#resources.expect(resource, read.data.plugins.get(resource)?.preStartRequired ?? false);
     }
+  }
+
+  /** Pods that run are asked for first; the others are asked again then. */
+  #loseHolders(): void {
+    const { clock } = this.#deps;
+    const { settleMs = 10_000 } = this.#options;
+    this.#lost = new LostHolders({ since: clock.now(), settleMs, graceMs: this.#graceMs });
+    clock.sleep(settleMs, this.#life.signal).then(
+      () => this.#tell({ resource: '', podUids: [], capacity: true }),
+      () => {},
+    );
   }
 
   #onChange(change: ResourceChange): void {

@@ -2,11 +2,11 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { ServedDevicePlugin } from '../../deviceplugin/index.js';
-import { UnixServer } from '../../deviceplugin/wire/unix-server.js';
+import { UnixServer, type ServedStream } from '../../deviceplugin/wire/unix-server.js';
 import { serviceDefinition } from '../../proto/load.js';
 import { AgentWorld, type AgentRun } from '../agent/agent-world.js';
 import { container, podManifest } from '../agent/pod-objects.js';
-import { healthOf } from './gpu-agent.js';
+import { deviceStatus, healthOf } from './gpu-agent.js';
 
 const nic = 'example.com/nic';
 const driverName = 'dra.example.com';
@@ -97,6 +97,7 @@ test('a pod with a resource claim: prepared before its sandbox, given to the con
       return await Promise.resolve({ claims: Object.fromEntries(claims.map(({ uid }) => [uid, each()])) });
     };
   const device = { poolName: 'p', deviceName: 'd', cdiDeviceIds: ['example.com/dev=two'], requestNames: ['r'] };
+  let health: ServedStream | undefined;
   const endpoint = join(world.dir, 'dra.sock');
   await using _driver = await UnixServer.listen(
     endpoint,
@@ -107,6 +108,11 @@ test('a pod with a resource claim: prepared before its sandbox, given to the con
           nodePrepareResources: answer('prepare', () => (broken ? { error: 'no power' } : { devices: [device] })),
           nodeUnprepareResources: answer('unprepare', () => ({})),
         },
+      },
+      {
+        definition: serviceDefinition('dra-health-v1alpha1', 'v1alpha1.DRAResourceHealth'),
+        methods: {},
+        streams: { nodeWatchResources: (call) => (health = call) },
       },
     ],
     0o750,
@@ -123,7 +129,7 @@ test('a pod with a resource claim: prepared before its sandbox, given to the con
               type: 'DRAPlugin',
               name: driverName,
               endpoint,
-              supportedVersions: ['v1.DRAPlugin'],
+              supportedVersions: ['v1.DRAPlugin', 'v1alpha1.DRAResourceHealth'],
             }),
           notifyRegistrationStatus: async (status) => {
             told.push(status);
@@ -167,6 +173,21 @@ test('a pod with a resource claim: prepared before its sandbox, given to the con
   expect(await run.sh('claimant', 'other', 'echo -$CDI_DEVICE-')).toBe('--');
   expect(healthOf(run.pod('claimant'))).toEqual(['example.com/dev=two Unknown']);
   expect(calls.at(-1)).toBe('prepare mine');
+
+  const report = { device: { poolName: 'p', deviceName: 'd' }, health: 'UNHEALTHY', message: 'too hot' };
+  const said = performance.now();
+  health?.write({ devices: [report] });
+  const hot = await run.untilPod('claimant', 'tells of it', (pod) => healthOf(pod)[0]?.endsWith('Unhealthy') === true);
+  expect(performance.now() - said).toBeLessThan(1000);
+  expect(deviceStatus(hot)).toEqual([
+    {
+      name: 'claim:dev',
+      resources: [{ resourceID: 'example.com/dev=two', health: 'Unhealthy', message: 'too hot' }],
+    },
+  ]);
+  expect(deviceStatus(hot, 'other')).toBeUndefined();
+  health?.write({ devices: [{ ...report, health: 'HEALTHY', message: '' }] });
+  await run.untilPod('claimant', 'is well', (pod) => healthOf(pod).includes('example.com/dev=two Healthy'));
   await end(world, run);
   expect(calls.at(-1)).toBe('unprepare mine');
 });

@@ -113,6 +113,26 @@ describe.concurrent('hooks', () => {
     expect(run.eventsOf('fallback').join('\n')).toContain('LifecycleHTTPFallback: ');
   });
 
+  test('the stop signal is the one the container asks for', async () => {
+    const { run } = shared;
+    const notes = await shared.notes('signalled');
+    const onSignal = `trap '${say('usr1')}; exit 0' USR1; trap '${say('term')}; exit 0' TERM; sleep 1000000 & wait`;
+    await run.apply(
+      podManifest(
+        'signalled',
+        notes.in({
+          os: { name: 'linux' },
+          terminationGracePeriodSeconds: 10,
+          containers: [script('main', onSignal, { lifecycle: { stopSignal: 'SIGUSR1' } })],
+        }),
+      ),
+    );
+    const ready = await run.untilPod('signalled', 'is ready', (pod) => pod.ready);
+    expect(main(ready)?.stopSignal).toBe('SIGUSR1');
+    await deletion('signalled');
+    expect(await notes.lines()).toEqual(['usr1']);
+  });
+
   test('sleep: what preStop takes comes off the grace, and SIGKILL ends the rest', async () => {
     const { run } = shared;
     await run.apply(

@@ -293,7 +293,15 @@ describe.concurrent('security context', () => {
         { name: 'secret', secret: { secretName: 'mapped' } },
       ],
     });
-    await started('own-users-too', { hostUsers: false, containers: [container('main')] });
+    await started('own-users-too', {
+      hostUsers: false,
+      containers: [container('main'), container('bare', { securityContext: { procMount: 'Unmasked' } })],
+    });
+    // With procMount Default files of /proc are covered and folders read-only; Unmasked leaves it as the kernel shows it.
+    const covers = async (of: string): Promise<number> =>
+      Number(await inside('own-users-too', 'grep -c " /proc/" /proc/self/mountinfo || true', of));
+    expect(await covers('main')).toBeGreaterThan(3);
+    expect(await covers('bare')).toBe(0);
     const { rootDir } = shared.world.config.paths;
     const range = async (name: string): Promise<number> => {
       const [inner, outer, length] = (await inside(name, 'cat /proc/self/uid_map')).split(/\s+/).map(Number);

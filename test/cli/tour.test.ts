@@ -418,11 +418,14 @@ test('completion knows commands, options and names', async () => {
   expect(await ask('lo')).toBe('logs\n');
   expect(await ask('logs', '--socket', world.socket, 'w')).toBe('web\n');
   expect(await ask('logs', '--socket', '/nowhere', '')).toBe('');
-  // As bash itself would ask.
+  // As bash itself would ask: it takes a colon for the end of a word, and replaces only what stands after it.
   const script = `source <(${process.execPath} ${berthMain} completion bash)
 berth() { ${process.execPath} ${berthMain} "$@"; }
-COMP_WORDS=(berth logs o); COMP_CWORD=2; _berth; printf '%s ' "\${COMPREPLY[@]}"`;
-  expect((await runProcess('bash', ['-c', script], { env: { BERTH_SOCKET: world.socket } })).stdout).toBe('once ');
+compl() { COMP_LINE="$1"; COMP_POINT=\${#1}; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _berth; printf '%s;' "\${COMPREPLY[@]}"; }
+compl 'berth logs o' berth logs o
+compl 'berth images rm localhost/test/busybox:' berth images rm localhost/test/busybox :`;
+  const ran = await runProcess('bash', ['--norc', '-c', script], { env: { BERTH_SOCKET: world.socket } });
+  expect(ran.stdout).toBe('once;1;');
 });
 
 test('the command line itself: help, unknown words, no agent', async () => {

@@ -27,7 +27,7 @@ export interface PluginSet {
 
 const candidates: readonly PluginSet[] = [
   { name: 'plugins of Debian 12', dir: '/usr/lib/cni', spec: '1.0.0' },
-  { name: 'plugins 1.9', dir: process.env['BERTH_CNI_1_9'] ?? '/opt/counterparts/cni-1.9/bin', spec: '1.1.0' },
+  { name: 'plugins 1.9', dir: process.env['BERTH_CNI_1_9'] ?? '/opt/cni/bin', spec: '1.1.0' },
 ];
 
 /** The plugin sets that are on this machine. Debian's must be; a missing newer one is said and left out. */

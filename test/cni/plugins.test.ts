@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { hostProgram, tryHostProgram } from '../support/host-program.js';
 import { CniWorld, pluginSets } from './cni-world.js';
@@ -285,6 +287,8 @@ describe.each(pluginSets())('real plugins: $name', ({ dir, spec }) => {
     await cni.attach({ containerId: world.containerId('kept'), netns: kept.path }, signal);
     await cni.attach({ containerId: world.containerId('stray'), netns: stray.path }, signal);
     const leaked = await leakAddress(world, dir);
+    // As host-local leaves it when it is killed before it has written whose the address is.
+    await writeFile(join(world.dataDir, world.network, `${leaked.slice(0, leaked.lastIndexOf('.'))}.200`), '');
     const report = await cni.gc(() => [{ containerId: world.containerId('kept'), ifName: 'eth0' }], signal);
     expect(report).toEqual({ removed: [{ containerId: world.containerId('stray'), ifName: 'eth0' }], failures: [] });
     expect(await kept.linkNames()).toEqual(['lo', 'eth0']);

@@ -191,6 +191,34 @@ describe.runIf(hasControlPlane())('pods of a real API server', () => {
     );
   });
 
+  test('what the node has no room for is refused with the reason; a critical pod takes the place of another one', async () => {
+    await using node = await NodeWorld.open(cluster);
+    await using _run = await node.start();
+    const { status } = (await cluster.api('GET', `/api/v1/nodes/${node.name}`)).body as Node;
+    const cpus = Number(status?.allocatable?.['cpu']);
+    const asks = (cpu: number): Record<string, unknown> => ({ resources: { requests: { cpu: `${cpu * 1000}m` } } });
+    await node.create(node.pod('settled', {}, asks(cpus)));
+    await node.untilReady('settled');
+    await node.create(node.pod('unfit', {}, asks(1)));
+    const refused = await node.untilPod('is refused', 'unfit', (pod) => pod.status?.phase === 'Failed');
+    expect(refused.status?.reason).toBe('OutOfcpu');
+    expect(refused.status?.message).toMatch(
+      /^Pod was rejected: Node didn't have enough resource: cpu, requested: 1000, /,
+    );
+    await node.create(node.pod('critical', { priorityClassName: 'system-node-critical' }, asks(1)));
+    const preempted = await node.untilPod('is preempted', 'settled', (pod) => pod.status?.phase === 'Failed');
+    expect(preempted.status).toMatchObject({
+      reason: 'Preempting',
+      message: 'Preempted in order to admit critical pod',
+      conditions: expect.arrayContaining([
+        expect.objectContaining({ type: 'DisruptionTarget', status: 'True', reason: 'TerminationByKubelet' }),
+      ]),
+    });
+    await node.untilReady('critical');
+    for (const name of ['settled', 'unfit', 'critical']) await node.delete(name);
+    for (const name of ['settled', 'unfit', 'critical']) await node.untilGone(name);
+  });
+
   test('conditions of others stay, and open a readiness gate', async () => {
     await using node = await NodeWorld.open(cluster);
     await using _run = await node.start();

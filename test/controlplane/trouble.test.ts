@@ -1,5 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../base/clock.js';
 import { makeCertificate, makeKey } from '../../agent/controlplane/certificates/index.js';
@@ -8,6 +9,9 @@ import { sampleImage } from '../agent/agent-world.js';
 import { hasControlPlane, inlineUser, TestControlPlane } from '../support/control-plane.js';
 import { NodeWorld } from './cluster-world.js';
 import { FaultyProxy, type Fault, type ProxiedRequest } from './faulty-proxy.js';
+
+/** The ten minutes of an outage in earnest: `BERTH_TEST_OUTAGE_SECONDS=600`. */
+const outageMs = Number(process.env['BERTH_TEST_OUTAGE_SECONDS'] ?? 0) * 1000;
 
 const mainId = (pod: Pod | undefined): string | undefined => pod?.status?.containerStatuses?.[0]?.containerID;
 
@@ -27,124 +31,139 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     return { node, proxy };
   }
 
-  test('a server that is away stops nothing, and what changed meanwhile happens when it is back', async () => {
-    const { node, proxy } = await proxied();
-    await using _proxy = proxy;
-    await using _node = node;
-    await using run = await node.start();
-    const seconds = 1_000_000 + Math.floor(Math.random() * 1e6);
-    const names = ['stays', 'goes', 'replaced', 'crashes'];
-    for (const name of names.slice(0, 3)) await node.create(node.pod(name));
-    await node.create(node.pod('crashes', {}, { command: ['sleep', String(seconds)] }));
-    for (const name of names) await node.untilReady(name);
-    const before = { stays: await node.untilReady('stays'), replaced: await node.untilReady('replaced') };
-    expect(run.agent.clusterProblems()).toEqual([]);
-    proxy.goAway();
-    await cluster.until('the log says so', async () => (run.log.text.includes('cannot be used') ? true : undefined));
-    expect(run.agent.clusterProblems()[0]).toMatch(
-      /^the cluster at https:\S+ cannot be used: .*connect to 127\.0\.0\.1/,
-    );
-    await node.delete('goes');
-    await node.delete('replaced', { gracePeriodSeconds: 0 });
-    await node.create(node.pod('replaced'));
-    await node.create(node.pod('comes'));
-    for (const pid of await pidsOf(`sleep ${seconds}`)) process.kill(pid, 'SIGKILL');
-    const restarts = (): number | undefined =>
-      run.agent.pods().find(({ pod }) => pod?.metadata?.name === 'crashes')?.status?.containerStatuses?.[0]
-        ?.restartCount;
-    await cluster.until('what crashed runs again', async () => (restarts() === 1 ? true : undefined));
-    proxy.comeBack();
-    await node.untilGone('goes', 60_000);
-    await node.untilReady('comes', 60_000);
-    const after = await node.untilReady('stays');
-    expect(mainId(after)).toBe(mainId(before.stays));
-    expect(after.status?.containerStatuses?.[0]?.restartCount).toBe(0);
-    expect(mainId(await node.untilReady('replaced', 60_000))).not.toBe(mainId(before.replaced));
-    await node.untilPod(
-      'tells of its restart',
-      'crashes',
-      (pod) => pod.status?.containerStatuses?.[0]?.restartCount === 1,
-    );
-    await cluster.until('all is well again', async () => (run.agent.clusterProblems().length === 0 ? true : undefined));
-    const left = ['stays', 'replaced', 'crashes', 'comes'];
-    for (const name of left) await node.delete(name);
-    for (const name of left) await node.untilGone(name);
-  });
-
-  test('a start without the server runs the last known pods with their ConfigMaps, and reconciles later', async () => {
-    const { node, proxy } = await proxied();
-    await using _proxy = proxy;
-    await using _node = node;
-    const first = await node.start();
-    const name = `${node.name}-words`;
-    const seconds = 1_000_000 + Math.floor(Math.random() * 1e6);
-    await cluster.api('POST', '/api/v1/namespaces/default/configmaps', {
-      apiVersion: 'v1',
-      kind: 'ConfigMap',
-      metadata: { name },
-      data: { word: 'known' },
-    });
-    await cluster.api('POST', '/api/v1/namespaces/default/secrets', {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: { name },
-      stringData: { key: 'well-hidden' },
-    });
-    const container = {
-      name: 'main',
-      image: sampleImage,
-      command: ['sh', '-c', `test "$WORD" = known && test "$(cat /secret/key)" = well-hidden && exec sleep ${seconds}`],
-      env: [{ name: 'WORD', valueFrom: { configMapKeyRef: { name, key: 'word' } } }],
-      volumeMounts: [{ name: 'secret', mountPath: '/secret' }],
-    };
-    const volumes = [{ name: 'secret', secret: { secretName: name } }];
-    const pod = await node.create(node.pod('faithful', { containers: [container], volumes }));
-    await node.create(node.pod('removed'));
-    await node.untilReady('faithful');
-    await node.untilReady('removed');
-    await first[Symbol.asyncDispose]();
-    proxy.goAway();
-    // As after a crash of the container while nobody looked.
-    for (const pid of await pidsOf(`sleep ${seconds}`)) process.kill(pid, 'SIGKILL');
-    await node.delete('removed', { gracePeriodSeconds: 0 });
-
-    const second = await node.start();
-    await cluster.until(
-      'the pod runs again without the server',
-      async () => {
-        const known = second.agent.pod(pod.metadata?.uid as never);
-        const status = known?.status?.containerStatuses?.[0];
-        return status?.state?.running && status.restartCount === 1 ? true : undefined;
-      },
-      60_000,
-    );
-    expect(second.log.text).toContain('going on with the last known pods');
-    const names = new Set(second.agent.pods().map((each) => each.pod?.metadata?.name));
-    expect(names).toEqual(new Set(['faithful', 'removed']));
-    for (const file of await readdir(`${node.world.config.paths.stateDir}/cluster`))
-      expect((await readFile(`${node.world.config.paths.stateDir}/cluster/${file}`)).includes('well-hidden')).toBe(
-        false,
+  test(
+    'a server that is away stops nothing, and what changed meanwhile happens when it is back',
+    async () => {
+      const { node, proxy } = await proxied();
+      await using _proxy = proxy;
+      await using _node = node;
+      await using run = await node.start();
+      const seconds = 1_000_000 + Math.floor(Math.random() * 1e6);
+      const names = ['stays', 'goes', 'replaced', 'crashes'];
+      for (const name of names.slice(0, 3)) await node.create(node.pod(name));
+      await node.create(node.pod('crashes', {}, { command: ['sleep', String(seconds)] }));
+      for (const name of names) await node.untilReady(name);
+      const before = { stays: await node.untilReady('stays'), replaced: await node.untilReady('replaced') };
+      expect(run.agent.clusterProblems()).toEqual([]);
+      proxy.goAway();
+      await cluster.until('the log says so', async () => (run.log.text.includes('cannot be used') ? true : undefined));
+      expect(run.agent.clusterProblems()[0]).toMatch(
+        /^the cluster at https:\S+ cannot be used: .*connect to 127\.0\.0\.1/,
       );
+      await node.delete('goes');
+      await node.delete('replaced', { gracePeriodSeconds: 0 });
+      await node.create(node.pod('replaced'));
+      await node.create(node.pod('comes'));
+      for (const pid of await pidsOf(`sleep ${seconds}`)) process.kill(pid, 'SIGKILL');
+      const restarts = (): number | undefined =>
+        run.agent.pods().find(({ pod }) => pod?.metadata?.name === 'crashes')?.status?.containerStatuses?.[0]
+          ?.restartCount;
+      await cluster.until('what crashed runs again', async () => (restarts() === 1 ? true : undefined));
+      await delay(outageMs);
+      proxy.comeBack();
+      await node.untilGone('goes', 60_000);
+      await node.untilReady('comes', 60_000);
+      const after = await node.untilReady('stays');
+      expect(mainId(after)).toBe(mainId(before.stays));
+      expect(after.status?.containerStatuses?.[0]?.restartCount).toBe(0);
+      expect(mainId(await node.untilReady('replaced', 60_000))).not.toBe(mainId(before.replaced));
+      await node.untilPod(
+        'tells of its restart',
+        'crashes',
+        (pod) => pod.status?.containerStatuses?.[0]?.restartCount === 1,
+      );
+      await cluster.until('all is well again', async () =>
+        run.agent.clusterProblems().length === 0 ? true : undefined,
+      );
+      const left = ['stays', 'replaced', 'crashes', 'comes'];
+      for (const name of left) await node.delete(name);
+      for (const name of left) await node.untilGone(name);
+    },
+    120_000 + outageMs,
+  );
 
-    proxy.comeBack();
-    const back = await node.untilPod(
-      'tells of the restart',
-      'faithful',
-      (each) => each.status?.containerStatuses?.[0]?.restartCount === 1,
-      60_000,
-    );
-    expect(back.metadata?.uid).toBe(pod.metadata?.uid);
-    await cluster.until(
-      'the removed pod has gone',
-      async () => (second.agent.pods().length === 1 ? true : undefined),
-      60_000,
-    );
-    await node.delete('faithful');
-    await node.untilGone('faithful');
-    await cluster.until('nothing is left', async () =>
-      (await node.world.leftovers()).length === 0 ? true : undefined,
-    );
-  });
+  test.each(['a start', 'a reboot'])(
+    '%s without the server runs the last known pods with their ConfigMaps, and reconciles later',
+    async (after) => {
+      const { node, proxy } = await proxied();
+      await using _proxy = proxy;
+      await using _node = node;
+      const first = await node.start();
+      const name = `${node.name}-words`;
+      const seconds = 1_000_000 + Math.floor(Math.random() * 1e6);
+      await cluster.api('POST', '/api/v1/namespaces/default/configmaps', {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name },
+        data: { word: 'known' },
+      });
+      await cluster.api('POST', '/api/v1/namespaces/default/secrets', {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name },
+        stringData: { key: 'well-hidden' },
+      });
+      const container = {
+        name: 'main',
+        image: sampleImage,
+        command: [
+          'sh',
+          '-c',
+          `test "$WORD" = known && test "$(cat /secret/key)" = well-hidden && exec sleep ${seconds}`,
+        ],
+        env: [{ name: 'WORD', valueFrom: { configMapKeyRef: { name, key: 'word' } } }],
+        volumeMounts: [{ name: 'secret', mountPath: '/secret' }],
+      };
+      const volumes = [{ name: 'secret', secret: { secretName: name } }];
+      const pod = await node.create(node.pod('faithful', { containers: [container], volumes }));
+      await node.create(node.pod('removed'));
+      await node.untilReady('faithful');
+      await node.untilReady('removed');
+      await first[Symbol.asyncDispose]();
+      proxy.goAway();
+      // As after a crash of the container while nobody looked.
+      for (const pid of await pidsOf(`sleep ${seconds}`)) process.kill(pid, 'SIGKILL');
+      if (after === 'a reboot') await node.world.reboot();
+      await node.delete('removed', { gracePeriodSeconds: 0 });
+
+      const second = await node.start();
+      await cluster.until(
+        'the pod runs again without the server',
+        async () => {
+          const known = second.agent.pod(pod.metadata?.uid as never);
+          const status = known?.status?.containerStatuses?.[0];
+          return status?.state?.running && status.restartCount === 1 ? true : undefined;
+        },
+        60_000,
+      );
+      expect(second.log.text).toContain('going on with the last known pods');
+      const names = new Set(second.agent.pods().map((each) => each.pod?.metadata?.name));
+      expect(names).toEqual(new Set(['faithful', 'removed']));
+      for (const file of await readdir(`${node.world.config.paths.stateDir}/cluster`))
+        expect((await readFile(`${node.world.config.paths.stateDir}/cluster/${file}`)).includes('well-hidden')).toBe(
+          false,
+        );
+
+      proxy.comeBack();
+      const back = await node.untilPod(
+        'tells of the restart',
+        'faithful',
+        (each) => each.status?.containerStatuses?.[0]?.restartCount === 1,
+        60_000,
+      );
+      expect(back.metadata?.uid).toBe(pod.metadata?.uid);
+      await cluster.until(
+        'the removed pod has gone',
+        async () => (second.agent.pods().length === 1 ? true : undefined),
+        60_000,
+      );
+      await node.delete('faithful');
+      await node.untilGone('faithful');
+      await cluster.until('nothing is left', async () =>
+        (await node.world.leftovers()).length === 0 ? true : undefined,
+      );
+    },
+  );
 
   const anyRequest = (): boolean => true;
   const faults: ReadonlyArray<[string, (request: ProxiedRequest) => boolean, Fault]> = [

@@ -14,6 +14,7 @@ import { StateKeepingNetwork } from '../cri/support/state-keeping-network.js';
 import { busyboxReference } from '../support/containerd.js';
 import { eventually } from '../support/daemon.js';
 import { Dockerd, missingForDocker } from '../support/dockerd.js';
+import { hostProgram } from '../support/host-program.js';
 import { login, TestRegistry } from '../images/test-registry.js';
 
 const { signal } = new AbortController();
@@ -50,6 +51,7 @@ describe.skipIf(missing !== undefined)('pods in Docker', () => {
 
   async function start(
     command: readonly string[],
+    overrides: Partial<v1.ContainerConfig> = {},
   ): Promise<{ podSandboxId: string; containerId: string; log: string }> {
     const sandboxConfig = podConfig();
     const { podSandboxId = '' } = await docker.runtime.runPodSandbox({ config: sandboxConfig }, signal);
@@ -58,6 +60,7 @@ describe.skipIf(missing !== undefined)('pods in Docker', () => {
       image: { image: busyboxReference },
       command,
       logPath: 'main/0.log',
+      ...overrides,
     };
     const { containerId = '' } = await docker.runtime.createContainer({ podSandboxId, config, sandboxConfig }, signal);
     await docker.runtime.startContainer({ containerId }, signal);
@@ -138,6 +141,39 @@ describe.skipIf(missing !== undefined)('pods in Docker', () => {
         .map((line) => line[3] ?? '')
         .join(''),
     ).toBe('x'.repeat(40_000));
+    await docker.runtime.removePodSandbox({ podSandboxId }, signal);
+  });
+
+  test('statistics: what was written, what went over the network, and the sum of the pod', async () => {
+    const script = 'head -c 3000000 /dev/zero > /data; echo written; exec sleep 1000';
+    const { podSandboxId, containerId, log } = await start(['sh', '-c', script]);
+    await eventually('it has written', async () => (await readFile(log, 'utf8')).includes('written'));
+    const pid = await dockerd.docker('inspect', '--format', '{{.State.Pid}}', podSandboxId);
+    const inside = `--net=/proc/${pid.trim()}/ns/net`;
+    await hostProgram(['nsenter', inside, 'ip', 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'peer']);
+    const layer = await eventually(
+      'the layer is counted',
+      async () => (await docker.runtime.containerStats({ containerId }, signal)).stats?.writableLayer ?? undefined,
+    );
+    expect(layer.usedBytes?.value).toBeGreaterThanOrEqual(3_000_000);
+    expect(layer.usedBytes?.value).toBeLessThan(4_000_000);
+    expect(layer.fsId?.mountpoint).toBe(`${dockerd.folder}/data`);
+    const { stats } = await docker.runtime.podSandboxStats({ podSandboxId }, signal);
+    expect(stats?.linux?.network?.defaultInterface).toMatchObject({ name: 'eth0', rxBytes: { value: 0 } });
+    const own = stats?.linux?.containers?.[0]?.memory;
+    expect(own?.rssBytes?.value).toBeGreaterThan(0);
+    expect(stats?.linux?.memory?.rssBytes?.value).toBeGreaterThan(own?.rssBytes?.value ?? 0);
+    await docker.runtime.removePodSandbox({ podSandboxId }, signal);
+  });
+
+  test.each([
+    ['those that were asked for', ['/proc/meminfo'], ['/proc/sys'], '2'],
+    ['none at all, as procMount Unmasked asks', [], [], '0'],
+  ])('masked and read-only paths: %s', async (_what, maskedPaths, readonlyPaths, expected) => {
+    const count = ['sh', '-c', 'grep -c " /proc/" /proc/self/mounts'];
+    const { podSandboxId, log } = await start(count, { linux: { securityContext: { maskedPaths, readonlyPaths } } });
+    const line = await eventually('it says so', async () => / F (\d+)$/m.exec(await readFile(log, 'utf8'))?.[1]);
+    expect(line).toBe(expected);
     await docker.runtime.removePodSandbox({ podSandboxId }, signal);
   });
 

@@ -12,7 +12,7 @@ import { serveCri, type CriServer } from '../../cri/serve/index.js';
 import { busyboxReference, Containerd, missingForContainerd } from '../support/containerd.js';
 import { eventually } from '../support/daemon.js';
 
-const crictlPath = process.env['BERTH_CRICTL'] ?? '/opt/counterparts/bin/crictl';
+const crictlPath = process.env['BERTH_CRICTL'] ?? '/usr/local/bin/crictl';
 const missing = missingForContainerd('2.x') ?? (existsSync(crictlPath) ? undefined : crictlPath);
 if (missing !== undefined) console.warn(`SKIPPED a served runtime driven by crictl: needs ${missing}`);
 

@@ -266,6 +266,9 @@ export function criContractSuite(name: string, open: () => Promise<ContractSubje
         await expect(pod.create('other', sleeper, { image: { image: 'localhost/none:none' } })).rejects.toBeInstanceOf(
           CriError,
         );
+        const security = { ...podNamespaces.securityContext, runAsGroup: { value: 1000 } };
+        const groupAlone = pod.create('group', sleeper, { linux: { securityContext: security } });
+        await expect(groupAlone).rejects.toBeInstanceOf(CriError);
         const config = pod.containerConfig('x', sleeper);
         await expect(
           subject.runtime.createContainer(
@@ -336,8 +339,9 @@ export function criContractSuite(name: string, open: () => Promise<ContractSubje
         expect(first).toMatch(/ stderr F err$/m);
         await rename(path, `${path}.1`);
         await subject.runtime.reopenContainerLog({ containerId }, signal());
-        // A runtime may make the new file with the first line that goes there.
-        const fresh = (): Promise<string> => readFile(path, 'utf8').catch(() => '');
+        // The new file is there when the answer is, written to or not.
+        await readFile(path);
+        const fresh = (): Promise<string> => readFile(path, 'utf8');
         await eventually(async () => (await fresh()).split('\n').length > 5 || undefined, 'new lines');
         await subject.runtime.stopContainer({ containerId, timeout: 0 }, signal());
         const all = (await readFile(`${path}.1`, 'utf8')) + (await readFile(path, 'utf8'));

@@ -261,21 +261,21 @@ describe.skipIf(missing !== '')('a new runtime over the folders of an old one', 
     }
   });
 
-  test('a start that was cancelled is known for what it is', async () => {
+  test.each(['crun', 'runc'])('a start that was cancelled is known for what it is: %s', async (runtimeHandler) => {
     await using world = await RuntimeWorld.open();
-    const sandbox = await world.runSandbox();
-    for (const [index, afterMs] of [0, 1, 2, 4, 8, 16].entries()) {
-      const id = await world.createContainer(sandbox, `c${index}`, ['sleep', '1000']);
+    const { runtime } = world;
+    const sandbox = await runtime.runPodSandbox({ config: world.sandboxConfig(), runtimeHandler }, neverAborted());
+    for (const [index, afterMs] of [0, 1, 2, 4, 8, 16, 24, 32].entries()) {
+      const containerId = await world.createContainer(sandbox.podSandboxId ?? '', `c${index}`, ['sleep', '1000']);
       const abort = new AbortController();
-      const starting = world.runtime
-        .startContainer({ containerId: id }, abort.signal)
-        .catch((err: Error) => err.message);
+      const starting = runtime.startContainer({ containerId }, abort.signal).catch((err: Error) => err.message);
       setTimeout(() => abort.abort(new Error('stop it')), afterMs);
       await starting;
-      const root = join(world.options.runDir, 'oci/crun', id);
-      const waiting = readdirSync(root).includes('exec.fifo');
-      expect((await world.status(id)).state).toBe(waiting ? 'CONTAINER_CREATED' : 'CONTAINER_RUNNING');
-      await world.runtime.removeContainer({ containerId: id }, neverAborted());
+      const waiting = (await world.status(containerId)).state === 'CONTAINER_CREATED';
+      if (waiting) await runtime.startContainer({ containerId }, neverAborted());
+      expect((await world.status(containerId)).state).toBe('CONTAINER_RUNNING');
+      expect(await world.exec(containerId, 'ps', '-o', 'args')).toContain('sleep 1000');
+      await runtime.removeContainer({ containerId }, neverAborted());
     }
   });
 

@@ -1,6 +1,7 @@
 import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { runProgram } from '../../base/run-program.js';
 import type { v1 } from '../../cri/index.js';
 import { missingComponents, neverAborted, RuntimeWorld } from './support/runtime-world.js';
 
@@ -121,3 +122,26 @@ test.skipIf(missing !== '')('a user namespace that cannot be had is refused with
     runc: false,
   });
 });
+
+test.skipIf(missing !== '')(
+  'a create cut off when /dev/shm is mounted: the next one mounts no second on top',
+  async () => {
+    await using world = await openWorld();
+    const abort = new AbortController();
+    await world.reopen({
+      run: async (program, signal) => {
+        const result = await runProgram(program, signal);
+        if (program.argv.includes('tmpfs')) abort.abort(new Error('stop it'));
+        signal.throwIfAborted();
+        return result;
+      },
+    });
+    const podSandboxId = await runSandbox(world);
+    const linux = { securityContext: { namespaceOptions: options() } };
+    const config = world.containerConfig('main', sleep, { linux });
+    await expect(world.runtime.createContainer({ podSandboxId, config }, abort.signal)).rejects.toThrow('stop it');
+    await world.createContainer(podSandboxId, 'main', sleep, { linux });
+    const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
+    expect(mounts.filter((line) => line.includes(podSandboxId) && line.includes(' tmpfs shm '))).toHaveLength(1);
+  },
+);

@@ -290,6 +290,41 @@ test('health: told to listeners with the pods, in the container status', async (
   await eventually('the third report', () => told.length === 3);
   await eventually('it grows old', () => told.length === 4);
   expect(health()).toMatchObject([{ resources: [{ health: 'Unknown' }] }]);
+  // A driver that breaks off says nothing of its devices any more.
+  stream?.write({ devices: [{ device, health: 'HEALTHY' }] });
+  await eventually('the fourth report', () => told.length === 5);
+  stream?.end();
+  await eventually('the end', () => told.length === 6);
+  expect(health()).toMatchObject([{ resources: [{ health: 'Unknown' }] }]);
+});
+
+test('health outlives the agent in the kubelet’s file, as long as it is no older than the driver allows', async () => {
+  await using world = await DeviceWorld.open();
+  const path = join(world.root, 'dra_health_state');
+  const first = await manager(world);
+  let stream: ServedStream | undefined;
+  const { socket } = await driver(world, 'v1', { health: (call) => (stream = call) });
+  await first.handler.register(info(socket), signal);
+  await first.prepare(pod('p1', 'a'), signal);
+  await eventually('the health stream', () => stream !== undefined);
+  const device = { poolName: 'pool', deviceName: 'd-a' };
+  const report = { device, health: 'UNHEALTHY', message: 'too hot', healthCheckTimeoutSeconds: 60 };
+  stream?.write({ devices: [report] });
+  const text = await eventually('the file', async () => await readFile(path, 'utf8').catch(() => undefined));
+  const key = { PoolName: 'pool', DeviceName: 'd-a' };
+  const known = { ...key, Health: 'Unhealthy', HealthCheckTimeout: 60_000_000_000, Message: 'too hot' };
+  expect(JSON.parse(text)).toMatchObject({ [driverName]: { Devices: { 'pool/d-a': known } } });
+  first[Symbol.dispose]();
+
+  const container = using({ name: 'my-a', request: 'big' });
+  const health = async (): Promise<unknown> => (await manager(world)).containerHealth(pod('p1', 'a'), container);
+  expect(await health()).toMatchObject([{ resources: [{ health: 'Unhealthy', message: 'too hot' }] }]);
+  // What a kubelet wrote two minutes ago, and what is no such file.
+  const old = { ...known, LastUpdated: new Date(Date.now() - 120_000).toISOString().replace('Z', '456789+00:00') };
+  await writeFile(path, JSON.stringify({ [driverName]: { Devices: { 'pool/d-a': old } } }));
+  expect(await health()).toMatchObject([{ resources: [{ health: 'Unknown' }] }]);
+  await writeFile(path, '{"gpu');
+  expect(await health()).toMatchObject([{ resources: [{ health: 'Unknown' }] }]);
 });
 
 test('a checkpoint that cannot be written: no driver is asked', async () => {

@@ -272,7 +272,7 @@ describe('certificates that change', () => {
     await writeFile(keyFile, one.key);
     await using api = await ServedApi.open(undefined, (settings) => ({
       ...settings,
-      tls: { ...settings.tls, certFile, keyFile, minVersion: 'TLSv1.3' },
+      tls: { ...settings.tls, certFile, keyFile, minVersion: 'TLSv1.3', curves: [24] },
     }));
     expect(await servedName(api.port)).toBe('one');
     await writeFile(certFile, two.cert);
@@ -281,6 +281,10 @@ describe('certificates that change', () => {
     await writeFile(keyFile, two.key);
     await until(async () => (await servedName(api.port)) === 'two', 'the new certificate is served');
     await expect(servedName(api.port, 'TLSv1.2')).rejects.toThrow(/protocol version/);
+    const over = (ecdhCurve: string): Promise<Answer> =>
+      ask({ port: api.port, path: '/healthz', options: { ecdhCurve } });
+    await expect(over('X25519')).rejects.toThrow(/handshake/);
+    expect((await over('P-384')).status).toBe(401);
     await rm(folder, { recursive: true });
   });
 

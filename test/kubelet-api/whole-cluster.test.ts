@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Pod } from '../../agent/api/index.js';
 import { sampleImage } from '../agent/agent-world.js';
+import { ask } from './https-client.js';
 import { MetricsStandIn } from './metrics-stand-in.js';
 import { hasWholeCluster, WholeCluster } from './whole-cluster.js';
 
@@ -27,7 +28,8 @@ function workload(kind: 'Deployment' | 'DaemonSet', name: string, script: string
 describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
   let whole: WholeCluster;
   beforeAll(async () => {
-    whole = await WholeCluster.open({ nodeName, flags: ['--node-labels=example.com/rack=r1'] });
+    const flags = ['--node-labels=example.com/rack=r1'];
+    whole = await WholeCluster.open({ nodeName, flags, kubelet: { serverTLSBootstrap: true } });
     // Not in the role of kubelet clients; whoever wants it must give it.
     await whole.cluster.api('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', {
       metadata: { name: 'statusz' },
@@ -55,6 +57,17 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
       return stdout.includes('condition met') ? true : undefined;
     });
     expect(await whole.kubectl(['get', 'nodes'])).toMatch(/ordinary-node +Ready +<none> +\S+ +v1\.36/);
+    // Nobody but an operator says that it may serve under its names; until then the node says what it waits for.
+    const ready = '{.status.conditions[?(@.type=="Ready")].message}';
+    const request = await whole.until('the node asks for its serving certificate', async () => {
+      return /WARNING: .*kubectl certificate approve (\S+)/.exec(await column(`node ${nodeName}`, ready))?.[1];
+    });
+    await whole.kubectl(['certificate', 'approve', request]);
+    await whole.until('it serves with that certificate', async () => {
+      const options = { host: whole.nodeAddress, ca: whole.cluster.caCert, rejectUnauthorized: true };
+      const answer = await ask({ port: whole.kubeletPort, path: '/healthz', options }).catch(() => undefined);
+      return answer?.status === 401 || undefined;
+    });
     const labels = JSON.parse(await column(`node ${nodeName}`, '{.metadata.labels}')) as object;
     expect(labels).toMatchObject({ 'kubernetes.io/hostname': nodeName, 'example.com/rack': 'r1' });
     const text = await whole.kubectl(['describe', 'node', nodeName]);
@@ -155,7 +168,19 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
       async () => (await raw('statusz')).includes('kubelet statusz') || undefined,
     );
     expect(await raw('flagz')).toContain(`hostname-override=${nodeName}`);
-    expect(JSON.parse(await raw('configz'))).toMatchObject({ kubeletconfig: { rotateCertificates: true } });
+    expect(JSON.parse(await raw('configz'))).toMatchObject({
+      kubeletconfig: {
+        rotateCertificates: true,
+        evictionHard: { 'memory.available': '100Mi' },
+        imageMinimumGCAge: '2m0s',
+      },
+    });
+    const metrics = await raw('metrics');
+    expect(metrics).toMatch(/^kubelet_certificate_manager_client_ttl_seconds \d{6,7}$/m);
+    expect(metrics).toMatch(/^kubelet_pod_start_sli_duration_seconds_count [1-9]/m);
+    // The API server hands WebSockets on as they are, because the node says that it speaks them.
+    expect(metrics).toMatch(/^kubelet_websocket_streaming_requests_total\{subresource="exec"\} [1-9]/m);
+    expect(metrics).toMatch(/^rest_client_requests_total\{code="200",host="127.0.0.1:\d+",method="PATCH"\} \d/m);
     expect(await raw('logs/?query=kubelet')).toContain('set enableSystemLogQuery');
     expect(await raw('debug/pprof/')).toContain('MethodNotAllowed');
   });
@@ -230,6 +255,47 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     );
   });
 
+  test('what a node must declare before it gets it: pods that start over as a whole, and sizes of pods and init containers that change', async () => {
+    const once = 'test -e /e/done && exec sleep 1000000; touch /e/done; sleep 1; exit 42';
+    const rules = [{ action: 'RestartAllContainers', exitCodes: { operator: 'In', values: [42] } }];
+    const volumeMounts = [{ name: 'e', mountPath: '/e' }];
+    const command = (script: string): object => ({ image: sampleImage, command: ['sh', '-c', script] });
+    const size = (cpu: string): object => ({ requests: { cpu, memory: '32Mi' }, limits: { cpu, memory: '32Mi' } });
+    await whole.apply({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'over' },
+      spec: {
+        terminationGracePeriodSeconds: 0,
+        resources: size('100m'),
+        initContainers: [{ name: 'slow', ...command('until test -e /e/go; do sleep 0.1; done'), volumeMounts }],
+        containers: [
+          { name: 'once', ...command(once), restartPolicy: 'Never', restartPolicyRules: rules, volumeMounts },
+          { name: 'other', ...command('exec sleep 1000000') },
+        ],
+        volumes: [{ name: 'e', emptyDir: {} }],
+      },
+    });
+    const initRuns = '{.status.initContainerStatuses[0].state.running.startedAt}';
+    await whole.until('its init container runs', async () => (await column('pod over', initRuns)) !== '' || undefined);
+    const resize = async (patch: object): Promise<string> =>
+      await whole.kubectl(['patch', 'pod', 'over', '--subresource=resize', `--patch=${JSON.stringify(patch)}`]);
+    await resize({ spec: { resources: size('120m') } });
+    await whole.until('it has the new size', async () => {
+      const events = await whole.kubectl(['get', 'events', '--field-selector=involvedObject.name=over']);
+      return events.includes('ResizeCompleted') || undefined;
+    });
+    await whole.kubectl(['exec', 'over', '-c', 'slow', '--', 'touch', '/e/go']);
+    const counts = '{.status.containerStatuses[*].restartCount}';
+    await whole
+      .until('all started over', async () => (await column('pod over', counts)) === '1 1' || undefined, 15_000)
+      .catch(async (err: unknown) => {
+        throw new Error(await whole.kubectl(['get', 'pod', 'over', '-o', 'yaml']), { cause: err });
+      });
+    await whole.kubectl(['wait', '--for=condition=Ready', 'pod/over', '--timeout=20s']);
+    await whole.kubectl(['delete', 'pod', 'over']);
+  });
+
   test('the agent is killed and the node object deleted: nothing that runs is touched', async () => {
     const ids = async (): Promise<string> =>
       await column('pods -l app --sort-by=.metadata.name', '{.items[*].status.containerStatuses[*].containerID}');
@@ -246,5 +312,21 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     await whole.kubectl(['wait', '--for=condition=Ready', `node/${nodeName}`, '--timeout=20s']);
     await whole.kubectl(['wait', '--for=condition=Ready', 'pods', '-l', 'app', '--timeout=20s']);
     expect(await ids()).toBe(before);
+  });
+
+  test('with the API server gone the node itself tells why, serves those who sit on it, and goes on where it was', async () => {
+    const [name = ''] = await pods('app=talker');
+    const id = (): Promise<string> => column(`pod ${name}`, '{.status.containerStatuses[0].containerID}');
+    const before = await id();
+    await whole.cluster.stopApiServer();
+    const told = /Between this node and its cluster:\s+the cluster at https:\S+ cannot be used: /;
+    await whole.until('it is told', async () => told.test(await whole.berth('why', name)) || undefined);
+    expect(await whole.berth('logs', name, '--tail=1')).toMatch(/^line \d+\n$/);
+    expect(await whole.berth('exec', name, '--', 'echo', 'reached')).toBe('reached\n');
+    await whole.cluster.startApiServer();
+    await whole.until('it is over', async () => !told.test(await whole.berth('why', name)) || undefined);
+    await whole.kubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=20s']);
+    expect(await id()).toBe(before);
+    expect(await whole.kubectl(['logs', name, '--tail=1'])).toMatch(/^line \d+\n$/);
   });
 });

@@ -1,13 +1,15 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Container } from '../../agent/api/index.js';
+import type { AgentConfig } from '../../agent/config/agent-config.js';
 import { withDefaults } from '../../agent/config/kubelet/index.js';
 import { formatCpuSet, parseCpuSet } from '../../agent/resources/topology/index.js';
 import { AgentWorld, canRunAgent, type AgentRun } from '../agent/agent-world.js';
 import { container, podManifest, script } from '../agent/pod-objects.js';
 import { SharedAgent } from '../agent/shared-agent.js';
+import { eventually } from '../support/daemon.js';
 
 const able = (await canRunAgent()) && cpus().length >= 2;
 if (!able) console.warn('SKIPPED: exclusive CPUs need root, crun, the compiled agent and two CPUs');
@@ -39,11 +41,15 @@ async function untilAllowed(run: AgentRun, pod: string, expected: string): Promi
 
 describe.skipIf(!able)('containers with CPUs of their own', () => {
   const agent = SharedAgent.use((config) => ({ ...config, kubelet }));
-  const state = async (): Promise<{ policyName: string; defaultCpuSet: string; entries?: Record<string, object> }> =>
+  const state = async (): Promise<{
+    policyName: string;
+    defaultCpuSet: string;
+    entries?: Record<string, Record<string, string>>;
+  }> =>
     JSON.parse(await readFile(join(agent.world.config.paths.rootDir, 'cpu_manager_state'), 'utf8')) as {
       policyName: string;
       defaultCpuSet: string;
-      entries?: Record<string, object>;
+      entries?: Record<string, Record<string, string>>;
     };
 
   test('have them alone, without a quota, also after a kill -9, and give them back', async () => {
@@ -102,25 +108,73 @@ describe.skipIf(!able)('containers with CPUs of their own', () => {
     // It does not hear; its CPUs are free only when nothing of it runs.
     await run.delete('first', 2);
     await run.apply(manifest('heir', own(String(most))));
-    const waiting = await run.untilPod('heir', 'waits', ({ waits }) => waits.length > 0);
-    expect(waiting.waits.join()).toMatch(/exclusive (cpu|memory): .*pods that are ending give back theirs: first/);
+    const forFirst = /exclusive (cpu|memory): .*pods that are ending give back theirs: first/;
+    await run.untilPod('heir', 'waits for the one that ends', ({ waits }) => forFirst.test(waits.join()));
     await run.untilReady('heir');
     expect(parseCpuSet(await allowed(run, 'heir'))).toHaveLength(most);
   });
 });
 
+describe.skipIf(!able)('policy options', () => {
+  test('with strict-cpu-reservation nobody runs on reserved CPUs; options that exclude each other are refused', async () => {
+    const withOptions = (...names: string[]): AgentConfig['kubelet'] => ({
+      ...kubelet,
+      cpuManagerPolicyOptions: Object.fromEntries(names.map((name) => [name, 'true'])),
+    });
+    await using world = await AgentWorld.open((config) => ({
+      ...config,
+      kubelet: withOptions('strict-cpu-reservation'),
+    }));
+    const run = await world.start();
+    await run.apply(manifest('shared'));
+    await run.untilReady('shared');
+    expect(await allowed(run, 'shared')).toBe(formatCpuSet(parseCpuSet(all).filter((cpu) => cpu !== 0)));
+    await run.delete('shared', 1);
+    await run.untilGone();
+    await run[Symbol.asyncDispose]();
+    await using other = await AgentWorld.open((config) => ({
+      ...config,
+      kubelet: withOptions('full-pcpus-only', 'distribute-cpus-across-cores'),
+    }));
+    const refused = await other.start();
+    await refused.ended;
+    expect(refused.log).toContain(
+      'static policy options full-pcpus-only and distribute-cpus-across-cores can not be used at the same time',
+    );
+  });
+});
+
 describe.skipIf(!able)('the record of exclusive CPUs', () => {
-  test('of another policy keeps the agent from starting, and says what to do', async () => {
-    await using world = await AgentWorld.open();
-    await using first = await world.start();
-    await first.untilStarted();
+  test('that cannot be read is set aside, what runs keeps CPUs of its own; of another policy keeps the agent from starting', async () => {
+    await using world = await AgentWorld.open((config) => ({ ...config, kubelet }));
+    const { rootDir } = world.config.paths;
+    const path = join(rootDir, 'cpu_manager_state');
+    const first = await world.start();
+    await first.apply(manifest('keeper', own('1')));
+    await first.untilReady('keeper');
+    const mine = await allowed(first, 'keeper');
     await first.kill();
-    const path = join(world.config.paths.rootDir, 'cpu_manager_state');
-    await writeFile(path, '{"policyName":"static","defaultCpuSet":"0-1","checksum":0}');
+    await writeFile(path, '{"policyName":"static","defaultCpuSet":"0","checksum":7}');
+
     const second = await world.start();
-    await second.ended;
-    expect(second.log).toContain(
-      `configured policy "none" differs from state checkpoint policy "static", please drain this node and delete the CPU manager checkpoint file "${path}"`,
+    await second.untilReady('keeper');
+    const { uid } = second.pod('keeper');
+    await eventually('its CPUs are written down again', async () =>
+      (await readFile(path, 'utf8')).includes(`"entries":{"${uid}":{"main":"${mine}"}}`),
+    );
+    await untilAllowed(second, 'keeper', mine);
+    expect(second.container('keeper', 'main').restartCount).toBe(0);
+    expect(second.errors).toEqual([expect.stringContaining('a record of exclusive resources was set aside') as string]);
+    expect((await readdir(rootDir)).filter((name) => name.startsWith('cpu_manager_state.corrupt-'))).toHaveLength(1);
+    await second.delete('keeper', 1);
+    await second.untilGone();
+    await second.kill();
+
+    await writeFile(path, '{"policyName":"none","defaultCpuSet":"","checksum":0}');
+    const third = await world.start();
+    await third.ended;
+    expect(third.log).toContain(
+      `configured policy "static" differs from state checkpoint policy "none", please drain this node and delete the CPU manager checkpoint file "${path}"`,
     );
   });
 });

@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
-import { systemCriticalPriority } from '../../agent/api/index.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemCriticalPriority, type PodSpec } from '../../agent/api/index.js';
 import { withDefaults } from '../../agent/config/kubelet/index.js';
 import { canRunAgent } from '../agent/agent-world.js';
 import { podManifest, script } from '../agent/pod-objects.js';
-import { SharedAgent } from '../agent/shared-agent.js';
+import { SharedAgent, type Notes } from '../agent/shared-agent.js';
 import { eventually } from '../support/daemon.js';
 import { LogindWorld, missingForLogind } from './logind-world.js';
 
@@ -13,38 +13,54 @@ const missing = missingForLogind();
 const able = (await canRunAgent()) && missing.length === 0;
 if (!able) console.warn(`SKIPPED: node shutdown needs root, crun, the compiled agent, ${missing.join(', ')}`);
 
-describe.skipIf(!able)('the shutdown of the machine', async () => {
-  const login = able ? await LogindWorld.open() : undefined;
-  // The agent and its helpers find the bus as all programs do.
-  if (login) process.env['DBUS_SYSTEM_BUS_ADDRESS'] = login.address;
+/** One for each agent: one that shuts the machine down does nothing else any more. Opened before the agent starts. */
+function useLogind(): { readonly world: LogindWorld; readonly holdsUp: () => Promise<boolean> } {
+  let opened: LogindWorld | undefined;
+  const world = (): LogindWorld => {
+    if (!opened) throw new Error('logind has not been started');
+    return opened;
+  };
+  beforeAll(async () => {
+    opened = await LogindWorld.open();
+    // The agent and its helpers find the bus as all programs do.
+    process.env['DBUS_SYSTEM_BUS_ADDRESS'] = opened.address;
+  });
   afterAll(async () => {
     delete process.env['DBUS_SYSTEM_BUS_ADDRESS'];
-    await login?.[Symbol.asyncDispose]();
+    await opened?.[Symbol.asyncDispose]();
   });
+  return {
+    get world() {
+      return world();
+    },
+    holdsUp: async () => (await world().call('ListInhibitors')).includes('"shutdown" "kubelet"'),
+  };
+}
+
+/** Writes its name when it is told to end, after some seconds. */
+const ending = (notes: Notes, name: string, seconds: number): Partial<PodSpec> =>
+  notes.in({
+    containers: [
+      script('main', `trap 'sleep ${seconds}; echo ${name} ended >> /notes/log; exit 0' TERM; sleep 1000000 & wait`),
+    ],
+    terminationGracePeriodSeconds: 8,
+  });
+
+describe.skipIf(!able)('the shutdown of the machine', () => {
+  const logind = useLogind();
   const kubelet = withDefaults({ shutdownGracePeriod: 20_000, shutdownGracePeriodCriticalPods: 10_000 });
   const agent = SharedAgent.use((config) => ({ ...config, kubelet }));
 
   test('waits for pods, those of low priority first, and goes on when all have ended', async () => {
-    if (!login) return;
     const { run } = agent;
+    const { world: login, holdsUp } = logind;
     const notes = await agent.notes('order');
-    const spec = (name: string, seconds: number) =>
-      notes.in({
-        containers: [
-          script(
-            'main',
-            `trap 'sleep ${seconds}; echo ${name} ended >> /notes/log; exit 0' TERM; sleep 1000000 & wait`,
-          ),
-        ],
-        terminationGracePeriodSeconds: 8,
-      });
+    const spec = (name: string, seconds: number): Partial<PodSpec> => ending(notes, name, seconds);
     await run.apply(podManifest('ordinary', spec('ordinary', 1)));
     await run.apply(podManifest('critical', { ...spec('critical', 0), priority: systemCriticalPriority }));
     await run.untilReady('ordinary');
     await run.untilReady('critical');
-    await eventually('the agent holds shutdowns up', async () =>
-      (await login.call('ListInhibitors')).includes('"shutdown" "kubelet"'),
-    );
+    await eventually('the agent holds shutdowns up', holdsUp);
 
     await login.call('PowerOff', 'b', 'false');
     await run.untilPod('ordinary', 'has ended', ({ phase }) => phase === 'Failed');
@@ -69,6 +85,43 @@ describe.skipIf(!able)('the shutdown of the machine', async () => {
     const state = await readFile(join(agent.world.config.paths.rootDir, 'graceful_node_shutdown_state'), 'utf8');
     expect(Object.keys(JSON.parse(state) as object)).toEqual(['startTime', 'endTime']);
     expect(run.events.map(({ reason }) => reason)).toContain('Shutdown');
-    expect((await login.call('ListInhibitors')).includes('kubelet')).toBe(false);
+    expect(await holdsUp()).toBe(false);
+  });
+});
+
+describe.skipIf(!able)('with a time for each priority', () => {
+  const logind = useLogind();
+  const kubelet = withDefaults({
+    shutdownGracePeriodByPodPriority: [
+      { priority: 100_000, shutdownGracePeriodSeconds: 6 },
+      { priority: 0, shutdownGracePeriodSeconds: 6 },
+      { priority: 10_000, shutdownGracePeriodSeconds: 2 },
+    ],
+  });
+  const agent = SharedAgent.use((config) => ({ ...config, kubelet }));
+
+  test('pods end group by group; a shutdown that is called off is held up again, and pods are taken', async () => {
+    const { run } = agent;
+    const { world: login, holdsUp } = logind;
+    const notes = await agent.notes('priorities');
+    const deaf = notes.in({
+      containers: [script('main', "trap 'echo middle told >> /notes/log' TERM; while :; do sleep 1 & wait; done")],
+      terminationGracePeriodSeconds: 60,
+    });
+    await run.apply(podManifest('lowest', { ...ending(notes, 'lowest', 1), priority: -5 }));
+    await run.apply(podManifest('middle', { ...deaf, priority: 99_999 }));
+    await run.apply(podManifest('highest', { ...ending(notes, 'highest', 0), priority: 2_000_000 }));
+    for (const name of ['lowest', 'middle', 'highest']) await run.untilReady(name);
+    await eventually('the agent holds shutdowns up', holdsUp);
+
+    login.refuses = true;
+    await login.call('PowerOff', 'b', 'false');
+    await eventually('the machine tries to go down', () => login.started.length > 0);
+    // One that does not hear has the time of its group, not its own.
+    await notes.untilLines(['lowest ended', 'middle told', 'highest ended']);
+    expect(run.container('middle', 'main').state?.terminated?.exitCode).toBe(137);
+    await eventually('the agent holds shutdowns up again', holdsUp);
+    await run.apply(podManifest('after', { containers: [script('main', 'sleep 1000000')] }));
+    await run.untilReady('after');
   });
 });

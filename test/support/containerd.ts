@@ -13,7 +13,7 @@ import { hostProgram, tryHostProgram } from './host-program.js';
 
 /** The two lines of containerd that matter, and where their programs may be. */
 const flavours = {
-  '2.x': { binDir: process.env['BERTH_CONTAINERD2_BIN'] ?? '/opt/counterparts/containerd2/bin', config: configV3 },
+  '2.x': { binDir: process.env['BERTH_CONTAINERD2_BIN'] ?? '/usr/local/bin', config: configV3 },
   '1.6': { binDir: '/usr/bin', config: configV2 },
 };
 

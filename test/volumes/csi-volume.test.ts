@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -49,7 +49,17 @@ class CsiVolumeWorld implements AsyncDisposable {
       metadata: { name },
       spec: { volumeLifecycleModes: ['Persistent', 'Ephemeral'], podInfoOnMount: true, ...spec },
     });
-    volumes.objects.put('StorageClass', { metadata: { name: 'folder' }, provisioner: name });
+    volumes.objects.put('StorageClass', {
+      metadata: { name: 'folder' },
+      provisioner: name,
+      allowVolumeExpansion: true,
+    });
+    volumes.objects.put('StorageClass', {
+      metadata: { name: 'image' },
+      provisioner: name,
+      allowVolumeExpansion: true,
+      parameters: { kind: 'image' },
+    });
     return new CsiVolumeWorld(csi, driver, volumes, folder);
   }
 
@@ -104,6 +114,7 @@ test('a claim of a storage class is made, attached, staged, published, kept over
   const record = JSON.parse(await readFile(join(path, '../vol_data.json'), 'utf8')) as Record<string, string>;
   expect(record).toMatchObject({ driverName: name, specVolID: 'pvc-uid-of-mine', volumeLifecycleMode: 'Persistent' });
   expect(volumes.manager.volumesInUse).toEqual([`kubernetes.io/csi/${name}^${record['volumeHandle'] ?? ''}`]);
+  expect([...volumes.manager.mountedByPlugin]).toEqual([['kubernetes.io/csi', 2]]);
 
   await volumes.restart();
   await volumes.mount(pods[0]!);
@@ -114,6 +125,12 @@ test('a claim of a storage class is made, attached, staged, published, kept over
   await volumes.unmount(pods[1]!);
   expect(world.csi.verbs().slice(1)).toEqual(['NodeUnpublishVolume', 'NodeUnstageVolume', 'ControllerUnpublishVolume']);
   expect(await volumes.mounts()).toEqual([]);
+  expect(volumes.operations.map((words) => words.replace(' kubernetes.io/csi', ''))).toEqual([
+    ...['volume_attach', 'volume_mount_device', 'volume_mount', 'volume_mount'],
+    // The agent began anew: it makes sure.
+    ...['volume_attach', 'volume_mount_device', 'volume_mount'],
+    ...['volume_unmount', 'volume_unmount', 'unmount_device', 'volume_detach'],
+  ]);
   const staging = csiStagingPath(volumes.root, name, record['volumeHandle'] ?? '');
   await expect(stat(join(staging, '..'))).rejects.toThrow('ENOENT');
 
@@ -125,6 +142,74 @@ test('a claim of a storage class is made, attached, staged, published, kept over
   volumes.objects.remove('PersistentVolumeClaim', 'default', 'mine');
   await volumes.unmount(again);
   expect(world.csi.verbs()).toContain('DeleteVolume');
+});
+
+test('a claim that asks for more grows, now or with the next pod; what fails is tried again, what cannot be is not', async () => {
+  await using world = await CsiVolumeWorld.open();
+  const { volumes } = world;
+  const ask = (storage: string): void =>
+    world.claim('mine', { storageClassName: 'image', resources: { requests: { storage } } });
+  const sizeOf = async (pod: Pod): Promise<number> => {
+    const { blocks, bsize } = await statfs(await volumes.hostPath(pod));
+    return blocks * bsize;
+  };
+  const mega = 1024 * 1024;
+  ask('16Mi');
+  const pod = podUsing('mine');
+  await volumes.mount(pod);
+  const before = await sizeOf(pod);
+  expect(before).toBeLessThan(16 * mega);
+
+  const woken: string[] = [];
+  using _ = volumes.manager.onChange((uid) => woken.push(uid));
+  ask('32Mi');
+  expect(woken).toEqual([uidOf(pod)]);
+  await world.driver.break({
+    NodeExpandVolume: { action: 'fail', when: 'before', code: 13, message: 'not now', times: 1 },
+  });
+  await volumes.mount(pod);
+  expect(volumes.events.join('\n')).toMatch(/Warning VolumeResizeFailed .*NodeExpandVolume.*not now/);
+  expect(await sizeOf(pod)).toBe(before);
+  // Nothing else changes: the agent comes back to it by itself.
+  woken.length = 0;
+  await vi.waitUntil(() => woken.length > 0, { timeout: 5000 });
+  await volumes.mount(pod);
+  const expansions = (): string[] => world.csi.verbs().filter((verb) => verb.endsWith('ExpandVolume'));
+  expect(expansions()).toEqual(['ControllerExpandVolume', 'NodeExpandVolume', 'NodeExpandVolume']);
+  // Growing a mounted ext4 needs CAP_SYS_RESOURCE, which not every machine gives its root.
+  const words = volumes.events.at(-1) ?? '';
+  if (/Permission denied to resize filesystem/.test(words))
+    process.stderr.write('SKIPPED: online expansion is not possible on this machine, only offline was tested\n');
+  else expect(words).toContain('Normal FileSystemResizeSuccessful');
+  await volumes.unmount(pod);
+
+  await volumes.restart();
+  const next = podUsing('mine');
+  await volumes.mount(next);
+  expect(await sizeOf(next)).toBeGreaterThan(20 * mega);
+  expect(volumes.events.at(-1)).toContain('Normal FileSystemResizeSuccessful');
+  const asked = expansions();
+  // What has its size is not asked for again.
+  await volumes.restart();
+  await volumes.mount(next);
+  expect(expansions()).toEqual(asked);
+
+  ask('1Ti');
+  await volumes.mount(next);
+  expect(volumes.events.at(-1)).toMatch(/Warning VolumeResizeFailed .*ControllerExpandVolume.*out-of-range/);
+  ask('48Mi');
+  await world.driver.break({
+    NodeExpandVolume: { action: 'fail', when: 'before', code: 11, message: 'never', times: 1 },
+  });
+  await volumes.mount(next);
+  await volumes.mount(next);
+  expect(volumes.events.at(-1)).toContain('never');
+  expect(expansions().slice(asked.length)).toEqual([
+    'ControllerExpandVolume',
+    'ControllerExpandVolume',
+    'NodeExpandVolume',
+  ]);
+  await volumes.unmount(next);
 });
 
 test('an inline volume lives with its pod; stats come from the driver', async () => {
@@ -244,9 +329,17 @@ test('in a cluster a volume waits for its VolumeAttachment and says so', async (
       status,
     });
   put({ attached: false, attachError: { message: 'the rack is dark' } });
-  expect(woken).toEqual([uidOf(pod)]);
   expect((await failureOf(cluster.mount(pod))).message).toContain('the rack is dark');
   put({ attached: true });
+  // A node may not watch attachments, but its own object, where the controller writes what is attached. Its heartbeats are no news.
+  expect(woken).toEqual([]);
+  const attached = { name: `kubernetes.io/csi/${name}^h`, devicePath: '' };
+  objects.put('Node', { metadata: { name: 'here' }, status: { volumesAttached: [attached] } });
+  await vi.waitUntil(() => woken.length > 0);
+  const { reads } = objects;
+  objects.put('Node', { metadata: { name: 'here' }, status: { volumesAttached: [attached], conditions: [] } });
+  await vi.waitUntil(() => objects.reads > reads);
+  expect(woken).toEqual([uidOf(pod)]);
   // Now the driver itself is asked, which knows no such volume.
   expect((await failureOf(cluster.mount(pod))).message).toContain('NodeStageVolume');
 });

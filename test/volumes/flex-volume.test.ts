@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ import { programSucceeded, runProgram, type RunProgram } from '../../base/run-pr
 import type { FlexVolumeSource } from '../../agent/api/index.js';
 import { FlexVolumeRegistry } from '../../csi/index.js';
 import { loopsUnder, removeWithoutLeaks } from '../csi/csi-world.js';
-import { tryHostProgram } from '../support/host-program.js';
+import { hostProgram, tryHostProgram } from '../support/host-program.js';
 import { failureOf, podOf, uidOf, VolumeWorld } from './volume-world.js';
 
 const examples = fileURLToPath(new URL('../../csi/flexvolume/examples/', import.meta.url));
@@ -29,7 +29,7 @@ class FlexWorld implements AsyncDisposable {
     this.volumes = volumes;
   }
 
-  static async open(run: RunProgram = runProgram): Promise<FlexWorld> {
+  static async open(run: RunProgram = runProgram, standalone = true): Promise<FlexWorld> {
     const folder = await mkdtemp(join(tmpdir(), 'berth-flex-'));
     for (const [vendor, program] of [
       ['example.com~scratch', 'scratch'],
@@ -47,7 +47,11 @@ class FlexWorld implements AsyncDisposable {
       { runProgram: run, recorder: noRecorder, clock: systemClock, log: silentLogger },
     );
     await registry.start();
-    return new FlexWorld(registry, folder, await VolumeWorld.open({ run, drivers: { flexVolumes: registry } }));
+    return new FlexWorld(
+      registry,
+      folder,
+      await VolumeWorld.open({ run, standalone, drivers: { flexVolumes: registry } }),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -138,6 +142,69 @@ test.skipIf(withoutJq)("the driver's words, a driver that is missing, a driver t
   expect(await volumes.mounts()).toHaveLength(1);
   await copyFile(join(world.drivers, 'saved'), program);
   await volumes.unmount(pod);
+});
+
+test.skipIf(withoutJq)(
+  "a volume of a claim grows with its PersistentVolume, and keeps the size in the agent's records",
+  async () => {
+    await using world = await FlexWorld.open();
+    const { volumes } = world;
+    const put = (storage: string): void =>
+      volumes.objects.put('PersistentVolume', {
+        metadata: { name: 'disk' },
+        spec: {
+          accessModes: ['ReadWriteOnce'],
+          capacity: { storage },
+          flexVolume: { driver: 'example.com/scratch', options: { size: '16m' } },
+        },
+      });
+    put('16Mi');
+    volumes.objects.put('PersistentVolumeClaim', {
+      metadata: { name: 'mine', namespace: 'default', uid: 'c' },
+      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '16Mi' } } },
+    });
+    const pod = podOf({ volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'mine' } }] });
+    await volumes.mount(pod);
+    const size = async (): Promise<number> => {
+      const { blocks, bsize } = await statfs(await volumes.hostPath(pod));
+      return blocks * bsize;
+    };
+    const before = await size();
+    const woken: string[] = [];
+    using _ = volumes.manager.onChange((uid) => woken.push(uid));
+    put('48Mi');
+    expect(woken).toEqual([uidOf(pod)]);
+    await volumes.mount(pod);
+    expect(volumes.events).toEqual([expect.stringContaining('Normal FileSystemResizeSuccessful')]);
+    expect(await size()).toBeGreaterThan(2 * before);
+    await volumes.restart();
+    await volumes.mount(pod);
+    expect(volumes.events).toHaveLength(1);
+    await volumes.unmount(pod);
+  },
+);
+
+test.skipIf(withoutJq)('in a cluster, what the controller attached is used as it is and left to it', async () => {
+  await using world = await FlexWorld.open(runProgram, false);
+  const { volumes } = world;
+  const image = join(world.drivers, 'disk.img');
+  const pod = podWith({ driver: 'example.com/loopback', options: { image, create: '16m' } });
+  await hostProgram(['truncate', '-s', '16M', image]);
+  const devicePath = (await hostProgram(['losetup', '--find', '--show', image])).trim();
+  try {
+    volumes.objects.put('Node', {
+      metadata: { name: 'here' },
+      status: { volumesAttached: [{ name: 'example.com/loopback/flex', devicePath }] },
+    });
+    await volumes.mount(pod);
+    expect(await volumes.mounts()).toContainEqual(expect.stringContaining(devicePath));
+    await volumes.unmount(pod);
+    expect(await volumes.mounts()).toEqual([]);
+    expect(await loopsUnder(world.drivers)).toHaveLength(1);
+    expect(volumes.manager.volumesInUse).toEqual([]);
+  } finally {
+    await hostProgram(['losetup', '--detach', devicePath]);
+  }
 });
 
 test.skipIf(withoutJq)('a secret of another type is refused', async () => {

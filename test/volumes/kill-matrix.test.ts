@@ -176,7 +176,7 @@ class Matrix {
   async dieAt(point: string): Promise<void> {
     const run = await this.#world.start(point);
     try {
-      await Promise.race([run.ended, run.until(`the end at "${point}"`, () => false)]).catch(() => {});
+      await Promise.race([run.ended, run.until(`the end at "${point}"`, () => false, 45_000)]).catch(() => {});
       expect(run.points.at(-1), `the last point of a run that should end at "${point}"\n${run.log.slice(-2000)}`).toBe(
         point,
       );

@@ -108,6 +108,8 @@ export class VolumeWorld implements AsyncDisposable {
   readonly root: string;
   readonly objects = new ObjectWorld();
   readonly events: string[] = [];
+  /** What was counted: the operation, its plugin, and whether it failed. */
+  readonly operations: string[] = [];
   readonly signal: AbortSignal;
   readonly #options: WorldOptions;
   readonly #leaks: LeakCheck;
@@ -141,10 +143,12 @@ export class VolumeWorld implements AsyncDisposable {
         clock: this.#options.clock ?? systemClock,
         objects: this.objects,
         events: { record: (_object, type, reason, message) => void this.events.push(`${type} ${reason} ${message}`) },
+        count: (operation, plugin, _seconds, failed) =>
+          void this.operations.push(`${operation} ${plugin}${failed ? ' failed' : ''}`),
         nodeFields: () => ({ nodeName: 'here', hostIps: ['192.0.2.1'], podIps: [] }),
         allocatable: () => ({ memory: this.#options.memory ?? '64Mi', cpu: '2' }),
-        supportsRecursiveReadOnly: () => this.#options.recursiveReadOnly ?? false,
-        nodeLabels: () => ({ zone: 'a' }),
+        supportsRecursiveReadOnly: () => Promise.resolve(this.#options.recursiveReadOnly ?? false),
+        nodeLabels: () => Promise.resolve({ zone: 'a' }),
         ...this.#options.drivers,
       },
       this.signal,

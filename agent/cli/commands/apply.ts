@@ -1,7 +1,8 @@
 import { errorText } from '../../../base/errors.js';
-import type { AppliedObject, List, PodView, WatchLine } from '../../serving/node-api/index.js';
+import type { AppliedObject, List, ObjectRow, PodView, WatchLine } from '../../serving/node-api/index.js';
 import { apiPath, ClientError, usage } from '../client/index.js';
 import type { ClientFlags, CommandContext } from '../command-context.js';
+import { renderValue, wantsObjects } from '../output/print-objects.js';
 import { readManifests } from '../read-manifests.js';
 import { parseAsked, type Resource } from '../resource.js';
 import { chooser } from './choose-items.js';
@@ -11,16 +12,32 @@ export interface ApplyFlags extends ClientFlags {
   readonly filename?: readonly string[] | undefined;
   readonly namespace?: string | undefined;
   readonly output?: string | undefined;
+  readonly recursive?: boolean | undefined;
 }
 
-export async function apply(flags: ApplyFlags, { client, out, err }: CommandContext): Promise<number> {
-  if (!flags.filename?.length) throw usage('apply: expected -f FILE, -f FOLDER or -f - for standard input');
+export async function apply(
+  strays: readonly string[],
+  flags: ApplyFlags,
+  { client, out, err }: CommandContext,
+): Promise<number> {
+  const { filename, namespace, output, recursive } = flags;
+  const [stray] = strays;
+  if (stray !== undefined)
+    throw usage(
+      `apply: ${JSON.stringify(stray)} is no option; files are given with -f, as in: berth apply -f ${stray}`,
+    );
+  if (!filename?.length) throw usage('apply: expected -f FILE, -f FOLDER or -f - for standard input');
+  if (output !== undefined && !['name', 'json', 'yaml'].includes(output))
+    throw usage(`apply: read -o ${output}: expected name, json or yaml`);
   let failed = 0;
-  for (const { name, text } of await readManifests(flags.filename)) {
+  const applied: AppliedObject[] = [];
+  for (const { name, text } of await readManifests(filename, recursive)) {
     try {
-      const { items } = await client.post<List<AppliedObject>>('/v1/apply', { namespace: flags.namespace }, text);
+      const { items } = await client.post<List<AppliedObject>>('/v1/apply', { namespace }, text);
+      applied.push(...items);
+      if (wantsObjects(output)) continue;
       for (const item of items)
-        out.write(flags.output === 'name' ? `${kindName(item)}\n` : `${kindName(item)} ${item.verb}\n`);
+        out.write(output === 'name' ? `${kindName(item)}\n` : `${kindName(item)} ${item.verb}\n`);
     } catch (failure) {
       if (!(failure instanceof ClientError) || failure.failure.code !== 'refused') throw failure;
       // The other files may be good; each says what is wrong with it.
@@ -28,7 +45,22 @@ export async function apply(flags: ApplyFlags, { client, out, err }: CommandCont
       failed++;
     }
   }
+  if (wantsObjects(output) && applied.length > 0) out.write(await renderValue(await stored(applied, client), output));
   return failed === 0 ? 0 : 1;
+}
+
+/** The objects as the agent has them now; one alone, more as a list, as kubectl. */
+async function stored(applied: readonly AppliedObject[], client: CommandContext['client']): Promise<unknown> {
+  const objects: unknown[] = [];
+  for (const { kind, namespace = '', name } of applied) {
+    if (kind === 'Pod') {
+      objects.push((await client.get<PodView>(apiPath('/v1/pods/{}/{}', namespace, name))).pod);
+      continue;
+    }
+    const { items } = await client.get<List<ObjectRow>>(apiPath('/v1/objects/{}', kind), { namespace, name });
+    objects.push(...items);
+  }
+  return objects.length === 1 ? objects[0] : { apiVersion: 'v1', kind: 'List', items: objects };
 }
 
 const kindName = ({ kind, name }: AppliedObject): string => `${kind.toLowerCase()}/${name}`;
@@ -41,6 +73,7 @@ export interface DeleteFlags extends ApplyFlags {
   readonly timeout?: number | undefined;
   readonly ignoreNotFound?: boolean | undefined;
   readonly all?: boolean | undefined;
+  readonly allNamespaces?: boolean | undefined;
   readonly selector?: string | undefined;
   readonly fieldSelector?: string | undefined;
 }
@@ -48,6 +81,8 @@ export interface DeleteFlags extends ApplyFlags {
 /** Deletes, and waits until nothing of the pods is left unless told not to. */
 export async function remove(args: readonly string[], flags: DeleteFlags, context: CommandContext): Promise<number> {
   const { client, out } = context;
+  if (flags.output !== undefined && flags.output !== 'name')
+    throw usage(`delete: read -o ${flags.output}: expected name`);
   const query = { namespace: flags.namespace ?? 'default', gracePeriodSeconds: graceOf(flags) };
   const deleted: AppliedObject[] = [];
   const told = (item: AppliedObject): void => {
@@ -58,7 +93,7 @@ export async function remove(args: readonly string[], flags: DeleteFlags, contex
   try {
     if (flags.filename?.length) {
       if (args.length > 0) throw usage('delete: give -f FILE or a type with names, not both');
-      for (const { text } of await readManifests(flags.filename))
+      for (const { text } of await readManifests(flags.filename, flags.recursive))
         (await client.post<List<AppliedObject>>('/v1/delete', query, text)).items.forEach(told);
     } else await removeNamed(args, query, flags, context, told);
   } finally {
@@ -78,9 +113,9 @@ async function removeNamed(
   const failures: unknown[] = [];
   for (const { resource, names } of parseAsked(args)) {
     const kind = deletableKind(resource);
-    for (const name of await namesToDelete(resource, names, query.namespace, flags, context)) {
+    for (const { namespace, name } of await chosenToDelete(resource, names, query.namespace, flags, context)) {
       try {
-        const path = apiPath('/v1/objects/{}/{}/{}', kind, query.namespace, name);
+        const path = apiPath('/v1/objects/{}/{}/{}', kind, namespace, name);
         const { gracePeriodSeconds } = query;
         (await context.client.delete<List<AppliedObject>>(path, { gracePeriodSeconds })).items.forEach(told);
       } catch (err) {
@@ -97,25 +132,34 @@ async function removeNamed(
   }
 }
 
-async function namesToDelete(
+interface ToDelete {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+async function chosenToDelete(
   resource: Resource,
   names: readonly string[],
   namespace: string,
   flags: DeleteFlags,
   { client, err }: CommandContext,
-): Promise<readonly string[]> {
-  const { all, selector, fieldSelector } = flags;
+): Promise<readonly ToDelete[]> {
+  const { all, allNamespaces, selector, fieldSelector } = flags;
   const chooses = selector !== undefined || fieldSelector !== undefined;
   if (names.length > 0) {
-    if (all || chooses) throw usage('delete: give names, or --all, or a selector');
-    return names;
+    if (all || chooses || allNamespaces) throw usage('delete: give names, or --all, or a selector');
+    return names.map((name) => ({ namespace, name }));
   }
   if (!all && !chooses)
     throw usage('delete: expected a name, as in: berth delete pod NAME, or -f FILE, -l SELECTOR, --all');
-  const found = await findResources(resource, { namespace, wide: false, showValues: false }, client);
+  const where = { namespace: allNamespaces ? undefined : namespace, wide: false, showValues: false };
+  const found = await findResources(resource, where, client);
   const chosen = found.items.filter(await chooser([], flags));
   if (chosen.length === 0) err.write('No resources found\n');
-  return chosen.map(({ name }) => name);
+  return chosen.map(({ name, object }) => {
+    const { metadata } = object as { metadata?: { namespace?: string } };
+    return { namespace: metadata?.namespace ?? namespace, name };
+  });
 }
 
 function deletableKind(resource: Resource): string {

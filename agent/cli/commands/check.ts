@@ -1,8 +1,9 @@
 import { cpus, hostname } from 'node:os';
 import { join } from 'node:path';
-import { checkHost, hasLack, realHost, renderCheck } from '../../check/index.js';
+import { checkHost, hasLack, packagesToInstall, realHost, renderCheck, type CheckGroup } from '../../check/index.js';
 import { defaultConfig } from '../../config/agent-config.js';
 import { usage } from '../client/index.js';
+import { renderValue } from '../output/print-objects.js';
 import { checkConfiguration, type ConfigurationFlags } from './check-configuration.js';
 
 export interface CheckFlags extends ConfigurationFlags {
@@ -14,8 +15,9 @@ export interface CheckFlags extends ConfigurationFlags {
 
 /** Exit code 1 when pods could not be run. */
 export async function check(flags: CheckFlags): Promise<number> {
-  if (flags.output !== undefined && flags.output !== 'json')
-    throw usage(`check: read -o ${flags.output}: expected json`);
+  const { output } = flags;
+  if (output !== undefined && output !== 'json' && output !== 'yaml')
+    throw usage(`check: read -o ${output}: expected json or yaml`);
   const { paths, serving } = defaultConfig(hostname(), cpus().length);
   const runDir = flags.runDir ?? paths.runDir;
   const configuration = await checkConfiguration(flags);
@@ -30,12 +32,14 @@ export async function check(flags: CheckFlags): Promise<number> {
   });
   const groups = [...(configuration ? [configuration] : []), ...machine];
   const lacking = hasLack(groups);
-  if (flags.output === 'json') process.stdout.write(`${JSON.stringify({ ready: !lacking, groups }, null, 2)}\n`);
-  else {
-    process.stdout.write(renderCheck(groups));
-    process.stdout.write(
-      lacking ? '\nThis machine cannot run pods yet; what is marked ✗ is missing.\n' : '\nThis machine can run pods.\n',
-    );
-  }
+  if (output !== undefined) process.stdout.write(await renderValue({ ready: !lacking, groups }, output));
+  else process.stdout.write(`${renderCheck(groups)}\n${summary(groups)}`);
   return lacking ? 1 : 0;
+}
+
+function summary(groups: readonly CheckGroup[]): string {
+  if (!hasLack(groups)) return 'This machine can run pods.\n';
+  const packages = packagesToInstall(groups);
+  const install = packages.length > 1 ? `All packages at once: apt-get install ${packages.join(' ')}\n` : '';
+  return `This machine cannot run pods yet; what is marked ✗ is missing.\n${install}`;
 }

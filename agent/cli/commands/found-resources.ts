@@ -1,4 +1,5 @@
 import type { Event } from '../../api/index.js';
+import { suggest } from '../../api/suggest.js';
 import type { ManifestReport } from '../../sources/index.js';
 import type { ImageList, List, NodeView, ObjectRow, PluginRow, PodView } from '../../serving/node-api/index.js';
 import { apiPath, type NodeApiClient } from '../client/index.js';
@@ -75,7 +76,8 @@ export async function findResources(resource: Resource, flags: FindFlags, client
     }
     case 'nodes': {
       const node = await client.get<NodeView>('/v1/node');
-      return found('Node', resource.type, [node], tables.nodeTable(node, flags.wide, Date.now()));
+      const { nodeObject } = await import('../output/node-object.js');
+      return found('Node', resource.type, [nodeObject(node)], tables.nodeTable(node, flags.wide, Date.now()));
     }
     case 'plugins': {
       const { items } = await client.get<List<PluginRow>>('/v1/plugins');
@@ -87,6 +89,15 @@ export async function findResources(resource: Resource, flags: FindFlags, client
       return found(resource.kind, resource.plural, items, tables.objectTable(resource.kind, items, all, Date.now()));
     }
   }
+}
+
+/** With the one that was meant, where one is near. */
+export function notFoundText({ type, items }: Found, name: string): string {
+  const near = suggest(
+    name,
+    items.map((item) => item.name),
+  );
+  return `Error: ${type} "${name}" not found${near === undefined ? '' : `; did you mean "${near}"?`}\n`;
 }
 
 function found(kind: string, type: string, objects: readonly object[], table: Table): Found {

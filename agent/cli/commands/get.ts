@@ -3,7 +3,7 @@ import type { ClientFlags, CommandContext } from '../command-context.js';
 import { checkOutput, printObjects, wantsObjects, type OutputFlags } from '../output/print-objects.js';
 import { parseAsked } from '../resource.js';
 import { chooser, chosen, type ChoiceFlags } from './choose-items.js';
-import { findResources, type FindFlags, type Found } from './found-resources.js';
+import { findResources, notFoundText, type FindFlags, type Found } from './found-resources.js';
 
 export interface GetFlags extends ClientFlags, OutputFlags, ChoiceFlags {
   readonly namespace?: string | undefined;
@@ -11,6 +11,7 @@ export interface GetFlags extends ClientFlags, OutputFlags, ChoiceFlags {
   readonly watch?: boolean | undefined;
   readonly watchOnly?: boolean | undefined;
   readonly showValues?: boolean | undefined;
+  readonly ignoreNotFound?: boolean | undefined;
 }
 
 export const findFlags = (flags: GetFlags): FindFlags => ({
@@ -33,8 +34,10 @@ export async function get(args: readonly string[], flags: GetFlags, context: Com
     const all = await findResources(resource, findFlags(flags), context.client);
     const found = await chosen(all, await chooser(names, flags), flags);
     const absent = names.filter((name) => !all.items.some((item) => item.name === name));
-    for (const name of absent) context.err.write(`Error: ${all.type} "${name}" not found\n`);
-    if (absent.length > 0) code = 1;
+    if (absent.length > 0 && !flags.ignoreNotFound) {
+      for (const name of absent) context.err.write(notFoundText(all, name));
+      code = 1;
+    }
     // Its absence is told; an empty table would say it again.
     if (found.items.length > 0 || absent.length === 0) founds.push(found);
   }
@@ -54,7 +57,7 @@ async function print(
   const filled = founds.length > 1 ? founds.filter(({ items }) => items.length > 0) : founds;
   const [first] = filled;
   if (!first) {
-    if (founds.length > 0) context.err.write(nothingFound(founds[0], flags));
+    if (founds.length > 0 && !flags.ignoreNotFound) context.err.write(nothingFound(founds[0], flags));
     return;
   }
   if (isList || filled.length === 1) return await printOne(filled, isSingle, flags, context);

@@ -10,9 +10,17 @@ import { bytesText } from '../output/bytes.js';
 import { imageTable } from '../output/resource-tables.js';
 import { checkOutput, printObjects, type OutputFlags } from '../output/print-objects.js';
 
-export async function listImages(flags: ClientFlags & OutputFlags, context: CommandContext): Promise<number> {
+export interface ListFlags extends ClientFlags, OutputFlags {
+  readonly quiet?: boolean | undefined;
+}
+
+export async function listImages(flags: ListFlags, context: CommandContext): Promise<number> {
   checkOutput(flags.output);
   const { items, totalBytes } = await context.client.get<ImageList>('/v1/images');
+  if (flags.quiet) {
+    for (const { id } of items) context.out.write(`${id.replace('sha256:', '').slice(0, 12)}\n`);
+    return 0;
+  }
   const { header, rows, names } = imageTable(items, flags.output === 'wide', Date.now());
   const nothing = 'No images; get one with: berth images pull NAME, or: berth images import FILE';
   await printObjects(context, { kind: 'Image', single: false, objects: items, names, header, rows, nothing }, flags);

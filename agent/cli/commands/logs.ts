@@ -94,7 +94,8 @@ async function copyLog(
       timestamps: flags.timestamps,
       // kubectl's "all lines".
       tailLines: flags.tail === -1 ? undefined : flags.tail,
-      sinceSeconds: flags.since,
+      // Whole seconds, and none for all: as kubectl.
+      sinceSeconds: flags.since ? Math.ceil(flags.since) : undefined,
       sinceTime: flags.sinceTime,
       limitBytes: flags.limitBytes,
     },

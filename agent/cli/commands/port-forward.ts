@@ -1,6 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { errorText } from '../../../base/errors.js';
 import { FrameConnection, frameTypes, type StreamEnd } from '../../serving/framed-stream/index.js';
+import type { Pod } from '../../api/index.js';
+import { allContainers } from '../../api/pod-containers.js';
+import type { PodView } from '../../serving/node-api/index.js';
 import { apiPath, usage } from '../client/index.js';
 import type { ClientFlags, CommandContext } from '../command-context.js';
 import { podName } from '../resource.js';
@@ -24,10 +27,11 @@ export async function portForward(
 ): Promise<number> {
   const { client, out, signal } = context;
   const name = podName(pod);
-  const forwards = ports.map((port) => parsePorts(port));
+  const wanted = ports.map((port) => parsePorts(port));
   const path = apiPath('/v1/pods/{}/{}', flags.namespace ?? 'default', name);
   // A pod that is not there is an error before anything listens.
-  await client.get(path);
+  const { pod: found } = await client.get<PodView>(path);
+  const forwards = wanted.map((each) => numbered(each, found));
   const addresses = (flags.address ?? 'localhost')
     .split(',')
     .flatMap((each) => (each === 'localhost' ? ['127.0.0.1', '::1'] : [each]));
@@ -58,14 +62,34 @@ export async function portForward(
   }
 }
 
-/** `80`, `8080:80`, `:80`. */
-function parsePorts(text: string): Forward {
-  const match = /^(?:(\d*):)?(\d+)$/.exec(text);
-  const remote = Number(match?.[2]);
-  const local = match?.[1] === undefined ? remote : Number(match[1]);
-  if (!match || remote < 1 || remote > 65_535 || local > 65_535)
+interface WantedForward {
+  /** Undefined: the same as in the pod. */
+  readonly local: number | undefined;
+  readonly remote: number | string;
+}
+
+/** `80`, `8080:80`, `:80`, `http`, `8080:http`. */
+function parsePorts(text: string): WantedForward {
+  const match = /^(?:(\d*):)?(?:(\d+)|([a-z0-9-]*[a-z][a-z0-9-]*))$/.exec(text);
+  const [, before, number, name] = match ?? [];
+  const remote = name ?? Number(number);
+  const local = before === undefined ? undefined : Number(before);
+  const isPort = typeof remote === 'string' || (remote >= 1 && remote <= 65_535);
+  if (!match || !isPort || (local ?? 0) > 65_535)
     throw usage(`read port ${JSON.stringify(text)}: expected PORT, LOCAL:PORT or :PORT`);
   return { local, remote };
+}
+
+/** Names are those of the ports of the pod's containers. */
+function numbered({ local, remote }: WantedForward, pod: Pod): Forward {
+  if (typeof remote === 'number') return { local: local ?? remote, remote };
+  const ports = allContainers(pod).flatMap(({ container }) => container.ports ?? []);
+  const found = ports.find(({ name }) => name === remote)?.containerPort;
+  if (found === undefined) {
+    const names = ports.flatMap(({ name }) => name ?? []).join(', ');
+    throw usage(`forward port ${remote}: pod "${pod.metadata?.name ?? ''}" names ${names || 'none of its ports'}`);
+  }
+  return { local: local ?? found, remote: found };
 }
 
 function listen(server: Server, port: number, address: string): Promise<number | undefined> {

@@ -1,8 +1,9 @@
 import type { RecordedCall } from '../../recorder/call-log.js';
 import type { List, WatchLine } from '../../serving/node-api/index.js';
+import { usage } from '../client/index.js';
 import type { ClientFlags, CommandContext } from '../command-context.js';
 import { callDetails, callLine } from '../output/call-text.js';
-import { checkOutput, renderValue, wantsObjects, type OutputFlags } from '../output/print-objects.js';
+import { renderValue, wantsObjects, type OutputFlags } from '../output/print-objects.js';
 import { podName } from '../resource.js';
 
 export interface TraceFlags extends ClientFlags, OutputFlags {
@@ -23,7 +24,8 @@ export async function trace(
   flags: TraceFlags,
   { client, out, err, signal }: CommandContext,
 ): Promise<number> {
-  checkOutput(flags.output);
+  if (flags.output !== undefined && flags.output !== 'wide' && !wantsObjects(flags.output))
+    throw usage(`trace: read -o ${flags.output}: expected json, yaml, wide or jsonpath=TEMPLATE`);
   const query = {
     namespace: flags.namespace,
     pod: pod === undefined ? undefined : podName(pod),

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { PodView, WatchLine } from '../../serving/node-api/index.js';
 import type { CommandContext } from '../command-context.js';
 import { renderValue, tableOf, wantsObjects } from '../output/print-objects.js';
-import { columnWidths, renderRow, renderRows, renderTable } from '../output/table.js';
+import { columnWidths, renderRow, renderRows, renderTable, widened } from '../output/table.js';
 import type { Asked } from '../resource.js';
 import { chooser, chosen, labelCells, labelHeader, type Choice } from './choose-items.js';
 import { findResources, podItem, podTableHeader, type Item } from './found-resources.js';
@@ -15,7 +15,7 @@ export async function watchResources(asked: Asked, flags: GetFlags, context: Com
   if (resource.type === 'pods') return await watchPods(choice, flags, context);
   if (resource.type === 'events') {
     const { events } = await import('./events.js');
-    return await events({ ...flags, watch: true }, context);
+    return await events({ ...flags, watch: true }, context, names);
   }
   return await watchByLooking(asked, choice, flags, context);
 }
@@ -38,14 +38,18 @@ class ChangingTable {
   }
 
   async give(key: string, item: Item, isGone: boolean): Promise<void> {
-    // The age alone is no news.
-    const row = item.row.filter((_cell, index) => this.#header[index] !== 'AGE');
-    const news = wantsObjects(this.#flags.output) ? JSON.stringify(item.object) : row.join('\0');
+    const news = wantsObjects(this.#flags.output) ? JSON.stringify(item.object) : await this.#newsOf(item);
     if (this.#shown.get(key) === news && !isGone) return;
     if (isGone) this.#shown.delete(key);
     else this.#shown.set(key, news);
     if (this.#first) this.#first.push(item);
     else await this.#print(item);
+  }
+
+  /** What its line tells; the age alone is no news. */
+  async #newsOf(item: Item): Promise<string> {
+    const { header, rows } = await this.#table([item]);
+    return (rows[0] ?? []).filter((_cell, index) => header[index] !== 'AGE').join('\0');
   }
 
   /** What was there at the beginning is complete. */
@@ -68,7 +72,11 @@ class ChangingTable {
     const { output } = this.#flags;
     if (wantsObjects(output)) this.#out.write(await renderValue(item.object, output));
     else if (output === 'name') this.#out.write(`${this.#kind}/${item.name}\n`);
-    else for (const row of (await this.#table([item])).rows) this.#out.write(renderRow(row, this.#widths));
+    else
+      for (const row of (await this.#table([item])).rows) {
+        this.#widths = widened(this.#widths, row);
+        this.#out.write(renderRow(row, this.#widths));
+      }
   }
 
   async #table(items: readonly Item[]): ReturnType<typeof tableOf> {

@@ -1,7 +1,7 @@
 import type { PodExplanation } from '../../serving/node-api/index.js';
-import { apiPath } from '../client/index.js';
+import { apiPath, usage } from '../client/index.js';
 import type { ClientFlags, CommandContext } from '../command-context.js';
-import { checkOutput, renderValue, wantsObjects, type OutputFlags } from '../output/print-objects.js';
+import { renderValue, wantsObjects, type OutputFlags } from '../output/print-objects.js';
 import { podName } from '../resource.js';
 import { explain } from '../why/explain.js';
 
@@ -11,7 +11,8 @@ export async function why(
   flags: ClientFlags & OutputFlags & { readonly namespace?: string | undefined },
   { client, out }: CommandContext,
 ): Promise<number> {
-  checkOutput(flags.output);
+  if (flags.output !== undefined && !wantsObjects(flags.output))
+    throw usage(`why: read -o ${flags.output}: expected json, yaml or jsonpath=TEMPLATE`);
   const namespace = flags.namespace ?? 'default';
   const name = podName(pod);
   const about = await client.get<PodExplanation>(apiPath('/v1/pods/{}/{}/why', namespace, name));

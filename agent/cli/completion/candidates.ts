@@ -1,4 +1,6 @@
 import type { Command, Option } from 'commander';
+import { namespaceOption, socketOption } from '../common-options.js';
+import { commandFirst } from '../normal-arguments.js';
 import type { Completes } from '../program.js';
 import { resourceWords } from '../resource.js';
 
@@ -32,11 +34,24 @@ export async function candidates(
   names: Names,
 ): Promise<string[]> {
   const last = words.at(-1) ?? '';
-  const line = read(program, words.slice(0, -1));
+  const line = read(program, commandFirst(words.slice(0, -1)));
   if (line.passedOn) return [files];
-  const found = await possible(line, completes.get(line.command), last, names);
-  return found.filter((candidate) => candidate === files || candidate.startsWith(last)).toSorted();
+  const [, name, part = ''] = /^(--[\w-]+=)(.*)$/s.exec(last) ?? [];
+  const option = name === undefined ? undefined : optionOf(line.command, name.slice(0, -1));
+  if (name !== undefined && option) {
+    const values = await valuesOf(option, line, names);
+    return matching(values, part).map((value) => (value === files ? value : `${name}${value}`));
+  }
+  return matching(await possible(line, completes.get(line.command), last, names), last);
 }
+
+const matching = (found: readonly string[], start: string): string[] =>
+  found.filter((candidate) => candidate === files || candidate.startsWith(start)).toSorted();
+
+/** Of a command, also while nothing but what goes before all commands is written: `berth -n TAB`. */
+const optionOf = (command: Command, name: string): Option | undefined =>
+  command.options.find(({ long, short }) => long === name || short === name) ??
+  [namespaceOption(), socketOption()].find(({ long, short }) => long === name || short === name);
 
 function read(program: Command, words: readonly string[]): Line {
   let command = program;
@@ -49,10 +64,9 @@ function read(program: Command, words: readonly string[]): Line {
       pending = undefined;
     } else if (word === '--') return { command, operands, pending, namespace, passedOn: true };
     else if (word.startsWith('-')) {
-      const option = word.includes('=')
-        ? undefined
-        : command.options.find(({ long, short }) => long === word || short === word);
-      if (option?.required || option?.optional) pending = option;
+      namespace = /^(?:--namespace=|-n=?)(.+)$/.exec(word)?.[1] ?? namespace;
+      const option = word.includes('=') ? undefined : optionOf(command, word);
+      if (option?.required) pending = option;
     } else {
       const sub = operands.length === 0 ? command.commands.find((each) => each.name() === word) : undefined;
       if (sub) command = sub;

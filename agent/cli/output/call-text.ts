@@ -1,6 +1,9 @@
 import type { RecordedCall } from '../../recorder/call-log.js';
 import { oneLine } from './table.js';
 
+/** IDs of sandboxes and containers: their beginning is enough for a line; what was asked and answered has all of them. */
+const longId = /\b[0-9a-f]{64}\b/g;
+
 /** In UTC, as all times of berth: `03:04:05.678  cni bridge ADD  default/web  ok  42 ms` */
 export function callLine(recorded: RecordedCall, now: number): string {
   const { call, outcome } = recorded;
@@ -10,7 +13,7 @@ export function callLine(recorded: RecordedCall, now: number): string {
     durationText(recorded, now).padStart(9),
     (outcome === undefined ? 'running' : outcome.error ? 'FAILED' : 'ok').padEnd(7),
     `${call.interface} ${call.plugin} ${call.verb}`.padEnd(32),
-    subjectText(recorded),
+    subjectText(recorded).replaceAll(longId, (id) => id.slice(0, 12)),
   ];
   const why = outcome?.error ? `  ${outcome.error.code}: ${oneLine(outcome.error.message, 160)}` : '';
   return `${cells.join('  ').trimEnd()}${why}\n`;

@@ -66,7 +66,9 @@ export async function printObjects({ out, err }: CommandContext, found: Printabl
 export async function renderValue(value: unknown, output: string | undefined): Promise<string> {
   if (output?.startsWith(path)) {
     const { renderJsonPath } = await import('./json-path.js');
-    return `${renderJsonPath(output.slice(path.length), value)}\n`;
+    const text = renderJsonPath(output.slice(path.length), value);
+    // A template that ends its lines itself needs no other end, and a loop over them no empty line.
+    return text.endsWith('\n') ? text : `${text}\n`;
   }
   if (output === 'yaml') {
     const { stringify } = await import('yaml');

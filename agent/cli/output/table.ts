@@ -9,6 +9,14 @@ export function columnWidths(rows: readonly (readonly string[])[]): number[] {
   return Array.from({ length: columns }, (_, column) => Math.max(0, ...rows.map((row) => (row[column] ?? '').length)));
 }
 
+/** The widths that have room for one more row: a table that goes on does not jump back. */
+export function widened(widths: readonly number[], row: readonly string[]): number[] {
+  const own = columnWidths([row]);
+  return Array.from({ length: Math.max(widths.length, own.length) }, (_, column) =>
+    Math.max(widths[column] ?? 0, own[column] ?? 0),
+  );
+}
+
 /** One row in the widths of an earlier table: lines that come later stay below their headings. */
 export function renderRow(row: readonly string[], widths: readonly number[]): string {
   const cells = row.map((cell, column) => cell.padEnd(widths[column] ?? 0));

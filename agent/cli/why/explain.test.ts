@@ -168,6 +168,29 @@ test('only the place where the pod is, is now', () => {
   ]);
 });
 
+test.each([
+  ['Succeeded', 0, ['done container server: completed', 'done completed']],
+  ['Failed', 3, ['failed container server: ended with exit code 3 (Error)', 'failed failed']],
+] as const)('a pod that is over (%s) waits for nothing of what it had', (phase, exitCode, last) => {
+  const ended: Pod = {
+    ...pod,
+    spec: { containers: [{ name: 'server', image: 'a:1' }] },
+    status: {
+      phase,
+      startTime: at(10),
+      conditions: [{ type: 'PodReadyToStartContainers', status: 'False' }],
+      containerStatuses: [
+        { name: 'server', image: '', imageID: '', ready: false, restartCount: 0, state: { terminated: { exitCode } } },
+      ],
+    },
+  };
+  expect(progressOf(ended).map(({ mark, text }) => `${mark} ${text}`)).toEqual([
+    'done accepted by the node',
+    'done volumes and network were ready; they are given back',
+    ...last,
+  ]);
+});
+
 test('a rejected pod says why and nothing else', () => {
   const rejected: Pod = { ...pod, status: { phase: 'Failed', reason: 'OutOfcpu', message: 'Pod was rejected: ...' } };
   expect(progressOf(rejected)).toEqual([{ mark: 'failed', text: 'OutOfcpu: Pod was rejected: ...', at: undefined }]);

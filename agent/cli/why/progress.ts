@@ -32,11 +32,12 @@ export function progressOf(pod: Pod): Stage[] {
   });
   const sandbox = condition('PodReadyToStartContainers');
   const ip = status?.podIP ? `, address ${status.podIP}` : '';
-  stages.push(
-    sandbox.met
-      ? { mark: 'done', text: `volumes mounted and network ready${ip}`, at: sandbox.at }
-      : { mark: 'now', text: 'volumes and network' },
-  );
+  const isOver = status?.phase === 'Succeeded' || status?.phase === 'Failed';
+  // What has run had them, however long they are gone.
+  const hadThem = isOver && status.containerStatuses?.some(({ state }) => state?.terminated) === true;
+  if (sandbox.met) stages.push({ mark: 'done', text: `volumes mounted and network ready${ip}`, at: sandbox.at });
+  else if (hadThem) stages.push({ mark: 'done', text: 'volumes and network were ready; they are given back' });
+  else stages.push({ mark: 'now', text: 'volumes and network' });
   const specs = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
   const states = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
   const inits = spec?.initContainers?.length ?? 0;
@@ -51,7 +52,11 @@ export function progressOf(pod: Pod): Stage[] {
       ),
     );
   }
-  if (status?.phase === 'Succeeded') return [...stages, { mark: 'done', text: 'completed' }];
+  if (isOver) {
+    const end: Stage =
+      status.phase === 'Succeeded' ? { mark: 'done', text: 'completed' } : { mark: 'failed', text: 'failed' };
+    return [...onlyFirstIsNow(stages), end];
+  }
   const ready = condition('Ready');
   stages.push({ mark: ready.met ? 'done' : 'later', text: 'ready', ...(ready.met && { at: ready.at }) });
   return onlyFirstIsNow(stages);

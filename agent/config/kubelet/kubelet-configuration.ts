@@ -109,5 +109,7 @@ export function withDefaults(given: Given): KubeletConfiguration {
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Given;
   // Who asks for another pace of looking wants to be told at that pace.
   const reports = set.nodeStatusReportFrequency ?? set.nodeStatusUpdateFrequency ?? defaults.nodeStatusReportFrequency;
-  return { ...defaults, ...set, nodeStatusReportFrequency: reports } as KubeletConfiguration;
+  // As does who asks for several pulls at once.
+  const serializeImagePulls = set.serializeImagePulls ?? (set.maxParallelImagePulls ?? 1) < 2;
+  return { ...defaults, ...set, nodeStatusReportFrequency: reports, serializeImagePulls } as KubeletConfiguration;
 }

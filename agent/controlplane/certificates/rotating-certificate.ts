@@ -1,15 +1,17 @@
 import type { Clock } from '../../../base/clock.js';
 import { errorText } from '../../../base/errors.js';
 import type { Logger } from '../../../base/log.js';
+import type { Accumulator } from '../../serving/metrics/accumulators.js';
 import { WakeUp } from '../../sources/wake-up.js';
+import { CertificateCounts } from './certificate-counts.js';
 import type { CertificateStore, HeldCertificate } from './certificate-store.js';
 import { certificateRequest } from './certificate-request.js';
 import { requestCertificate, type CertificateApi, type CertificateWish } from './request-certificate.js';
 import { makeKey, type AlternativeNames, type Subject } from './x509-parts.js';
 
 export interface RotatingOptions {
-  /** For the log: `client`, `serving`. */
-  readonly purpose: string;
+  /** For the log, and for what is counted. */
+  readonly purpose: 'client' | 'serving';
   readonly signerName: CertificateWish['signerName'];
   readonly usages: readonly string[];
   readonly subject: Subject;
@@ -46,10 +48,16 @@ export class RotatingCertificate implements AsyncDisposable {
   #running: Promise<void> | undefined;
   #current: HeldCertificate | undefined;
   #problem = '';
+  readonly #counts: CertificateCounts;
 
   constructor(options: RotatingOptions, deps: RotatingDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#counts = new CertificateCounts(
+      options.purpose,
+      () => this.#current,
+      () => deps.clock.now(),
+    );
     this.#share = 0.7 + (deps.random ?? Math.random)() * 0.2;
   }
 
@@ -61,6 +69,10 @@ export class RotatingCertificate implements AsyncDisposable {
   /** Why there is no better one; empty while all is well. */
   get problem(): string {
     return this.#problem;
+  }
+
+  get counts(): readonly Accumulator[] {
+    return this.#counts.all;
   }
 
   onChange(listener: (held: HeldCertificate) => void): Disposable {
@@ -109,6 +121,7 @@ export class RotatingCertificate implements AsyncDisposable {
           signal.throwIfAborted();
           waitMs = Math.min(retryMs.first * 2 ** failures++, retryMs.last);
           this.#problem = errorText(err);
+          this.#counts.failed();
           log.warn(
             { purpose: this.#options.purpose, err: this.#problem, retryInMs: waitMs },
             'certificate could not be renewed',
@@ -129,7 +142,9 @@ export class RotatingCertificate implements AsyncDisposable {
       { api, clock, timeoutMs: decisionMs, asked: (name) => this.#waits(name) },
       signal,
     );
+    const before = this.#current;
     this.#current = await store.write(certificate, key, clock.now());
+    if (before) this.#counts.replaced(this.#current.notBefore - before.notBefore);
     this.#problem = '';
     log.info({ purpose, notAfter: this.#current.leaf.validTo }, 'certificate is in force');
     for (const listener of this.#listeners) listener(this.#current);

@@ -10,18 +10,21 @@ import {
   type Event,
   type Lease,
   type Node,
+  type PersistentVolumeClaim,
   type Pod,
   type PodStatus,
   type TokenRequest,
 } from '../../api/index.js';
 import {
   ControlPlaneError,
+  type ClaimGrowth,
   type ControlPlane,
   type NodeMarks,
   type PodSnapshot,
   type ReadableKind,
   type ReadableObjects,
 } from '../control-plane.js';
+import type { Accumulator } from '../../serving/metrics/accumulators.js';
 import type { Sealer } from '../local/sealed-file.js';
 import {
   rotatingServingCertificate,
@@ -29,7 +32,8 @@ import {
   type CertificateStore,
   type RotatingCertificate,
 } from '../certificates/index.js';
-import { ApiClient, Backoff, statusOf, type Method } from './client/index.js';
+import { ApiClient, Backoff, RequestCounts, statusOf } from './client/index.js';
+import { claimGrowthPatch } from './claim-growth-patch.js';
 import type { ClusterAccess } from './cluster-access.js';
 import { EventWriter } from './event-writer.js';
 import { LastKnown } from './last-known.js';
@@ -59,13 +63,12 @@ export interface KubernetesDeps {
   readonly log: Logger;
   readonly run: RunProgram;
   readonly sealer: Sealer;
-  /** Called for each request that was sent, for counts. */
-  readonly sent?: ((method: Method, path: string, status: number) => void) | undefined;
 }
 
 /** A Kubernetes API server, as the agent needs it. What it last said survives on disk; a server that is away stops nothing. */
 export class KubernetesControlPlane implements ControlPlane {
   readonly description: string;
+  readonly counts: readonly Accumulator[];
   readonly client: ApiClient;
   readonly #heartbeat: ApiClient;
   readonly #deps: KubernetesDeps;
@@ -94,8 +97,13 @@ export class KubernetesControlPlane implements ControlPlane {
     this.#deps = deps;
     this.#lastKnown = lastKnown;
     this.description = `the cluster at ${cluster.server}`;
-    this.client = new ApiClient(cluster, { userAgent }, deps);
-    this.#heartbeat = new ApiClient(cluster, { userAgent }, { ...deps, log: log.child({ client: 'heartbeat' }) });
+    const counts = new RequestCounts(cluster.server);
+    this.client = new ApiClient(cluster, { userAgent }, { ...deps, counts });
+    this.#heartbeat = new ApiClient(
+      cluster,
+      { userAgent },
+      { ...deps, counts, log: log.child({ client: 'heartbeat' }) },
+    );
     const { client } = this;
     this.#cache = new PodCache(clock);
     this.#statuses = new PodStatusWriter({ client, cache: this.#cache, clock });
@@ -123,6 +131,7 @@ export class KubernetesControlPlane implements ControlPlane {
       this.#serving = rotatingServingCertificate(nodeName, { api: client, store: serving, clock, log, names });
       this.#node.onChange(() => this.#serving?.check());
     }
+    this.counts = [...counts.all, ...(access.clientCertificate?.counts ?? []), ...(this.#serving?.counts ?? [])];
     this.#cache.onMirrors(() => this.#mirrors.changed());
     this.#node.onChange(() => this.#mirrors.changed());
   }
@@ -248,6 +257,28 @@ export class KubernetesControlPlane implements ControlPlane {
 
   async writeNodeStatus(node: Node, signal: AbortSignal): Promise<Node> {
     return await translated(() => this.#node.writeStatus(node, signal), signal);
+  }
+
+  get volumesInUse(): readonly string[] {
+    return this.#node.volumesInUse();
+  }
+
+  followVolumesInUse(read: () => readonly string[]): void {
+    this.#node.volumesInUse = read;
+  }
+
+  async reportVolumesInUse(signal: AbortSignal): Promise<void> {
+    await translated(() => this.#node.reportVolumesInUse(signal), signal);
+  }
+
+  async reportClaimGrowth(claim: PersistentVolumeClaim, growth: ClaimGrowth, signal: AbortSignal): Promise<void> {
+    const { namespace = 'default', name = '' } = claim.metadata ?? {};
+    const path = `${objectPath('PersistentVolumeClaim', namespace, name)}/status`;
+    const body = claimGrowthPatch(claim, growth, this.#deps.clock.now());
+    await translated(
+      () => this.client.json({ method: 'PATCH', path, body, bodyType: 'strategic-merge-patch' }, signal),
+      signal,
+    );
   }
 
   async markNode(marks: NodeMarks, signal: AbortSignal): Promise<void> {

@@ -14,6 +14,8 @@ export function nodeStatusPatch(current: NodeStatus, wanted: NodeStatus): Record
   for (const [field, next] of Object.entries(wanted) as Array<[keyof NodeStatus, unknown]>) {
     const is = current[field];
     if (foreign.has(field) || next === undefined || same(is, next)) continue;
+    // The server leaves out lists without entries.
+    if (is === undefined && Array.isArray(next) && next.length === 0) continue;
     if (field === 'conditions') {
       const before = new Map((current.conditions ?? []).map((condition) => [condition.type, condition]));
       const changed = (wanted.conditions ?? []).filter((condition) => !same(before.get(condition.type), condition));

@@ -33,6 +33,8 @@ const leaseContests = 4;
 /** The server's object of this node, its lease, its list of storage drivers. */
 export class OwnNode {
   readonly name: string;
+  /** Names of attached volumes that something on this node uses. */
+  volumesInUse: () => readonly string[] = () => [];
   readonly #deps: OwnNodeDeps;
   readonly #listeners = new Set<() => void>();
   #node: Node | undefined;
@@ -134,6 +136,24 @@ export class OwnNode {
     );
     this.#set(written);
     return written;
+  }
+
+  async reportVolumesInUse(signal: AbortSignal): Promise<void> {
+    const names = this.volumesInUse();
+    const told = new Set(this.#node?.status?.volumesInUse);
+    if (names.every((name) => told.has(name))) return;
+    this.#set(
+      await this.#deps.heartbeat.json<Node>(
+        {
+          method: 'PATCH',
+          path: `${objectPath('Node', '', this.name)}/status`,
+          body: { status: { volumesInUse: names } },
+          bodyType: 'strategic-merge-patch',
+          timeoutMs: heartbeatTimeoutMs,
+        },
+        signal,
+      ),
+    );
   }
 
   async mark({ labels, annotations }: NodeMarks, signal: AbortSignal): Promise<void> {
@@ -271,6 +291,7 @@ export class OwnNode {
         each?.metadata?.annotations,
         each?.spec,
         each?.metadata?.deletionTimestamp,
+        each?.status?.volumesInUse,
       ]);
     if (node && words(before) !== words(node))
       lastKnown.put(`Node/${this.name}`, { ...node, metadata: { ...node.metadata, managedFields: undefined } });

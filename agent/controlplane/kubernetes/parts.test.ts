@@ -203,6 +203,9 @@ test('the node status is patched where it differs, and what others put there sta
     addresses: [{ type: 'InternalIP', address: '10.0.0.2' }, { $patch: 'replace' }],
     conditions: [{ type: 'Ready', status: 'False' }],
   });
+  // An empty list is not shown by the server, and is news only where there was another one.
+  expect(nodeStatusPatch({}, { volumesInUse: [] })).toBeUndefined();
+  expect(nodeStatusPatch({ volumesInUse: ['a'] }, { volumesInUse: [] })).toEqual({ volumesInUse: [] });
 });
 
 test('what a pod refers to is found wherever it is named', () => {

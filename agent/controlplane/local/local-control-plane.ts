@@ -39,6 +39,20 @@ export class LocalControlPlane implements ControlPlane {
   /** Nobody else looks: what runs here is seen here. */
   setStaticPods(): void {}
 
+  /** Nobody detaches anything. */
+  readonly volumesInUse: readonly string[] = [];
+
+  followVolumesInUse(): void {}
+
+  reportVolumesInUse(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Who binds claims keeps their sizes too. */
+  reportClaimGrowth(): Promise<void> {
+    return Promise.resolve();
+  }
+
   watchPods(onSnapshot: (snapshot: PodSnapshot) => void): Disposable {
     const send = (): void => {
       const pods = (this.#store.list('Pod', '') as Pod[]).filter((pod) => this.#store.isApplied(keyOf(pod)));

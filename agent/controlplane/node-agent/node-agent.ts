@@ -25,7 +25,7 @@ export interface NodeAgentOptions {
 export interface NodeAgentDeps {
   readonly controlPlane: Pick<
     ControlPlane,
-    'registerNode' | 'writeNodeStatus' | 'renewLease' | 'writeCsiNode' | 'get' | 'watch'
+    'registerNode' | 'writeNodeStatus' | 'renewLease' | 'writeCsiNode' | 'get' | 'watch' | 'volumesInUse'
   >;
   readonly source: NodeStatusSource;
   readonly clock: Clock;
@@ -37,6 +37,16 @@ export interface NodeAgentDeps {
   event?(event: NodeEvent): void;
 }
 
+/**
+ * What the scheduler and the API server look for before they give a node a pod, or a change of one, that needs it; and the last
+ * hop of WebSockets, which the API server otherwise translates.
+ */
+const declaredFeatures = [
+  'ExtendWebSocketsToKubelet',
+  'InPlacePodLevelResourcesVerticalScaling',
+  'InPlacePodVerticalScalingInitContainers',
+  'RestartAllContainersOnContainerExits',
+];
 const registerRetry = { firstMs: 100, maxMs: 7000 };
 const jitter = 0.04;
 
@@ -104,7 +114,7 @@ export class NodeAgent implements AsyncDisposable {
     const { clock, controlPlane, log } = this.#deps;
     for (let waitMs = registerRetry.firstMs; ; waitMs = Math.min(waitMs * 2, registerRetry.maxMs)) {
       try {
-        const status = await this.#deps.source.read(undefined, signal);
+        const status = await this.#read(undefined, signal);
         if (!this.#options.register) {
           if (await this.#current(signal)) return;
           throw new Error(`nobody has made the node object ${this.#options.nodeName} yet`);
@@ -125,18 +135,26 @@ export class NodeAgent implements AsyncDisposable {
   }
 
   async #writeStatus(signal: AbortSignal): Promise<void> {
-    const { controlPlane, source, clock } = this.#deps;
+    const { controlPlane, clock } = this.#deps;
     const current = await this.#current(signal);
-    const status = await source.read(current?.status, signal);
+    const status = await this.#read(current?.status, signal);
     const now = clock.now();
     const due = now - this.#reportedAt >= this.#options.reportEveryMs || now < this.#reportedAt;
-    const stands = conditionsStand(current?.status, status);
-    if (!due && stands && this.#reported && same(this.#reported, status)) return;
+    const stands = isShown(current?.status, status);
+    // Volumes are also written on their own, when one is about to be used.
+    const told = same(current?.status?.volumesInUse ?? [], status.volumesInUse);
+    if (!due && stands && told && this.#reported && same(this.#reported, status)) return;
     const before = this.#reported;
     await controlPlane.writeNodeStatus(this.#node(this.#stamped(status)), signal);
     this.#reported = status;
     this.#reportedAt = now;
     this.#tell(conditionEvents(this.#options.nodeName, before, status));
+  }
+
+  async #read(previous: NodeStatus | undefined, signal: AbortSignal): Promise<NodeStatus> {
+    const status = await this.#deps.source.read(previous, signal);
+    const volumesInUse = [...this.#deps.controlPlane.volumesInUse];
+    return { declaredFeatures: [...declaredFeatures], ...status, volumesInUse };
   }
 
   async #leaseLoop(signal: AbortSignal): Promise<void> {
@@ -257,8 +275,9 @@ export class NodeAgent implements AsyncDisposable {
   }
 }
 
-/** False when somebody else changed on the server what this node had said of itself. */
-function conditionsStand(shown: NodeStatus | undefined, said: NodeStatus): boolean {
+/** False when somebody else changed on the server what this node had said of itself, or it said more in between. */
+function isShown(shown: NodeStatus | undefined, said: NodeStatus): boolean {
+  if (!same(shown?.volumesInUse ?? [], said.volumesInUse ?? [])) return false;
   const there = new Map((shown?.conditions ?? []).map((condition) => [condition.type, condition]));
   return (said.conditions ?? []).every(({ type, status, reason, message }) => {
     const other = there.get(type);

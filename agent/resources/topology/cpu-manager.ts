@@ -64,6 +64,16 @@ export class CpuManager implements HintProvider<Pod> {
     return [...this.#grants.keys()];
   }
 
+  /** CPUs that some container has for itself. */
+  owned(): readonly number[] {
+    return [...this.#grants.values()].flatMap((own) => [...own.values()].flat());
+  }
+
+  /** The container is to have CPUs of its own and has none yet. */
+  wants(pod: Pod, container: string): boolean {
+    return !this.isExclusive(podUidOf(pod), container) && exclusiveCpus(pod, container) > 0;
+  }
+
   /** CPUs that pods may have for themselves, free or not. */
   allocatable(): readonly number[] {
     return this.#topology.cpus.map(({ id }) => id).filter((id) => !this.#options.reserved.has(id));
@@ -71,7 +81,7 @@ export class CpuManager implements HintProvider<Pod> {
 
   /** Those nobody has for himself. */
   shared(): readonly number[] {
-    const taken = new Set([...this.#grants.values()].flatMap((own) => [...own.values()].flat()));
+    const taken = new Set(this.owned());
     const { reserved, strictReservation } = this.#options;
     return this.#topology.cpus
       .map(({ id }) => id)
@@ -99,9 +109,8 @@ export class CpuManager implements HintProvider<Pod> {
     const count = exclusiveCpus(pod, container);
     const uid = podUidOf(pod);
     if (count === 0 || this.#grants.get(uid)?.has(container)) return;
-    this.#checkAlignment(count);
-    const reusable = this.#reusable(pod, container);
-    const usable = new Set([...this.#free(), ...reusable]);
+    const usable = new Set([...this.#free(), ...this.#reusable(pod, container)]);
+    this.#checkAlignment(count, usable);
     const near = new Set(
       this.#topology.cpus.filter((cpu) => usable.has(cpu.id) && this.#isNear(cpu, numaNodes)).map(({ id }) => id),
     );
@@ -177,13 +186,20 @@ export class CpuManager implements HintProvider<Pod> {
     );
   }
 
-  #checkAlignment(count: number): void {
+  #checkAlignment(count: number, usable: ReadonlySet<number>): void {
     if (!this.#options.fullCores) return;
-    const perCore = this.#topology.cpus.length / new Set(this.#topology.cpus.map(({ core }) => core)).size;
-    if (count % perCore === 0) return;
-    throw new CpuError(`SMT Alignment Error: requested ${count} cpus not multiple cpus per core = ${perCore}`, {
-      code: 'smt-alignment',
-    });
+    const { cpus } = this.#topology;
+    const { reserved } = this.#options;
+    const perCore = cpus.length / new Set(cpus.map(({ core }) => core)).size;
+    const refused = (why: string): CpuError => new CpuError(`SMT Alignment Error: ${why}`, { code: 'smt-alignment' });
+    if (count % perCore !== 0) throw refused(`requested ${count} cpus not multiple cpus per core = ${perCore}`);
+    // The siblings of reserved CPUs are nobody's: with one of them a container would share its core.
+    const kept = new Set(cpus.filter(({ id }) => reserved.has(id)).map(({ core }) => core));
+    const left = cpus.filter(({ id, core }) => usable.has(id) && !kept.has(core)).length;
+    if (count <= left) return;
+    throw refused(
+      `not enough free physical CPUs: available physical CPUs = ${left}, requested CPUs = ${count}, CPUs per core = ${perCore}`,
+    );
   }
 
   #free(): readonly number[] {

@@ -7,6 +7,7 @@ import { silentLogger } from '../../../base/log.js';
 import { podUidOf, type Pod, type PodUid } from '../../api/index.js';
 import type { GrantOutcome } from '../../executors/executor-deps.js';
 import { CpuManager, type CpuManagerState } from './cpu-manager.js';
+import { ExclusiveCounts } from './exclusive-counts.js';
 import { ExclusiveGrants } from './exclusive-grants.js';
 import { KubeletCheckpoint } from './kubelet-checkpoint.js';
 import type { MachineTopology } from './machine-topology.js';
@@ -53,6 +54,7 @@ function open({
   const woken: PodUid[] = [];
   let moved = 0;
   const merge = { policy, preferClosest: false, nodes: [0, 1], distance: () => 10, scope: 'container' as const };
+  const counts = new ExclusiveCounts({ machine, cpu: manager, topology: merge, wholeCores: fullCores });
   const grants: ExclusiveGrants = new ExclusiveGrants({
     clock: systemClock,
     log: silentLogger,
@@ -66,11 +68,20 @@ function open({
     topology: new TopologyManager(merge, [manager]),
     cpu: { manager, file: new KubeletCheckpoint<CpuManagerState>(path, 'CPU manager', cpuStateChecksum) },
     memory: undefined,
+    counts,
     ending: () => ending,
     wake: (uid) => void woken.push(uid),
     sharedChanged: () => void moved++,
   });
-  return { grants, manager, ending, woken, path, moves: () => moved };
+  /** Series that are not 0, as `name labels = value`. */
+  const counted = (): string[] =>
+    counts.all
+      .flatMap((each) => each.snapshot().values)
+      .filter(({ metricName, value }) => value !== 0 && !/_duration_ms_(bucket|sum)$/.test(metricName))
+      .map(({ metricName, labels, value }) =>
+        [metricName.replace('kubelet_', ''), ...Object.values(labels), '=', value].join(' '),
+      );
+  return { grants, manager, ending, woken, path, counted, moves: () => moved };
 }
 
 test('whole CPUs of a Guaranteed pod are its own, written down, and others move', async () => {
@@ -156,4 +167,28 @@ test('one that takes the place of a pod that ends waits for it', async () => {
   expect(woken).toEqual(['heir']);
   expect(await grants.allocate(heir, none, signal)).toEqual({ kind: 'granted' });
   expect(grants.waitOf(podUidOf(heir))).toBeUndefined();
+});
+
+test('what is asked for, refused and held is counted under the kubelet’s names', async () => {
+  const { grants, counted } = open({ policy: 'single-numa-node', fullCores: true });
+  await grants.allocate(podOf('p', 2), none, signal);
+  await grants.allocate(podOf('odd', 1), none, signal);
+  await grants.allocate(podOf('wide', 6), none, signal);
+  await grants.allocate(podOf('p', 2), new Set(['c0']), signal);
+  expect(counted()).toEqual([
+    'topology_manager_admission_requests_total = 3',
+    'topology_manager_admission_errors_total = 2',
+    'topology_manager_admission_duration_ms_count = 3',
+    'container_aligned_compute_resources_count container numa_node = 3',
+    'container_aligned_compute_resources_count container physical_cpu = 1',
+    'container_aligned_compute_resources_failure_count container numa_node = 1',
+    'container_aligned_compute_resources_failure_count container physical_cpu = 1',
+    'cpu_manager_pinning_requests_total = 2',
+    'cpu_manager_pinning_errors_total = 1',
+    'cpu_manager_shared_pool_size_millicores = 5000',
+    'cpu_manager_exclusive_cpu_allocation_count = 2',
+    'cpu_manager_allocation_per_numa 0 = 2',
+  ]);
+  await grants.release(podUidOf(podOf('p', 2)), signal);
+  expect(counted()).toContain('cpu_manager_shared_pool_size_millicores = 7000');
 });

@@ -6,6 +6,7 @@ import { allContainers, podUidOf, type Pod, type PodUid } from '../../api/index.
 import type { GrantOutcome, PodGrants } from '../../executors/executor-deps.js';
 import type { GrantWait } from '../../podloop/pod-facts.js';
 import type { ExclusiveCpus } from '../linux-resources.js';
+import type { ExclusiveCounts } from './exclusive-counts.js';
 import { CpuError, type CpuManager, type CpuManagerState } from './cpu-manager.js';
 import { formatCpuSet } from './cpu-set.js';
 import type { KubeletCheckpoint } from './kubelet-checkpoint.js';
@@ -26,6 +27,7 @@ export interface ExclusiveGrantsDeps {
   readonly cpu: { readonly manager: CpuManager; readonly file: KubeletCheckpoint<CpuManagerState> } | undefined;
   readonly memory:
     { readonly manager: MemoryManager; readonly file: KubeletCheckpoint<MemoryManagerState> } | undefined;
+  readonly counts: ExclusiveCounts;
   /** Pods that end, and until when they may take, ms. */
   ending(): readonly { readonly pod: Pod; readonly until: number }[];
   wake(uid: PodUid): void;
@@ -52,7 +54,15 @@ export class ExclusiveGrants implements PodGrants {
   }
 
   allocate(pod: Pod, running: ReadonlySet<string>, signal: AbortSignal): Promise<GrantOutcome> {
-    return this.#one.run(() => this.#allocate(pod, running, signal), signal);
+    return this.#one.run(async () => {
+      const { clock, counts } = this.#deps;
+      // What runs was taken before, and what waits was counted when it came.
+      const known = running.size > 0 || this.#waits.has(podUidOf(pod));
+      const began = clock.now();
+      const outcome = await this.#allocate(pod, running, signal);
+      if (!known) counts.admission(clock.now() - began, outcome.kind === 'refused');
+      return outcome;
+    }, signal);
   }
 
   waitOf(uid: PodUid): GrantWait | undefined {
@@ -170,11 +180,11 @@ export class ExclusiveGrants implements PodGrants {
 /** The containers of one pod in order, each placed when those before it are. */
 class Placement {
   readonly #pod: Pod;
-  readonly #deps: Pick<ExclusiveGrantsDeps, 'topology' | 'cpu' | 'memory'>;
+  readonly #deps: Pick<ExclusiveGrantsDeps, 'topology' | 'cpu' | 'memory' | 'counts'>;
   readonly #left: string[];
   readonly #nodes = new Map<string, readonly number[] | undefined>();
 
-  constructor(pod: Pod, deps: Pick<ExclusiveGrantsDeps, 'topology' | 'cpu' | 'memory'>) {
+  constructor(pod: Pod, deps: Pick<ExclusiveGrantsDeps, 'topology' | 'cpu' | 'memory' | 'counts'>) {
     this.#pod = pod;
     this.#deps = deps;
     this.#left = allContainers(pod).flatMap(({ kind, container }) => (kind === 'ephemeral' ? [] : [container.name]));
@@ -193,10 +203,12 @@ class Placement {
   #next(): void {
     const name = this.#left.shift();
     if (name === undefined) return;
-    const { topology, cpu, memory } = this.#deps;
-    const nodes = topology.settle(this.#pod, name);
-    cpu?.manager.allocate(this.#pod, name, nodes);
-    memory?.manager.allocate(this.#pod, name, nodes);
+    const { topology, cpu, memory, counts } = this.#deps;
+    const pod = this.#pod;
+    const nodes = counts.placed(this.#nodes.size === 0, () => topology.settle(pod, name));
+    if (cpu) counts.pinned('cpu', cpu.manager.wants(pod, name), () => cpu.manager.allocate(pod, name, nodes));
+    if (memory)
+      counts.pinned('memory', memory.manager.wants(pod, name), () => memory.manager.allocate(pod, name, nodes));
     this.#nodes.set(name, nodes);
   }
 }

@@ -1,4 +1,5 @@
 export { CpuError, CpuManager, exclusiveCpus, type CpuManagerOptions, type CpuManagerState } from './cpu-manager.js';
+export { ExclusiveCounts } from './exclusive-counts.js';
 export { ExclusiveGrants, type PlacedGrants } from './exclusive-grants.js';
 export { reservedCpus } from './reserved-cpus.js';
 export { formatCpuSet, parseCpuSet } from './cpu-set.js';

@@ -68,6 +68,11 @@ export class MemoryManager implements HintProvider<Pod> {
     return [...this.#grants.keys()];
   }
 
+  /** The container is to have memory of named nodes and has none yet. */
+  wants(pod: Pod, container: string): boolean {
+    return this.blocksOf(podUidOf(pod), container).length === 0 && wantedMemory(pod, container).size > 0;
+  }
+
   /** What containers may have of each node. */
   allocatable(): readonly MemoryBlock[] {
     return this.#topology.numaNodes.flatMap(({ id, memory }) =>

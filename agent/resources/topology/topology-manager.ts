@@ -7,7 +7,7 @@ export interface TopologyManagerOptions extends MergeOptions {
   readonly scope: 'container' | 'pod';
 }
 
-export class TopologyError extends BerthError<{ code: 'topology-affinity' }> {}
+export class TopologyError extends BerthError<{ code: 'topology-affinity' | 'bad-options' }> {}
 
 /**
  * Asks every provider where a container's CPUs, memory and devices could come from, and settles on one set of NUMA nodes for all of

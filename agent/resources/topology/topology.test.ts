@@ -95,6 +95,11 @@ describe('static CPU policy', () => {
       'SMT Alignment Error: requested 3 cpus not multiple cpus per core = 2',
     );
     expect(grant({ fullCores: true }, 2)).toBe('1,9');
+    // CPU 0 is kept for the machine: its sibling is nobody's.
+    expect(() => grant({ fullCores: true, reserved: new Set([0]) }, 4, machine(1, 2))).toThrow(
+      'SMT Alignment Error: not enough free physical CPUs: available physical CPUs = 2, requested CPUs = 4, CPUs per core = 2',
+    );
+    expect(grant({ fullCores: true, reserved: new Set([0]) }, 2, machine(1, 2))).toBe('1,3');
   });
 
   test('more than there are is refused, and the shared ones are the rest', () => {

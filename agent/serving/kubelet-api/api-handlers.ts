@@ -1,5 +1,6 @@
 import type { Clock } from '../../../base/clock.js';
 import type { Logger } from '../../../base/log.js';
+import type { Pod } from '../../api/index.js';
 import type { MetricSnapshot } from '../metrics/accumulators.js';
 import { HttpError } from './http-error.js';
 import { sendJson, type CallHandlers, type StreamHandlers } from './handlers/call.js';
@@ -33,6 +34,9 @@ export interface ApiHandlers {
   readonly streams: StreamHandlers;
 }
 
+const mountsClaim = ({ spec }: Pod): boolean =>
+  spec?.volumes?.some((each) => each.persistentVolumeClaim !== undefined || each.ephemeral !== undefined) === true;
+
 /** The process answers, so its one thread neither hangs in a log nor in a loop. */
 const checks: readonly HealthCheck[] = ['ping', 'log', 'syncloop'].map((name) => ({ name, problem: () => undefined }));
 
@@ -45,7 +49,12 @@ export function apiHandlers(settings: KubeletApiSettings, deps: ApiHandlersDeps)
   return {
     streams: streamHandlers(host, log),
     calls: {
-      ...metricsHandlers({ snapshots, usage, checks }),
+      ...metricsHandlers({
+        snapshots,
+        usage,
+        checks,
+        hasClaims: () => host.pods().some(({ pod }) => pod && mountsClaim(pod)),
+      }),
       healthz: healthz(checks),
       pods: desiredPods(host),
       runningPods: runningPods(host),

@@ -17,6 +17,7 @@ import { parseTarget, type RequestTarget } from './request-target.js';
 import type { StreamRouteName } from './route-table.js';
 import type { KubeletApiSettings } from './settings.js';
 import { cipherList } from './tls/cipher-suites.js';
+import { curveList } from './tls/curves.js';
 import type { TlsMaterial } from './tls/read-material.js';
 
 export interface KubeletApiServerDeps {
@@ -106,9 +107,12 @@ export class KubeletApiServer implements AsyncDisposable {
   };
 
   #tlsOptions({ cert, key, clientCa }: TlsMaterial): object {
-    const { minVersion, cipherSuites } = this.#settings.tls;
+    const { minVersion, cipherSuites, curves } = this.#settings.tls;
+    const ecdhCurve = curveList(curves);
     // Without authorities Node would trust the public ones; then no certificate is looked at.
-    return { cert, key, minVersion, ca: clientCa ?? [], ciphers: cipherList(cipherSuites), honorCipherOrder: true };
+    const ciphers = cipherList(cipherSuites);
+    const own = { cert, key, minVersion, ca: clientCa ?? [], ciphers, honorCipherOrder: true };
+    return { ...own, ...(ecdhCurve !== undefined && { ecdhCurve }) };
   }
 
   #makeServer(material: TlsMaterial): Server {
@@ -162,6 +166,7 @@ export class KubeletApiServer implements AsyncDisposable {
         const session = this.#deps.handlers.streams[name](call);
         if (!takeOver) throw new HttpError(400, 'Upgrade request required');
         granted = true;
+        if (request.headers.upgrade?.toLowerCase() === 'websocket') this.#deps.metrics.webSocket(name);
         await takeOver(session, this.#stop.signal);
       } else {
         await this.#deps.handlers.calls[name](call, response, link.signal);

@@ -19,6 +19,16 @@ export class RequestMetrics {
     ...this.#inFlight.values(),
   ]);
 
+  readonly #webSockets = new CounterMetric(
+    'kubelet_websocket_streaming_requests_total',
+    'Total number of WebSocket streaming requests (exec/attach/portforward) received by the kubelet.',
+  );
+
+  /** A client asked to take the connection over in this way. */
+  webSocket(route: 'exec' | 'attach' | 'portForward'): void {
+    this.#webSockets.add({ subresource: route.toLowerCase() });
+  }
+
   /** Counts a request from now on until the returned function is called. */
   begin(method: string, root: string): () => void {
     const path = roots.has(root) ? root : 'other';
@@ -41,6 +51,6 @@ export class RequestMetrics {
   }
 
   snapshots(): MetricSnapshot[] {
-    return [this.#total, this.#seconds, this.#gauge].map((each) => each.snapshot());
+    return [this.#total, this.#seconds, this.#gauge, this.#webSockets].map((each) => each.snapshot());
   }
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { AgentConfig } from '../../config/agent-config.js';
+import { curveIds } from './tls/curves.js';
 import { defaultKubeletApiSettings, type KubeletApiSettings, type TlsVersion } from './settings.js';
 
 const tlsVersions: Readonly<Record<string, TlsVersion>> = {
@@ -35,6 +36,7 @@ export function kubeletApiSettings({ kubelet, cluster, paths }: AgentConfig): Ku
       fromCluster: kubelet.serverTLSBootstrap,
       minVersion: tlsVersions[kubelet.tlsMinVersion] ?? tls.minVersion,
       cipherSuites: kubelet.tlsCipherSuites,
+      curves: curveIds(kubelet.tlsCurvePreferences),
     },
     authentication: {
       anonymous: anonymous?.enabled ?? authentication.anonymous,

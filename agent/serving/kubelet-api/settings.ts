@@ -14,6 +14,8 @@ export interface KubeletApiSettings {
     readonly minVersion: TlsVersion;
     /** IANA names, as KubeletConfiguration has them; empty for the platform's own choice. */
     readonly cipherSuites: readonly string[];
+    /** Numbers of key exchanges, as KubeletConfiguration has them; empty for the platform's own choice. */
+    readonly curves: readonly number[];
   };
   readonly authentication: {
     readonly anonymous: boolean;
@@ -48,6 +50,7 @@ export function defaultKubeletApiSettings(certDir: string, port = 10_250): Kubel
       fromCluster: false,
       minVersion: 'TLSv1.2',
       cipherSuites: [],
+      curves: [],
     },
     authentication: { anonymous: false, clientCaFile: undefined, webhook: { enabled: true, cacheMs: 120_000 } },
     authorization: { mode: 'Webhook', allowedForMs: 300_000, deniedForMs: 30_000 },

@@ -1,9 +1,9 @@
-import type { NodeStatsEndpoints } from '../../stats/index.js';
+import type { NodeStatsEndpoints, Summary } from '../../stats/index.js';
 
 /** What node, pods and containers use, in the forms that are asked for. */
 export interface UsageReports {
   /** `/stats/summary`. */
-  summary(onlyCpuAndMemory: boolean, signal: AbortSignal): Promise<object>;
+  summary(onlyCpuAndMemory: boolean, signal: AbortSignal): Promise<Pick<Summary, 'pods'>>;
   /** `/metrics/cadvisor`. */
   cadvisor(signal: AbortSignal): Promise<string>;
   /** `/metrics/resource`. */

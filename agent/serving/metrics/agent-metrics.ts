@@ -1,6 +1,6 @@
 import type { CallInterface } from '../../../base/call-recorder.js';
 import type { Pod } from '../../api/index.js';
-import type { GaugeReading } from './accumulators.js';
+import type { Accumulator, GaugeReading } from './accumulators.js';
 
 /** What parts of the agent count. Never waits and never throws; cheap enough for every call. */
 export interface AgentMetrics {
@@ -19,10 +19,14 @@ export interface AgentMetrics {
   claimsHandled(operation: 'PrepareResources' | 'UnprepareResources', seconds: number, failed: boolean): void;
   /** One request to the pod resources API. */
   podResourcesRequest(method: PodResourcesMethod, version: 'v1' | 'v1alpha1', failed: boolean): void;
+  /** One deed of the volume manager, in the kubelet's word for it (`volume_mount`). */
+  storageOperation(operation: string, plugin: string, seconds: number, failed: boolean): void;
   /** `statsAgeSeconds`: how old what was measured is when the pod is told to go. */
   evicted(signal: string, statsAgeSeconds: number): void;
   /** A number that is read when somebody asks for it. */
   gauge(name: string, help: string, read: () => readonly GaugeReading[]): void;
+  /** What others count themselves. */
+  add(counts: readonly Accumulator[]): void;
 }
 
 export type PodResourcesMethod = 'list' | 'get' | 'get_allocatable';
@@ -35,6 +39,8 @@ export const noMetrics: AgentMetrics = {
   pluginCall: nothing,
   claimsHandled: nothing,
   podResourcesRequest: nothing,
+  storageOperation: nothing,
   evicted: nothing,
   gauge: nothing,
+  add: nothing,
 };

@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { podUidOf, type Pod } from '../../api/index.js';
 import type { Agent, AgentPod } from '../../agent.js';
 import {
@@ -12,12 +11,11 @@ import {
 import type { CallInterface } from '../../../base/call-recorder.js';
 import type { AgentMetrics, PodResourcesMethod } from './agent-metrics.js';
 import { PluginMetrics } from './plugin-metrics.js';
+import { podGauges, PodMetrics } from './pod-metrics.js';
+import { processGauges } from './process-metrics.js';
 
 /** The kubelet's buckets. */
 const callSeconds = Array.from({ length: 14 }, (_, power) => 0.005 * 2.5 ** power);
-const startSeconds = [
-  0.5, 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, 45, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600,
-];
 const probeSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 const probeTypes = { startup: 'Startup', readiness: 'Readiness', liveness: 'Liveness' } as const;
@@ -54,11 +52,6 @@ export class MetricsStore implements AgentMetrics {
     'kubelet_started_containers_errors_total',
     'Containers that could not be started.',
   );
-  readonly #podStart = new HistogramMetric(
-    'kubelet_pod_start_duration_seconds',
-    'From the first sight of a pod until it runs.',
-    startSeconds,
-  );
   readonly #probes = new CounterMetric('prober_probe_total', 'Probes by result.');
   readonly #probeSeconds = new HistogramMetric('prober_probe_duration_seconds', 'How long probes took.', probeSeconds);
   readonly #evictions = new CounterMetric('kubelet_evictions', 'Cumulative number of pod evictions by eviction signal');
@@ -68,7 +61,7 @@ export class MetricsStore implements AgentMetrics {
     probeSeconds,
   );
   readonly #plugins = new PluginMetrics();
-  readonly #runsAlready = new Set<string>();
+  readonly #pods = new PodMetrics(Date.now);
   readonly #gauges: Accumulator[] = [];
 
   runtimeOperation(operation: string, seconds: number, failed: boolean): void {
@@ -113,6 +106,10 @@ export class MetricsStore implements AgentMetrics {
     this.#plugins.podResourcesRequest(method, version, failed);
   }
 
+  storageOperation(operation: string, plugin: string, seconds: number, failed: boolean): void {
+    this.#plugins.storageOperation(operation, plugin, seconds, failed);
+  }
+
   evicted(signal: string, statsAgeSeconds: number): void {
     this.#evictions.add({ eviction_signal: signal });
     this.#evictionStatsAge.observe({ eviction_signal: signal }, statsAgeSeconds);
@@ -122,10 +119,22 @@ export class MetricsStore implements AgentMetrics {
     this.#gauges.push(new GaugeMetric(name, help, read));
   }
 
+  add(counts: readonly Accumulator[]): void {
+    this.#gauges.push(...counts);
+  }
+
   /** Reads the agent's own numbers from now on; ends with it. */
   watch(agent: Agent): Disposable {
-    this.#gauges.push(...agentGauges(agent), ...processGauges());
-    return agent.onPodChange((pod) => this.#podChanged(pod));
+    const { counts = [] } = agent.controlPlane;
+    this.#gauges.push(...agentGauges(agent), ...podGauges(() => agent.pods()), ...processGauges(), ...counts);
+    const pods = agent.onPodChange((pod) => this.#podChanged(pod));
+    const events = agent.onEvent((event) => this.#pods.event(event));
+    return {
+      [Symbol.dispose]: () => {
+        pods[Symbol.dispose]();
+        events[Symbol.dispose]();
+      },
+    };
   }
 
   snapshots(): MetricSnapshot[] {
@@ -139,29 +148,21 @@ export class MetricsStore implements AgentMetrics {
       this.#startedPodErrors,
       this.#startedContainers,
       this.#startedContainerErrors,
-      this.#podStart,
       this.#probes,
       this.#probeSeconds,
       this.#evictions,
       this.#evictionStatsAge,
       ...this.#plugins.all(),
+      ...this.#pods.all,
       ...this.#gauges,
     ];
     return all.map((each) => each.snapshot());
   }
 
-  #podChanged({ uid, desired, status, observed }: AgentPod): void {
-    if (!desired && !observed) {
-      this.#runsAlready.delete(uid);
-      this.#probes.forget(({ pod_uid }) => pod_uid === uid);
-      return;
-    }
-    if (status?.phase !== 'Running' || !desired || this.#runsAlready.has(uid)) return;
-    this.#runsAlready.add(uid);
-    const seen = Date.parse(
-      desired.pod.metadata?.annotations?.['kubernetes.io/config.seen'] ?? desired.pod.metadata?.creationTimestamp ?? '',
-    );
-    if (Number.isFinite(seen)) this.#podStart.observe({}, Math.max((Date.now() - seen) / 1000, 0));
+  #podChanged(pod: AgentPod): void {
+    const { uid, desired, observed } = pod;
+    if (!desired && !observed) this.#probes.forget(({ pod_uid }) => pod_uid === uid);
+    this.#pods.changed(pod);
   }
 }
 
@@ -203,28 +204,5 @@ function agentGauges(agent: Agent): GaugeMetric[] {
       }
       return [...counts].map(([step, value]) => ({ labels: { step }, value }));
     }),
-  ];
-}
-
-function processGauges(): Accumulator[] {
-  const one = (value: number): { labels: Record<string, string>; value: number }[] => [{ labels: {}, value }];
-  const cpu = (): number => {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1e6;
-  };
-  const startedAt = Date.now() / 1000 - process.uptime();
-  const cpuCounter: Accumulator = {
-    snapshot: () => ({
-      name: 'process_cpu_seconds_total',
-      help: 'CPU time of the agent.',
-      type: 'counter',
-      values: [{ metricName: 'process_cpu_seconds_total', labels: {}, value: cpu() }],
-    }),
-  };
-  return [
-    cpuCounter,
-    new GaugeMetric('process_resident_memory_bytes', 'Memory of the agent.', () => one(process.memoryUsage.rss())),
-    new GaugeMetric('process_start_time_seconds', 'When the agent started.', () => one(startedAt)),
-    new GaugeMetric('process_open_fds', 'Open files of the agent.', () => one(readdirSync('/proc/self/fd').length)),
   ];
 }

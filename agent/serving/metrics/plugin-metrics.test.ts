@@ -37,6 +37,16 @@ test('calls of plugins are counted under the kubelet’s names', () => {
   ]);
 });
 
+test('runs of credential providers, and those that failed', () => {
+  const store = new MetricsStore();
+  const recorder = countedCalls(noRecorder, store);
+  const call = { interface: 'credential-provider', plugin: 'ecr', verb: 'get', subject: {} } as const;
+  recorder.begin(call)({});
+  recorder.begin(call)({ error: { code: 'exited', message: '' } });
+  expect(seriesOf(store, 'kubelet_credential_provider_plugin_duration')).toEqual(['ecr = 2']);
+  expect(seriesOf(store, 'kubelet_credential_provider_plugin_errors_total')).toEqual(['ecr = 1']);
+});
+
 test('requests, claims, evictions and gauges of others', () => {
   const store = new MetricsStore();
   store.podResourcesRequest('list', 'v1', false);

@@ -38,6 +38,20 @@ export class PluginMetrics {
     'Container Storage Interface operation duration with gRPC error code status total',
     csiSeconds,
   );
+  readonly #storage = new HistogramMetric(
+    'storage_operation_duration_seconds',
+    'Storage operation duration',
+    csiSeconds,
+  );
+  readonly #credentials = new HistogramMetric(
+    'kubelet_credential_provider_plugin_duration',
+    'Duration of execution in seconds for credential provider plugin',
+    usualSeconds,
+  );
+  readonly #credentialErrors = new CounterMetric(
+    'kubelet_credential_provider_plugin_errors_total',
+    'Number of errors from credential provider plugin',
+  );
   readonly #podResources = new CounterMetric(
     'kubelet_pod_resources_endpoint_requests_total',
     'Cumulative number of requests to the PodResource endpoint. Broken down by server api version.',
@@ -57,6 +71,10 @@ export class PluginMetrics {
       if (verb === 'Register') this.#registrations.add({ resource_name: plugin });
       if (verb === 'Allocate') this.#allocations.observe({ resource_name: plugin }, seconds);
     }
+    if (of === 'credential-provider') {
+      this.#credentials.observe({ plugin_name: plugin }, seconds);
+      if (code !== undefined) this.#credentialErrors.add({ plugin_name: plugin });
+    }
     const status = grpcStatus(code);
     if (of === 'dra' && verb.startsWith('Node')) {
       const method = `/k8s.io.kubelet.pkg.apis.dra.v1.DRAPlugin/${verb}`;
@@ -68,6 +86,11 @@ export class PluginMetrics {
       const labels = { driver_name: plugin, grpc_status_code: status, method_name: method, migrated: 'false' };
       this.#csiCalls.observe(labels, seconds);
     }
+  }
+
+  storageOperation(operation: string, plugin: string, seconds: number, failed: boolean): void {
+    const status = failed ? 'fail-unknown' : 'success';
+    this.#storage.observe({ migrated: 'false', operation_name: operation, status, volume_plugin: plugin }, seconds);
   }
 
   claimsHandled(operation: string, seconds: number, failed: boolean): void {
@@ -88,6 +111,9 @@ export class PluginMetrics {
       this.#draCalls,
       this.#claims,
       this.#csiCalls,
+      this.#storage,
+      this.#credentials,
+      this.#credentialErrors,
       this.#podResources,
       ...this.#podResourcesBy.values(),
     ];

@@ -1,5 +1,6 @@
 import type { Agent, AgentPod } from '../../agent.js';
-import { podKey, podSourceOf, type Pod } from '../../api/index.js';
+import { allContainers, findContainer, podKey, podSourceOf, type Pod, type PodContainer } from '../../api/index.js';
+import { suggest } from '../../api/suggest.js';
 import { ApiError } from './api-error.js';
 import type { PodView } from './contract.js';
 
@@ -59,9 +60,37 @@ export function findPod(agent: Agent, namespace: string, name: string): AgentPod
   return named.find(({ desired }) => desired && !desired.termination) ?? named[0];
 }
 
+/** A container the pod has, of any kind. */
+export function requireContainer(pod: Pod, name: string): PodContainer {
+  const found = findContainer(pod, name);
+  if (found) return found;
+  const names = allContainers(pod).map(({ container }) => container.name);
+  throw new ApiError(
+    'NotFound',
+    `container "${name}" is not in pod "${pod.metadata?.name ?? ''}"; it has ${names.join(', ')}`,
+  );
+}
+
+/** With the pod that was meant, where one is near: of another namespace, or of a name almost the same. */
+function absentPod(agent: Agent, namespace: string, name: string): string {
+  const all = agent.pods().map((found) => podOf(found).metadata);
+  const elsewhere = all.find((metadata) => metadata?.name === name)?.namespace;
+  const near = suggest(
+    name,
+    all.flatMap((metadata) => (metadata?.namespace === namespace && metadata.name ? [metadata.name] : [])),
+  );
+  const hint =
+    elsewhere === undefined
+      ? near === undefined
+        ? ''
+        : `; did you mean "${near}"?`
+      : `; there is one in namespace "${elsewhere}"`;
+  return `pods "${name}" not found in namespace "${namespace}"${hint}`;
+}
+
 export function requirePod(agent: Agent, params: Readonly<Record<string, string>>): AgentPod & { readonly pod: Pod } {
   const { namespace = 'default', name = '' } = params;
   const found = findPod(agent, namespace, name);
-  if (!found?.pod) throw new ApiError('NotFound', `pods "${name}" not found in namespace "${namespace}"`);
+  if (!found?.pod) throw new ApiError('NotFound', absentPod(agent, namespace, name));
   return { ...found, pod: found.pod };
 }

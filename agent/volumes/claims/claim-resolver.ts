@@ -1,11 +1,10 @@
-import type { PersistentVolume, PersistentVolumeClaim, Pod, PodUid, Volume } from '../../api/index.js';
-import { podUidOf } from '../../api/index.js';
+import type { NodeIdentity, PersistentVolume, PersistentVolumeClaim, Pod, PodUid, Volume } from '../../api/index.js';
+import { matchesNodeSelector, podUidOf } from '../../api/index.js';
 import type { ReadableKind, ReadableObjects } from '../../controlplane/control-plane.js';
 import { errorText } from '../../../base/errors.js';
 import { VolumeProblem } from '../volume-error.js';
 import type { VolumeOrigin } from '../volume-plugin.js';
 import type { WantedVolume } from '../wanted-volumes.js';
-import { matchesNode, type NodeIdentity } from './node-selector.js';
 
 /** Reads an object for a pod, which from then on is told of its changes. */
 export type ReadForPod = <K extends ReadableKind>(
@@ -16,10 +15,17 @@ export type ReadForPod = <K extends ReadableKind>(
   signal: AbortSignal,
 ) => Promise<ReadableObjects[K] | undefined>;
 
+/** A claim with its volume. */
+export interface BoundClaim {
+  readonly persistentVolume: PersistentVolume;
+  /** As whoever binds knows it. */
+  readonly claim: PersistentVolumeClaim;
+}
+
 /** Finds the volume of a claim. */
 export interface ClaimBinder {
-  /** The claim's PersistentVolume; throws `VolumeProblem` while there is none. */
-  bound(pod: Pod, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<PersistentVolume>;
+  /** Throws `VolumeProblem` while there is no volume. */
+  bound(pod: Pod, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<BoundClaim>;
   /** The claim of a generic ephemeral volume, where nobody else makes it. */
   ephemeralClaim?(pod: Pod, volume: Volume, signal: AbortSignal): Promise<PersistentVolumeClaim>;
 }
@@ -27,7 +33,7 @@ export interface ClaimBinder {
 export interface ClaimResolverDeps {
   readonly read: ReadForPod;
   readonly binder: ClaimBinder;
-  node(): NodeIdentity;
+  node(signal: AbortSignal): Promise<NodeIdentity>;
 }
 
 /** What stands behind a volume of a pod: itself, or the PersistentVolume of its claim. */
@@ -43,11 +49,11 @@ export class ClaimResolver {
     const name = volume.persistentVolumeClaim?.claimName ?? `${pod.metadata?.name ?? ''}-${volume.name}`;
     const place = `${pod.metadata?.namespace ?? 'default'}/${name}`;
     try {
-      const claim = await this.#claim(pod, volume, name, signal);
-      if (volume.ephemeral) checkOwner(pod, claim, place);
-      const persistentVolume = await this.#deps.binder.bound(pod, claim, signal);
+      const asked = await this.#claim(pod, volume, name, signal);
+      if (volume.ephemeral) checkOwner(pod, asked, place);
+      const { persistentVolume, claim } = await this.#deps.binder.bound(pod, asked, signal);
       checkMode(volume.name, persistentVolume, mounted, block);
-      this.#checkNode(persistentVolume);
+      await this.#checkNode(persistentVolume, signal);
       return { kind: 'persistent', volume, persistentVolume, claim };
     } catch (err) {
       signal.throwIfAborted();
@@ -68,9 +74,9 @@ export class ClaimResolver {
     return claim;
   }
 
-  #checkNode({ spec }: PersistentVolume): void {
+  async #checkNode({ spec }: PersistentVolume, signal: AbortSignal): Promise<void> {
     const selector = spec?.nodeAffinity?.required;
-    if (selector && !matchesNode(selector, this.#deps.node()))
+    if (selector && !matchesNodeSelector(selector, await this.#deps.node(signal)))
       throw new VolumeProblem('refused', 'the volume cannot be used on this node: no matching NodeSelectorTerms');
   }
 }
@@ -95,7 +101,7 @@ export function clusterBinder(read: ReadForPod): ClaimBinder {
           'refused',
           `found PV object ${name} but its pv.Spec.ClaimRef.UID ${claimRef.uid ?? ''} does not point to claim.UID ${claim.metadata?.uid ?? ''}`,
         );
-      return found;
+      return { persistentVolume: found, claim };
     },
   };
 }

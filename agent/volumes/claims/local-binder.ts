@@ -1,11 +1,21 @@
 import { StateFile } from '../../../base/atomic-file.js';
 import { FifoLimit } from '../../../base/fifo-limit.js';
 import type { Logger } from '../../../base/log.js';
-import { podUidOf, type PersistentVolume, type PersistentVolumeClaim, type Pod, type Volume } from '../../api/index.js';
-import type { ControlPlane } from '../../controlplane/control-plane.js';
+import {
+  compareQuantities,
+  podUidOf,
+  type PersistentVolume,
+  type PersistentVolumeClaim,
+  type Pod,
+  type Quantity,
+  type Volume,
+} from '../../api/index.js';
+import { errorText } from '../../../base/errors.js';
+import type { ClaimGrowth, ControlPlane } from '../../controlplane/control-plane.js';
+import type { EventType } from '../../events/event-recorder.js';
 import type { FaultPoint } from '../../fault-point.js';
 import { VolumeProblem } from '../volume-error.js';
-import type { ClaimBinder, ReadForPod } from './claim-resolver.js';
+import type { BoundClaim, ClaimBinder, ReadForPod } from './claim-resolver.js';
 import { isReservedFor, matchVolume } from './match-volume.js';
 
 /** Who makes volumes on demand. */
@@ -13,6 +23,12 @@ export interface LocalProvisioner {
   /** Undefined for a claim whose class nobody makes volumes for. The same claim twice gives the same volume. */
   create(claim: PersistentVolumeClaim, signal: AbortSignal): Promise<PersistentVolume | undefined>;
   delete(volume: PersistentVolume, signal: AbortSignal): Promise<void>;
+  /** What the volume is after it grew to what the claim asks for; undefined where its class does not let it grow. */
+  grow(
+    volume: PersistentVolume,
+    claim: PersistentVolumeClaim,
+    signal: AbortSignal,
+  ): Promise<{ readonly volume: PersistentVolume; readonly nodeMustGrow: boolean } | undefined>;
 }
 
 interface Binding {
@@ -24,6 +40,8 @@ interface Binding {
   readonly made?: PersistentVolume | undefined;
   /** Set for the claim of a generic ephemeral volume: it ends with this pod. */
   readonly podUid?: string | undefined;
+  /** What its file system has, where the volume itself may have more. */
+  readonly size?: Quantity | undefined;
 }
 
 export interface LocalBinderDeps {
@@ -32,6 +50,7 @@ export interface LocalBinderDeps {
   readonly log: Logger;
   readonly provisioner?: LocalProvisioner | undefined;
   readonly at?: FaultPoint | undefined;
+  event(pod: Pod, type: EventType, reason: string, message: string): void;
 }
 
 /**
@@ -61,8 +80,17 @@ export class LocalBinder implements ClaimBinder {
     return new LocalBinder(deps, file, read.kind === 'read' ? read.data : []);
   }
 
-  async bound(pod: Pod, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<PersistentVolume> {
+  async bound(pod: Pod, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<BoundClaim> {
     return await this.#lock.run(() => this.#bind(pod, claim, signal), signal);
+  }
+
+  /** The size is kept here: nobody else writes the claim's status. */
+  async growth(claim: PersistentVolumeClaim, growth: ClaimGrowth, signal: AbortSignal): Promise<void> {
+    if (growth.state !== 'grown') return;
+    await this.#lock.run(async () => {
+      const binding = this.#bindings.get(idOf(namesOf(claim)));
+      if (binding) await this.#keep({ ...binding, size: growth.capacity });
+    }, signal);
   }
 
   /** Nobody else makes it here, so it exists by being asked for. */
@@ -111,25 +139,53 @@ export class LocalBinder implements ClaimBinder {
     return claim?.metadata?.uid !== binding.claimUid;
   }
 
-  async #bind(pod: Pod, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<PersistentVolume> {
-    const key = `${claim.metadata?.namespace ?? 'default'}/${claim.metadata?.name ?? ''}`;
-    const claimUid = claim.metadata?.uid ?? '';
+  async #bind(pod: Pod, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<BoundClaim> {
+    const { claim: key, claimUid } = namesOf(claim);
     const before = this.#bindings.get(idOf({ claim: key, claimUid }));
-    if (before) return withClaim(await this.#bindingVolume(pod, before, signal), claim);
+    if (before) {
+      const binding = await this.#grownVolume(pod, before, claim, signal);
+      return boundClaim(await this.#bindingVolume(pod, binding, signal), claim, binding.size);
+    }
     const volumes = await this.#deps.objects.list('PersistentVolume', '', signal);
     const found = matchVolume(claim, volumes, (volume) => this.#isTaken(volume, key, claim));
     const made = found || claim.spec?.volumeName ? undefined : await this.#deps.provisioner?.create(claim, signal);
     const volume = found ?? made;
     if (!volume) throw new VolumeProblem('unavailable', unboundReason(claim));
     const podUid = claim.metadata?.ownerReferences?.find(({ kind }) => kind === 'Pod')?.uid;
-    const binding = { claim: key, claimUid, volume: volume.metadata?.name ?? '', made, podUid };
+    const size = volume.spec?.capacity?.['storage'];
+    const binding = { claim: key, claimUid, volume: volume.metadata?.name ?? '', made, podUid, size };
     // What an earlier claim of this name had is the new one's, unless it was made for that claim alone.
     for (const [id, other] of this.#bindings)
       if (other.claim === key && (!other.made || other.volume === binding.volume)) this.#bindings.delete(id);
+    await this.#keep(binding);
+    await this.#deps.at?.('volume-bound');
+    // Read once more, so that the pod hears of its changes.
+    return boundClaim(await this.#bindingVolume(pod, binding, signal), claim, size);
+  }
+
+  async #keep(binding: Binding): Promise<void> {
     this.#bindings.set(idOf(binding), binding);
     await this.#file.write([...this.#bindings.values()]);
-    await this.#deps.at?.('volume-bound');
-    return withClaim(volume, claim);
+  }
+
+  /** A volume that was made for a claim grows with it. When it cannot, the pod goes on with what there is. */
+  async #grownVolume(pod: Pod, binding: Binding, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<Binding> {
+    const { made } = binding;
+    const has = made?.spec?.capacity?.['storage'] ?? '0';
+    if (!made || compareQuantities(claim.spec?.resources?.requests?.['storage'] ?? '0', has) <= 0) return binding;
+    try {
+      const grown = await this.#deps.provisioner?.grow(made, claim, signal);
+      if (!grown) return binding;
+      const size = grown.nodeMustGrow ? (binding.size ?? has) : grown.volume.spec?.capacity?.['storage'];
+      const kept = { ...binding, made: grown.volume, size };
+      await this.#keep(kept);
+      return kept;
+    } catch (err) {
+      signal.throwIfAborted();
+      const words = `volume ${binding.volume} cannot grow to what the claim asks for: ${errorText(err)}`;
+      this.#deps.event(pod, 'Warning', 'VolumeResizeFailed', words);
+      return binding;
+    }
   }
 
   /** A claim made anew gets its old volume only where the claim or the volume names the other: its data may not be meant for it. */
@@ -153,10 +209,20 @@ export class LocalBinder implements ClaimBinder {
 
 const idOf = ({ claim, claimUid }: Pick<Binding, 'claim' | 'claimUid'>): string => `${claim} ${claimUid}`;
 
-function withClaim(volume: PersistentVolume, claim: PersistentVolumeClaim): PersistentVolume {
+function namesOf({ metadata }: PersistentVolumeClaim): Pick<Binding, 'claim' | 'claimUid'> {
+  const { namespace = 'default', name = '', uid = '' } = metadata ?? {};
+  return { claim: `${namespace}/${name}`, claimUid: uid };
+}
+
+/** Both sides say what a cluster's controllers would write on them. */
+function boundClaim(volume: PersistentVolume, claim: PersistentVolumeClaim, size: Quantity | undefined): BoundClaim {
   const { name, namespace, uid } = claim.metadata ?? {};
   const claimRef = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', name, namespace, uid };
-  return { ...volume, spec: { ...volume.spec, claimRef } };
+  const capacity = size === undefined ? volume.spec?.capacity : { storage: size };
+  return {
+    persistentVolume: { ...volume, spec: { ...volume.spec, claimRef } },
+    claim: { ...claim, status: { ...claim.status, phase: 'Bound', capacity } },
+  };
 }
 
 function unboundReason({ spec }: PersistentVolumeClaim): string {
@@ -168,9 +234,9 @@ function unboundReason({ spec }: PersistentVolumeClaim): string {
 function parseBindings(data: unknown): readonly Binding[] {
   if (!Array.isArray(data)) throw new Error('not a list');
   return data.map((entry: unknown) => {
-    const { claim, claimUid, volume, made, podUid } = entry as Partial<Binding>;
+    const { claim, claimUid, volume, made, podUid, size } = entry as Partial<Binding>;
     if (typeof claim !== 'string' || typeof claimUid !== 'string' || typeof volume !== 'string')
       throw new Error('an entry lacks claim, claimUid or volume');
-    return { claim, claimUid, volume, made, podUid };
+    return { claim, claimUid, volume, made, podUid, size };
   });
 }

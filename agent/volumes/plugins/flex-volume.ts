@@ -9,9 +9,10 @@ import {
   type FlexVolumeOptions,
 } from '../../../csi/index.js';
 import type { CallSubject } from '../../../base/call-recorder.js';
-import type { FlexPersistentVolumeSource, FlexVolumeSource } from '../../api/index.js';
+import { quantityValue, type FlexPersistentVolumeSource, type FlexVolumeSource } from '../../api/index.js';
 import { isMountPoint } from '../fs/is-mount-point.js';
 import { formatAndMount } from '../mounts/format-and-mount.js';
+import { growFileSystem } from '../mounts/grow-file-system.js';
 import { giveToGroup } from '../ownership.js';
 import { readSecret, type PluginContext } from '../plugin-context.js';
 import { VolumeProblem } from '../volume-error.js';
@@ -70,7 +71,8 @@ export class FlexVolumePlugin implements VolumePlugin {
     // Before the driver is asked: what says after a crash that something may be attached.
     await mkdir(stagePath, { recursive: true, mode: 0o750 });
     await this.#context.at('volume-stage-recorded');
-    const { device } = await driver.attach(options, this.#context.nodeName, subject, signal);
+    const known = await this.#attachedByCluster(keyOf(source.driver, volume.specName), signal);
+    const { device } = known ?? (await driver.attach(options, this.#context.nodeName, subject, signal));
     const waited = await driver.waitForAttach(device, options, subject, signal);
     return { devicePath: waited.device, stagePath };
   }
@@ -112,6 +114,28 @@ export class FlexVolumePlugin implements VolumePlugin {
     await bindInto(staged.stagePath, path, this.#context.mounter, signal);
   }
 
+  /** In a cluster the volume itself is grown by a controller; here the driver is asked to. Then its file system, on the node. */
+  async expand({ volume, path, staged }: PublishRequest, bytes: number, signal: AbortSignal): Promise<number> {
+    const source = required(volume.origin);
+    const driver = this.#drivers.driver(source.driver);
+    const options = optionsOf(volume, source);
+    const subject = subjectOf(volume);
+    const mounted = staged.stagePath ?? path;
+    const before = knownSize(volume);
+    const size = this.#context.standalone
+      ? (await driver.expandVolume(options, mounted, bytes, before, subject, signal)).bytes
+      : bytes;
+    const { requiresFSResize } = await driver.capabilities(signal);
+    if (!requiresFSResize) return size;
+    const device = staged.devicePath ?? '';
+    const told = await driver.expandFs(options, device, mounted, size, before, subject, signal);
+    if (told === 'done') return size;
+    if (device === '')
+      throw new VolumeProblem('unsupported', 'the driver grows no file systems and attached no device');
+    await growFileSystem(device, mounted, this.#context, signal);
+    return size;
+  }
+
   async unpublish(found: FoundVolume, signal: AbortSignal): Promise<void> {
     const subject = { podUid: found.uid, object: found.specName };
     try {
@@ -134,13 +158,23 @@ export class FlexVolumePlugin implements VolumePlugin {
   /** Its folder goes last: until then it says that there is something to detach. */
   async detach({ key }: FoundStage, signal: AbortSignal): Promise<void> {
     const { driver, specName } = partsOf(key);
-    await this.#drivers.driver(driver).detach(specName, this.#context.nodeName, { object: specName }, signal);
+    if (!(await this.#attachedByCluster(key, signal)))
+      await this.#drivers.driver(driver).detach(specName, this.#context.nodeName, { object: specName }, signal);
     await removeStagingFolder(this.#stagePath(driver, specName), this.#context.mounter, signal);
   }
 
   uniqueName(key: string): string {
     const { driver, specName } = partsOf(key);
     return `${driver}/${specName}`;
+  }
+
+  /** What the cluster's controller attached is its own to detach, once the node no longer uses it. */
+  async #attachedByCluster(key: string, signal: AbortSignal): Promise<{ readonly device: string } | undefined> {
+    const { standalone, objects, nodeName } = this.#context;
+    if (standalone) return undefined;
+    const node = await objects.get('Node', '', nodeName, signal);
+    const found = node?.status?.volumesAttached?.find(({ name }) => name === this.uniqueName(key));
+    return found && { device: found.devicePath };
   }
 
   async findStages(): Promise<readonly FoundStage[]> {
@@ -190,6 +224,9 @@ function required(origin: PodVolume['origin']): FlexSource {
 function optionsOf(volume: PodVolume, { fsType, readOnly = false, options }: FlexSource): FlexVolumeOptions {
   return { volumeName: volume.specName, fsType, readOnly: readOnly || volume.readOnly, options };
 }
+
+const knownSize = ({ origin }: PodVolume): number =>
+  origin.kind === 'persistent' ? quantityValue(origin.claim.status?.capacity?.['storage'] ?? '0') : 0;
 
 const mountOptionsOf = ({ origin }: PodVolume): readonly string[] =>
   origin.kind === 'persistent' ? (origin.persistentVolume.spec?.mountOptions ?? []) : [];

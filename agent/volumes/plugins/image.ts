@@ -1,10 +1,10 @@
 import type { ImageSpec } from '../../../proto/generated/cri-v1.js';
-import type { ImageVolumeSource, Pod } from '../../api/index.js';
+import type { Pod, Volume } from '../../api/index.js';
 import { VolumeProblem } from '../volume-error.js';
 import type { PodVolume, PublishedVolume, PublishRequest, VolumePlugin } from '../volume-plugin.js';
 
 /** Makes the image present by its pull policy, with the pod's credentials, and says how the runtime calls it. */
-export type PullVolumeImage = (pod: Pod, source: ImageVolumeSource, signal: AbortSignal) => Promise<ImageSpec>;
+export type PullVolumeImage = (pod: Pod, volume: Volume, signal: AbortSignal) => Promise<ImageSpec>;
 
 /** The files of an image, read-only; the runtime mounts them itself. */
 export class ImagePlugin implements VolumePlugin {
@@ -25,6 +25,6 @@ export class ImagePlugin implements VolumePlugin {
     const source = volume.origin.volume.image;
     if (!source?.reference) throw new VolumeProblem('refused', 'an image volume must name its image');
     if (!this.#pull) throw new VolumeProblem('unsupported', 'this runtime mounts no images');
-    return before ?? { image: await this.#pull(volume.pod, source, signal), readOnly: true };
+    return before ?? { image: await this.#pull(volume.pod, volume.origin.volume, signal), readOnly: true };
   }
 }

@@ -1,7 +1,6 @@
-import { statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { removeUnfinishedWrites } from '../../../base/atomic-file.js';
-import { errnoOf } from '../../../base/errors.js';
+import { isMounted } from '../containers/container-mounts.js';
 import { undoSignal } from '../containers/remove-container.js';
 import type { RuntimeContext } from '../context.js';
 import { pinsComplete, readPins } from '../sandboxes/pin-namespaces.js';
@@ -49,15 +48,6 @@ function adoptSandbox(context: RuntimeContext, record: SandboxRecord): void {
   }
   const whole = pinsComplete(record, sandbox.pins) && (record.pid !== 'POD' || sandbox.initProcess !== undefined);
   if (record.ready !== undefined && record.stopped !== true && whole) sandbox.phase = 'ready';
-}
-
-function isMounted(path: string): boolean {
-  try {
-    return statSync(path).dev !== statSync(path.slice(0, path.lastIndexOf('/'))).dev;
-  } catch (err) {
-    if (errnoOf(err) === 'ENOENT') return false;
-    throw err;
-  }
 }
 
 /** Sandboxes that were never ready are nobody's. */

@@ -1,5 +1,6 @@
-import { mkdirSync, rmdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmdirSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { errnoOf } from '../../../base/errors.js';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
 import { criError } from '../../contract/cri-error.js';
@@ -165,6 +166,12 @@ export async function unmountAll(
   const mounted = paths.filter((path) => isMountPoint(path));
   if (mounted.length === 0) return;
   await mustRun(['umount', '--', ...mounted], what, context.deps, signal);
+}
+
+/** Whether another file system than its parent's is there. */
+export function isMounted(path: string): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found !== undefined && found.dev !== statSync(dirname(path)).dev;
 }
 
 /**

@@ -11,7 +11,7 @@ import { ContainerEntry } from '../state/container-entry.js';
 import type { SandboxEntry } from '../state/sandbox-entry.js';
 import { writeBundle } from './container-bundle.js';
 import { conmonArgv } from './conmon-argv.js';
-import { mountAll, mountPoints, planMounts } from './container-mounts.js';
+import { isMounted, mountAll, mountPoints, planMounts } from './container-mounts.js';
 import { containerRecord } from './container-request.js';
 import { clearAway, nameKey, undoSignal } from './remove-container.js';
 import { settleExit } from './settle-exit.js';
@@ -142,8 +142,12 @@ async function mountRoot(
   await context.locks.run(
     `shm/${sandbox.id}`,
     async () => {
-      await mountAll(context, entry.id, planMounts(context, entry, sandbox, image), pinned, signal);
-      sandbox.shmMounted = true;
+      try {
+        await mountAll(context, entry.id, planMounts(context, entry, sandbox, image), pinned, signal);
+      } finally {
+        // A call that was cut off may have mounted it all the same, and a second one on top would outlive the sandbox.
+        sandbox.shmMounted = isMounted(layout.shm(sandbox.id));
+      }
     },
     signal,
   );

@@ -5,9 +5,12 @@ import { emitContainer } from '../emit-event.js';
 import { mayBeAlive, isSameAlive } from '../host/process-identity.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import type { ContainerExit } from '../state/records.js';
+import { noteStart } from './note-start.js';
 
 /** Marks a container as ended, once: wakes who waits, tells the readers of events, and keeps the fact on disk. */
 export function settleExit(context: RuntimeContext, entry: ContainerEntry, told: ContainerExit): void {
+  // A short program may end before its start has been told.
+  if (entry.phase.kind === 'created') noteStart(context, entry);
   // The kernel stamps files by the last tick, up to 10 ms ago: a container that ended at once would end before it started.
   const exit = { ...told, finishedAtMs: Math.max(told.finishedAtMs, entry.record.startedAtMs ?? 0) };
   if (!entry.setExited(exit)) return;

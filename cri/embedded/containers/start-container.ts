@@ -1,3 +1,4 @@
+import { onAbort } from '../../../base/signals.js';
 import { describeEnd, programSucceeded, type ProgramResult } from '../../../base/run-program.js';
 import { criError } from '../../contract/cri-error.js';
 import { containerSubject, type RuntimeContext } from '../context.js';
@@ -8,6 +9,9 @@ import { endUnwatched } from './end-unwatched.js';
 import { killContainer } from './kill-container.js';
 import { noteStart } from './note-start.js';
 import { lookAgain, settleExit } from './settle-exit.js';
+
+/** How long a start that nobody waits for any more may take to end by itself. */
+const mostAfterCancelMs = 5000;
 
 export async function startContainer(
   context: RuntimeContext,
@@ -30,7 +34,7 @@ async function start(context: RuntimeContext, entry: ContainerEntry, signal: Abo
       `start container ${record.metadata.name}: ${describeEnd(result)}`,
     );
   }
-  entry.record = { ...entry.record, startedAtMs: context.deps.clock.now() };
+  entry.record = { ...entry.record, startedAtMs: entry.record.startedAtMs ?? context.deps.clock.now() };
   // The exit of a short program may have been seen while `start` was still on its way back.
   if (entry.phase.kind === 'created') entry.phase = { ...phase, kind: 'running' };
   await context.at('container-started', entry.id);
@@ -41,8 +45,18 @@ async function start(context: RuntimeContext, entry: ContainerEntry, signal: Abo
   emitContainer(context, entry, 'CONTAINER_STARTED_EVENT');
 }
 
+/**
+ * A start is not cut off at once: killed when it has let the program go and has not removed the FIFO yet, it would leave a container
+ * that looks as if it waited, and the next start would wait for it in vain.
+ */
 async function callStart(context: RuntimeContext, entry: ContainerEntry, signal: AbortSignal): Promise<ProgramResult> {
+  signal.throwIfAborted();
   const { record, phase } = entry;
+  const cutOff = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const unlink = onAbort(signal, () => {
+    timer = setTimeout(() => cutOff.abort(signal.reason), mostAfterCancelMs);
+  });
   try {
     return await runOci(
       {
@@ -56,7 +70,7 @@ async function callStart(context: RuntimeContext, entry: ContainerEntry, signal:
         discardStdout: true,
       },
       context.deps,
-      signal,
+      cutOff.signal,
     );
   } catch (err) {
     // A cancelled call may have done its work all the same.
@@ -64,6 +78,9 @@ async function callStart(context: RuntimeContext, entry: ContainerEntry, signal:
       entry.phase = { ...phase, kind: 'running' };
     }
     throw err;
+  } finally {
+    unlink();
+    clearTimeout(timer);
   }
 }
 

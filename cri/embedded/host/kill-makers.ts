@@ -5,8 +5,8 @@ import { identify, readProc, signalProcess } from './process-identity.js';
 const sigKill = 9;
 
 /**
- * Ends conmon and the OCI runtime that make a container, wherever they are on their way: conmon leaves its process group before it says
- * who it is, and what it starts may not have reached the container's cgroup. Both name the container's id on their command line, and what
+ * Ends conmon and the OCI runtime that make a container or an exec, wherever they are on their way: conmon leaves its process group before it says
+ * who it is, and what it starts may not have reached the container's cgroup. Both name the container's id, or the exec's folder, on their command line, and what
  * they fork keeps that line. Looks again until nobody new is found: one that forked before it was killed has its child in the next list.
  */
 export function killMakers(id: string, ociRuntimes: Iterable<string>): void {
@@ -30,5 +30,5 @@ function isMaker(pid: string, id: string, programs: ReadonlySet<string>): boolea
   const line = readProc(`/proc/${pid}/cmdline`);
   if (line?.includes(id) !== true) return false;
   const [program = '', ...args] = line.split('\0');
-  return programs.has(basename(program)) && args.includes(id);
+  return programs.has(basename(program)) && args.some((arg) => arg.split('/').includes(id));
 }

@@ -11,7 +11,10 @@ export function userNamespaceOf(
   what: string,
 ): IdRange | undefined {
   const options = request.config?.linux?.securityContext?.namespaceOptions;
-  if (options?.usernsOptions?.mode !== 'POD') return undefined;
+  if (!options?.usernsOptions) return undefined;
+  const { mode = 'POD' } = options.usernsOptions;
+  if (mode === 'NODE') return undefined;
+  if (mode !== 'POD') throw criError('invalid-argument', `${what}: there is no user namespace of mode ${mode}`);
   const lack = userNamespaceLack(context, request.runtimeHandler ?? '');
   if (lack !== '') throw criError('failed-precondition', `${what}: no user namespace: ${lack}`);
   for (const shared of ['network', 'ipc', 'pid'] as const) {

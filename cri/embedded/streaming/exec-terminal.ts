@@ -3,12 +3,14 @@ import { closeSync, constants, openSync, rmSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { basename } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { orAbort } from '../../../base/signals.js';
 import { criError } from '../../contract/cri-error.js';
 import type { ContainerIo, TerminalSize } from '../../contract/streaming-service.js';
 import { conmonCommon } from '../containers/conmon-argv.js';
 import { sendControl } from '../containers/reopen-log.js';
 import { containerSubject, type RuntimeContext } from '../context.js';
 import { startConmon, type StartedConmon } from '../host/conmon.js';
+import { killMakers } from '../host/kill-makers.js';
 import { mustRun, programEnv } from '../host/oci-program.js';
 import { identify, signalProcess } from '../host/process-identity.js';
 import type { ContainerEntry } from '../state/container-entry.js';
@@ -63,6 +65,7 @@ async function runTerminal(
   const drained = copyLog(log, io.stdout);
   let started: StartedConmon;
   try {
+    signal.throwIfAborted();
     started = await startConmon(
       {
         argv: [
@@ -85,10 +88,13 @@ async function runTerminal(
         timeoutMs: context.options.ociTimeoutMs,
       },
       context.deps.recorder,
-      signal,
+      // Not cut off in the middle: who the command is, and so what to kill, is known with conmon's answer. It has a deadline.
+      new AbortController().signal,
     );
   } catch (err) {
+    killMakers(basename(folder), Object.values(context.options.ociRuntimes));
     log.destroy();
+    signal.throwIfAborted();
     throw err;
   } finally {
     closeSync(holder);
@@ -103,8 +109,8 @@ async function runTerminal(
   try {
     if (signal.aborted) kill();
     const exitCode = await started.exitCode;
-    await drained;
-    signal.throwIfAborted();
+    // A client that has left does not read on.
+    await orAbort(drained, signal);
     return exitCode;
   } finally {
     signal.removeEventListener('abort', kill);

@@ -36,7 +36,6 @@ export async function runExec(
   signal.throwIfAborted();
   const folder = execFolder(context);
   const { record } = entry;
-  writeFileSync(`${folder}/process.json`, JSON.stringify(process), { mode: 0o600 });
   const argv = ociArgv({
     program: record.ociRuntime,
     root: context.ociRoot(record.ociRuntime),
@@ -53,6 +52,7 @@ export async function runExec(
     request: { args: process.args },
   });
   try {
+    writeFileSync(`${folder}/process.json`, JSON.stringify(process), { mode: 0o600 });
     const code = await pump(argv, folder, io, signal);
     const refused = code === 0 ? '' : runtimeWords(`${folder}/log`);
     if (refused !== '') {

@@ -8,6 +8,7 @@ import { CredentialSource, type Credentials } from './credentials.js';
 import { openHttp2Transport } from './http2-transport.js';
 import type { ClusterConfig } from './kubeconfig.js';
 import { readText } from './read-text.js';
+import type { RequestCounts } from './request-counts.js';
 import type { HttpAnswer, HttpRequest, Transport } from './transport.js';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -31,8 +32,7 @@ export interface ApiClientDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly run: RunProgram;
-  /** Called for each request that was sent, for counts. */
-  readonly sent?: ((method: Method, path: string, status: number) => void) | undefined;
+  readonly counts?: RequestCounts | undefined;
 }
 
 /** Whether the server answers, for those who explain what a node waits for. */
@@ -158,9 +158,18 @@ export class ApiClient implements AsyncDisposable {
 
   async #send(request: ApiRequest, signal: AbortSignal): Promise<HttpAnswer> {
     const credentials = await this.#credentials.current(signal);
-    const answer = await (await this.#transportFor(credentials)).send(this.#wire(request, credentials), signal);
-    this.#deps.sent?.(request.method, request.path, answer.status);
-    return answer;
+    const transport = await this.#transportFor(credentials);
+    const began = performance.now();
+    const count = (status: number | undefined): void =>
+      this.#deps.counts?.answered(request.method, status, (performance.now() - began) / 1000);
+    try {
+      const answer = await transport.send(this.#wire(request, credentials), signal);
+      count(answer.status);
+      return answer;
+    } catch (err) {
+      count(undefined);
+      throw err;
+    }
   }
 
   #wire({ method, path, query, body, bodyType = 'json' }: ApiRequest, credentials: Credentials): HttpRequest {

@@ -12,4 +12,5 @@ export {
 } from './kubeconfig.js';
 export { listAll } from './list-all.js';
 export { reflect, type ReflectorDeps, type ReflectorTarget } from './reflector.js';
+export { RequestCounts } from './request-counts.js';
 export type { WatchedObject } from './watch-stream.js';

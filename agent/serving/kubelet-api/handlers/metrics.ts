@@ -3,11 +3,14 @@ import type { MetricSnapshot } from '../../metrics/accumulators.js';
 import type { UsageReports } from '../usage-reports.js';
 import { sendJson, sendText, type CallHandler, type CallHandlers } from './call.js';
 import type { HealthCheck } from './health.js';
+import { volumeMetrics } from './volume-metrics.js';
 
 export interface MetricsDeps {
   readonly snapshots: () => readonly MetricSnapshot[];
   readonly usage: UsageReports;
   readonly checks: readonly HealthCheck[];
+  /** Whether any pod has a volume of a claim: only then is its use looked up. */
+  readonly hasClaims: () => boolean;
 }
 
 const exposition = 'text/plain; version=0.0.4; charset=utf-8';
@@ -16,7 +19,7 @@ const isProbe = ({ name }: MetricSnapshot): boolean => name.startsWith('prober_'
 type Names = 'summary' | 'metrics' | 'cadvisorMetrics' | 'resourceMetrics' | 'probeMetrics' | 'sliMetrics';
 
 /** Everything that is scraped. */
-export function metricsHandlers({ snapshots, usage, checks }: MetricsDeps): Pick<CallHandlers, Names> {
+export function metricsHandlers({ snapshots, usage, checks, hasClaims }: MetricsDeps): Pick<CallHandlers, Names> {
   const rendered =
     (select: () => readonly MetricSnapshot[]): CallHandler =>
     async (_call, response) => {
@@ -24,7 +27,11 @@ export function metricsHandlers({ snapshots, usage, checks }: MetricsDeps): Pick
       sendText(response, text, contentType);
     };
   return {
-    metrics: rendered(() => snapshots().filter((each) => !isProbe(each))),
+    metrics: async (_call, response, signal) => {
+      const volumes = hasClaims() ? volumeMetrics(await usage.summary(false, signal)) : [];
+      const { text, contentType } = await renderMetrics([...snapshots().filter((each) => !isProbe(each)), ...volumes]);
+      sendText(response, text, contentType);
+    },
     probeMetrics: rendered(() =>
       snapshots().filter((each) => isProbe(each) || each.name === 'process_start_time_seconds'),
     ),

@@ -1,4 +1,5 @@
 import { watch, type FSWatcher } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '../../../../base/clock.js';
 import { errorText } from '../../../../base/errors.js';
@@ -38,6 +39,9 @@ export class WatchedMaterial implements AsyncDisposable {
 
   async start(): Promise<void> {
     const what = 'reading the certificates of the kubelet API';
+    const { certDir, fromCluster } = this.#options.tls;
+    // It is watched from before the cluster has issued anything.
+    if (fromCluster) await mkdir(certDir, { recursive: true, mode: 0o750 }).catch(() => {});
     await this.read();
     for (const folder of new Set(materialFiles(this.#options).map((file) => dirname(file)))) this.#watch(folder);
     this.#polling = runEvery({ what, everyMs: pollMs }, () => this.read(), this.#deps, this.#stop.signal);

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { errorText } from '../../../../base/errors.js';
 import type { ArchiveFormat, ImageStore } from '../../../../cri/embedded/images/index.js';
 import type { Agent } from '../../../agent.js';
-import { podKey } from '../../../api/index.js';
+import { allContainers, podKey } from '../../../api/index.js';
 import type { ImageVerdict } from '../../../garbage/index.js';
 import { ApiError } from '../api-error.js';
 import type { ImageList, ImageProgress, ImageRow } from '../contract.js';
@@ -119,18 +119,38 @@ export function holders(
   return held.length > 0 || !verdict ? held : [verdict.text];
 }
 
-/** What a pod uses is only taken away when it is asked for twice. */
+/**
+ * One name of several goes alone, as with docker and podman; the last one, or an id, takes the image with it. What a pod uses is only
+ * taken away when it is asked for twice.
+ */
 async function removeImage(agent: Agent, reference: string, force: boolean, signal: AbortSignal): Promise<void> {
   const { image } = await agent.runtime.images.imageStatus({ image: { image: reference } }, signal);
   if (!image?.id) throw new ApiError('NotFound', `remove image ${reference}: there is no such image`);
-  const pods = [...(imageUsers(agent).get(image.id) ?? [])];
+  const isOneName = isNameBesideOthers(reference, image.repoTags ?? []);
+  const pods = isOneName ? podsThatName(agent, reference) : [...(imageUsers(agent).get(image.id) ?? [])];
   if (pods.length > 0 && !force) {
     throw new ApiError(
       'Conflict',
       `remove image ${reference}: it is used by ${pods.join(', ')}; remove it all the same with --force`,
     );
   }
+  if (isOneName && agent.imageStore) return await agent.imageStore.untag(reference, signal);
   await agent.runtime.images.removeImage({ image: { image: reference } }, signal);
+}
+
+export function isNameBesideOthers(reference: string, tags: readonly string[]): boolean {
+  return tags.length > 1 && tags.some((tag) => shortName(tag) === shortName(reference));
+}
+
+const shortName = (reference: string): string =>
+  reference.replace(/^docker\.io\/(library\/)?/, '').replace(/:latest$/, '');
+
+/** A pod that is started again looks for the name it was given. */
+function podsThatName(agent: Agent, reference: string): string[] {
+  return agent.pods().flatMap(({ pod }) => {
+    const names = pod ? allContainers(pod).map(({ container }) => container.image) : [];
+    return pod && names.some((name) => shortName(name ?? '') === shortName(reference)) ? [podKey(pod)] : [];
+  });
 }
 
 interface PullBody {

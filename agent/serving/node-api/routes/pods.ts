@@ -1,12 +1,12 @@
 import type { Agent } from '../../../agent.js';
-import { findContainer, podKey, type ContainerStatus, type Pod, type PodStatus } from '../../../api/index.js';
+import { podKey, type ContainerStatus, type Pod, type PodStatus } from '../../../api/index.js';
 import { podLogFolder, readContainerLog } from '../../../logs/index.js';
 import { errnoOf } from '../../../../base/errors.js';
 import { basename } from 'node:path';
 import { ApiError } from '../api-error.js';
 import type { List, PodView, WatchLine } from '../contract.js';
 import { chooseLogInstance } from '../log-instance.js';
-import { podView, requirePod } from '../pod-view.js';
+import { podView, requireContainer, requirePod } from '../pod-view.js';
 import { flag, value, wholeNumber, type Answer, type ApiRequest, type CallRoute } from '../route.js';
 import { lineStream } from '../watch-lines.js';
 
@@ -69,7 +69,7 @@ const byKey = (a: PodView, b: PodView): number => podKey(a.pod).localeCompare(po
 function podLog(agent: Agent, { params, query }: ApiRequest): Answer {
   const { pod, status, observed, uid } = requirePod(agent, params);
   const name = query.get('container') ?? defaultContainer(pod);
-  if (!findContainer(pod, name)) throw new ApiError('NotFound', `container "${name}" is not in pod "${params.name}"`);
+  requireContainer(pod, name);
   const question = { pod: params.name ?? '', container: name, status: statusOf(status, name), observed };
   const { attempt, containerId } = chooseLogInstance({ ...question, previous: flag(query, 'previous') });
   const { podLogsDir } = agent.config.paths;
@@ -118,7 +118,7 @@ function sinceOf(query: URLSearchParams): number | undefined {
   if (seconds !== undefined) return Date.now() - seconds * 1000;
   if (time === null) return undefined;
   const instant = Date.parse(time);
-  if (Number.isNaN(instant))
+  if (Number.isNaN(instant) || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i.test(time))
     throw new ApiError('BadRequest', `read sinceTime: ${JSON.stringify(time)} is no RFC 3339 time`);
   return instant;
 }

@@ -4,7 +4,7 @@ import type { TerminalSize } from '../../../../cri/index.js';
 import type { ObservedContainer } from '../../../podloop/pod-facts.js';
 import { frameDuplex, frameTypes, readableFrames, type FrameConnection } from '../../framed-stream/index.js';
 import { ApiError } from '../api-error.js';
-import { requirePod } from '../pod-view.js';
+import { requireContainer, requirePod } from '../pod-view.js';
 import { flag, wholeNumber, type ApiRequest, type StreamRoute } from '../route.js';
 import { defaultContainer } from './pods.js';
 import { TerminalSizes } from '../terminal-sizes.js';
@@ -63,7 +63,7 @@ export function streamRoutes(agent: Agent): StreamRoute[] {
 function runningContainer({ pod, observed }: AgentPod & { pod: Pod }, query: URLSearchParams): string {
   const name = query.get('container') ?? defaultContainer(pod);
   const podName = pod.metadata?.name ?? '';
-  if (!findContainer(pod, name)) throw new ApiError('NotFound', `container "${name}" is not in pod "${podName}"`);
+  requireContainer(pod, name);
   const instances: readonly ObservedContainer[] = observed?.containers.filter((each) => each.name === name) ?? [];
   const running = instances.find(({ state }) => state === 'running');
   if (!running)

@@ -66,6 +66,47 @@ export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPl
         },
       } satisfies PersistentVolume;
     },
+    async grow(volume, claim, signal) {
+      const {
+        storageClassName = '',
+        csi,
+        accessModes = [],
+        volumeMode = 'Filesystem',
+        mountOptions,
+      } = volume.spec ?? {};
+      const storageClass = await objects.get('StorageClass', '', storageClassName, signal);
+      if (!csi || storageClass?.allowVolumeExpansion !== true) return undefined;
+      const driver = drivers.get(csi.driver);
+      const wanted = String(claim.spec?.resources?.requests?.['storage'] ?? '0');
+      const withSize = (storage: string): PersistentVolume => ({
+        ...volume,
+        spec: { ...volume.spec, capacity: { storage } },
+      });
+      // A driver without the call leaves it all to the node.
+      if (!driver.capabilities.controller.has('EXPAND_VOLUME')) {
+        if (!driver.capabilities.node.has('EXPAND_VOLUME'))
+          throw new VolumeProblem('unsupported', `CSI driver ${driver.name} cannot expand volumes`);
+        return { volume: withSize(wanted), nodeMustGrow: true };
+      }
+      const grown = await driver.controller.expand(
+        {
+          volumeId: csi.volumeHandle,
+          requiredBytes: quantityValue(wanted),
+          capability: volumeCapability(
+            { accessMode: accessModes[0] ?? 'ReadWriteOnce', volumeMode, fsType: csi.fsType, mountOptions },
+            driver.capabilities.node,
+          ),
+          secrets: {},
+        },
+        { object: volume.metadata?.name },
+        signal,
+      );
+      const enough = grown.capacityBytes <= quantityValue(wanted);
+      return {
+        volume: withSize(enough ? wanted : String(grown.capacityBytes)),
+        nodeMustGrow: grown.nodeExpansionRequired,
+      };
+    },
     async delete({ metadata, spec }, signal) {
       if (!spec?.csi) return;
       await drivers

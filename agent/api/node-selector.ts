@@ -1,4 +1,4 @@
-import type { NodeSelector, NodeSelectorRequirement, NodeSelectorTerm } from '../../api/index.js';
+import type { NodeSelector, NodeSelectorRequirement, NodeSelectorTerm } from './generated/types.js';
 
 export interface NodeIdentity {
   readonly name: string;
@@ -6,7 +6,7 @@ export interface NodeIdentity {
 }
 
 /** Terms are alternatives; the requirements of one must all hold. A selector or term without requirements matches nothing. */
-export function matchesNode(selector: NodeSelector, node: NodeIdentity): boolean {
+export function matchesNodeSelector(selector: NodeSelector, node: NodeIdentity): boolean {
   return (selector.nodeSelectorTerms ?? []).some((term) => matchesTerm(term, node));
 }
 
@@ -40,7 +40,7 @@ function holds({ operator, values = [] }: NodeSelectorRequirement, value: string
 function compare(value: string | undefined, limit: string | undefined): number {
   const whole = /^-?\d+$/;
   if (value === undefined || limit === undefined || !whole.test(value) || !whole.test(limit)) return Number.NaN;
-  return Number(value) - Number(limit);
+  return Number(BigInt(value) - BigInt(limit));
 }
 
 const ownLabel = (labels: Readonly<Record<string, string>>, key: string): string | undefined =>

@@ -1,0 +1,33 @@
+import { InvalidArgumentError, Option } from 'commander';
+import { describeSockets } from './command-context.js';
+import { secondsOf } from './duration-text.js';
+
+export const socketOption = (): Option =>
+  new Option('--socket <path>', `socket of the agent (default: $BERTH_SOCKET, ${describeSockets})`);
+export const namespaceOption = (): Option => new Option('-n, --namespace <name>', 'namespace (default: "default")');
+export const allNamespacesOption = (): Option => new Option('-A, --all-namespaces', 'of all namespaces');
+export const selectorOption = (): Option =>
+  new Option('-l, --selector <selector>', 'only with these labels: a=b,c!=d,e in (f,g)');
+export const fieldOption = (): Option =>
+  new Option('--field-selector <selector>', 'only with these fields: status.phase=Running,metadata.name!=web');
+export const outputOption = (): Option =>
+  new Option('-o, --output <format>', 'json, yaml, name, wide, jsonpath=TEMPLATE or custom-columns=NAME:PATH,...');
+export const fileOption = (): Option => new Option('-f, --filename <path...>', 'file, folder, or - for standard input');
+
+export const isTrue = (text: string): boolean => !/^(false|0|f)$/i.test(text);
+
+/** For options that may be given more than once. */
+export const each = (text: string, before: readonly string[] | undefined): string[] => [...(before ?? []), text];
+
+export const wholeNumber = (text: string): number => {
+  const number = Number(text);
+  if (text.trim() === '' || !Number.isSafeInteger(number)) throw new InvalidArgumentError('expected a whole number.');
+  return number;
+};
+
+/** Seconds. */
+export const duration = (text: string): number => {
+  const seconds = secondsOf(text);
+  if (seconds === undefined) throw new InvalidArgumentError('expected a duration such as 30s, 5m or 1h30m.');
+  return seconds;
+};

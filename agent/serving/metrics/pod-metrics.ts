@@ -1,0 +1,177 @@
+import type { AgentPod } from '../../agent.js';
+import type { Event } from '../../api/index.js';
+import { CounterMetric, GaugeMetric, HistogramMetric, type Accumulator, type Labels } from './accumulators.js';
+import { containerType, lifecycleOf, resizeOf } from './pod-kinds.js';
+
+const startSeconds = [
+  0.5, 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, 45, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600,
+];
+const perPod = [1, 2, 4, 8, 16];
+const pullSeconds = [1, 5, 10, 20, 30, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600];
+
+interface Seen {
+  runs: boolean;
+  /** That it was refused, or found without an owner, was counted. */
+  rejected: boolean;
+  /** Containers whose end was counted. */
+  readonly ended: Set<string>;
+  /** Pulls of its images: when the first began, and how long they took so far, ms. */
+  pullingSince?: number | undefined;
+  pulledMs: number;
+}
+
+/** What happens to pods, counted as it is seen; and what they are now, when somebody asks. */
+export class PodMetrics {
+  readonly #now: () => number;
+  readonly #start = new HistogramMetric(
+    'kubelet_pod_start_duration_seconds',
+    'Duration in seconds from kubelet seeing a pod for the first time to the pod starting to run',
+    startSeconds,
+  );
+  readonly #startTotal = new HistogramMetric(
+    'kubelet_pod_start_total_duration_seconds',
+    'Duration in seconds to start a pod since creation, including time to pull images and run init containers.',
+    startSeconds,
+  );
+  readonly #startSli = new HistogramMetric(
+    'kubelet_pod_start_sli_duration_seconds',
+    'Duration in seconds to start a pod since creation, excluding time to pull images and run init containers.',
+    startSeconds,
+  );
+  readonly #pulls = new HistogramMetric(
+    'kubelet_image_pull_duration_seconds',
+    'Duration in seconds to pull an image.',
+    pullSeconds,
+  );
+  readonly #perPod = new HistogramMetric('kubelet_containers_per_pod_count', 'Containers per pod.', perPod);
+  readonly #rejections = new CounterMetric(
+    'kubelet_admission_rejections_total',
+    'Cumulative number pod admission rejections by the Kubelet.',
+  );
+  readonly #orphans = new CounterMetric(
+    'kubelet_orphaned_runtime_pods_total',
+    'Pods that were found in the container runtime and that nobody wanted.',
+  );
+  readonly #userNamespaces = new CounterMetric(
+    'kubelet_started_user_namespaced_pods_total',
+    'Cumulative number of pods with user namespaces started.',
+  );
+  readonly #terminated = new CounterMetric(
+    'kubelet_terminated_containers_total',
+    'Cumulative number of container terminations.',
+  );
+  readonly #seen = new Map<string, Seen>();
+
+  constructor(now: () => number) {
+    this.#now = now;
+    for (const counter of [this.#orphans, this.#userNamespaces]) counter.add({}, 0);
+  }
+
+  get all(): readonly Accumulator[] {
+    return [
+      ...[this.#start, this.#startTotal, this.#startSli, this.#pulls, this.#perPod],
+      ...[this.#rejections, this.#orphans, this.#userNamespaces, this.#terminated],
+    ];
+  }
+
+  /** A pass changed what the pod shows. */
+  changed(now: AgentPod): void {
+    const { uid, desired, status, observed } = now;
+    if (!desired && !observed) {
+      this.#seen.delete(uid);
+      return;
+    }
+    const seen = this.#seen.get(uid) ?? this.#first(now);
+    this.#seen.set(uid, seen);
+    const { cause } = desired?.termination ?? {};
+    if (!seen.rejected && cause === 'rejected') this.#rejections.add({ reason: status?.reason ?? 'Unknown' });
+    if (!seen.rejected && cause === 'orphan') this.#orphans.add({});
+    seen.rejected ||= cause === 'rejected' || cause === 'orphan';
+    this.#countEnds(now, seen);
+    if (status?.phase === 'Running' && desired && !seen.runs) {
+      seen.runs = true;
+      this.#started(now, seen);
+    }
+  }
+
+  /** Images are pulled between two events of a pod. */
+  event({ reason, involvedObject }: Event): void {
+    const seen = this.#seen.get(involvedObject.uid ?? '');
+    if (!seen) return;
+    if (reason === 'Pulling') seen.pullingSince ??= this.#now();
+    if (reason !== 'Pulled' && reason !== 'Failed') return;
+    if (seen.pullingSince === undefined) return;
+    const took = Math.max(this.#now() - seen.pullingSince, 0);
+    seen.pulledMs += took;
+    seen.pullingSince = undefined;
+    if (reason === 'Pulled') this.#pulls.observe({ image_size_in_bytes: 'N/A' }, took / 1000);
+  }
+
+  #first({ desired }: AgentPod): Seen {
+    if (desired) this.#perPod.observe({}, desired.pod.spec?.containers.length ?? 0);
+    if (desired?.pod.spec?.hostUsers === false) this.#userNamespaces.add({});
+    return { runs: false, rejected: false, ended: new Set(), pulledMs: 0 };
+  }
+
+  #countEnds({ desired, observed }: AgentPod, seen: Seen): void {
+    const present = new Set(observed?.containers.map(({ id }) => id));
+    for (const { id, name, state, exitCode, reason } of observed?.containers ?? []) {
+      if (state !== 'exited' || seen.ended.has(id)) continue;
+      seen.ended.add(id);
+      const type = containerType(desired?.pod, name);
+      this.#terminated.add({ container_type: type, exit_code: String(exitCode), reason });
+    }
+    for (const id of seen.ended) if (!present.has(id)) seen.ended.delete(id);
+  }
+
+  #started({ desired, status }: AgentPod, seen: Seen): void {
+    const { annotations, creationTimestamp } = desired?.pod.metadata ?? {};
+    const created = Date.parse(creationTimestamp ?? '');
+    const sighted = Date.parse(annotations?.['kubernetes.io/config.seen'] ?? '');
+    const first = Number.isFinite(sighted) ? sighted : created;
+    const now = this.#now();
+    if (Number.isFinite(first)) this.#start.observe({}, Math.max(now - first, 0) / 1000);
+    if (!Number.isFinite(created)) return;
+    const init = (status?.initContainerStatuses ?? []).reduce((sum, { state }) => {
+      const { startedAt = '', finishedAt = '' } = state?.terminated ?? {};
+      return sum + (Math.max(Date.parse(finishedAt) - Date.parse(startedAt), 0) || 0);
+    }, 0);
+    this.#startTotal.observe({}, Math.max(now - created, 0) / 1000);
+    this.#startSli.observe({}, Math.max(now - created - seen.pulledMs - init, 0) / 1000);
+  }
+}
+
+/** What pods are now. */
+export function podGauges(pods: () => readonly AgentPod[]): Accumulator[] {
+  const counted = (name: string, help: string, labelsOf: (pod: AgentPod) => readonly Labels[]): GaugeMetric =>
+    new GaugeMetric(name, help, () => {
+      const counts = new Map<string, { labels: Labels; value: number }>();
+      for (const labels of pods().flatMap((pod) => labelsOf(pod))) {
+        const key = JSON.stringify(labels);
+        const known = counts.get(key) ?? { labels, value: 0 };
+        counts.set(key, known);
+        known.value++;
+      }
+      return [...counts.values()];
+    });
+  const total = (name: string, help: string, of: (pod: AgentPod) => number): GaugeMetric =>
+    new GaugeMetric(name, help, () => [{ labels: {}, value: pods().reduce((sum, pod) => sum + of(pod), 0) }]);
+  return [
+    total('kubelet_mirror_pods', 'Mirror pods the agent keeps, one per static pod.', ({ desired }) =>
+      desired?.static && !desired.termination ? 1 : 0,
+    ),
+    total(
+      'kubelet_managed_ephemeral_containers',
+      'Current number of ephemeral containers in pods managed by this kubelet.',
+      ({ desired }) => desired?.pod.spec?.ephemeralContainers?.length ?? 0,
+    ),
+    counted('kubelet_working_pods', 'Pods by what is done with them and who wants them.', (pod) => [lifecycleOf(pod)]),
+    counted('kubelet_pod_pending_resizes', 'Number of pending resizes for pods.', (pod) => {
+      const reason = resizeOf(pod, 'PodResizePending');
+      return reason === undefined ? [] : [{ reason: reason.toLowerCase() }];
+    }),
+    total('kubelet_pod_in_progress_resizes', 'Number of in-progress resizes for pods.', (pod) =>
+      resizeOf(pod, 'PodResizeInProgress') === undefined ? 0 : 1,
+    ),
+  ];
+}

@@ -1,0 +1,31 @@
+/** The kubelet's words for what it does with volumes, in `storage_operation_duration_seconds`. */
+export type StorageOperation =
+  | 'volume_attach'
+  | 'volume_detach'
+  | 'volume_mount_device'
+  | 'unmount_device'
+  | 'volume_mount'
+  | 'volume_unmount'
+  | 'map_volume'
+  | 'unmap_volume'
+  | 'volume_fs_resize';
+
+export type CountOperation = (operation: StorageOperation, plugin: string, seconds: number, failed: boolean) => void;
+
+/** Does the work and counts it. */
+export async function counted<T>(
+  count: CountOperation,
+  operation: StorageOperation,
+  plugin: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const began = performance.now();
+  let failed = true;
+  try {
+    const result = await work();
+    failed = false;
+    return result;
+  } finally {
+    count(operation, plugin, (performance.now() - began) / 1000, failed);
+  }
+}

@@ -1,0 +1,276 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Event, Node, Pod } from '../../agent/api/index.js';
+import { sampleImage } from '../agent/agent-world.js';
+import { ask, type Answer } from './https-client.js';
+import { labelsOf } from './metric-labels.js';
+import { hasRealKubelet, RealKubelet } from './real-kubelet.js';
+import { hasWholeCluster, WholeCluster } from './whole-cluster.js';
+
+const berth = 'by-berth';
+const theirs = 'by-kubelet';
+const both = [berth, theirs] as const;
+type NodeName = (typeof both)[number];
+
+const podOf = (nodeName: NodeName): object => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: `pod-${nodeName}` },
+  spec: {
+    nodeName,
+    terminationGracePeriodSeconds: 1,
+    automountServiceAccountToken: false,
+    initContainers: [{ name: 'init', image: sampleImage, command: ['true'] }],
+    containers: [
+      {
+        name: 'main',
+        image: sampleImage,
+        command: ['sh', '-c', 'echo one; echo two; echo three; exec sleep 100000'],
+        readinessProbe: { exec: { command: ['true'] }, periodSeconds: 1 },
+        resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } },
+        volumeMounts: [{ name: 'e', mountPath: '/e' }],
+      },
+      { name: 'crash', image: sampleImage, command: ['sh', '-c', 'echo first; exit 3'] },
+      { name: 'none', image: 'localhost/none/such:1', imagePullPolicy: 'Never', command: ['true'] },
+    ],
+    volumes: [{ name: 'e', emptyDir: {} }],
+  },
+});
+
+interface Case {
+  readonly spec: Readonly<Record<string, unknown>>;
+  /** When there is something to compare. */
+  until(pod: Pod): boolean | undefined;
+}
+
+const main = (script: string, more: object = {}): object => ({
+  name: 'main',
+  image: sampleImage,
+  command: ['sh', '-c', script],
+  ...more,
+});
+const ended = ({ status }: Pod): boolean => status?.phase === 'Failed' || status?.phase === 'Succeeded';
+const isReady = ({ status }: Pod): boolean | undefined =>
+  status?.conditions?.some(({ type, status: met }) => type === 'Ready' && met === 'True');
+
+/** Pods in all kinds of states. */
+const cases: Readonly<Record<string, Case>> = {
+  'fails-in-part': {
+    spec: { restartPolicy: 'Never', containers: [main('exit 7'), { ...main('exit 0'), name: 'other' }] },
+    until: ended,
+  },
+  succeeds: {
+    spec: { restartPolicy: 'OnFailure', containers: [main('sleep 1; echo words > /dev/termination-log')] },
+    until: ended,
+  },
+  'fails-in-init': {
+    spec: {
+      restartPolicy: 'Never',
+      initContainers: [{ ...main('exit 5'), name: 'first' }],
+      containers: [main('true')],
+    },
+    until: ended,
+  },
+  'is-refused': { spec: { nodeSelector: { no: 'where' }, containers: [main('true')] }, until: ended },
+  'has-a-sidecar': {
+    spec: {
+      initContainers: [{ ...main('exec sleep 100000', { restartPolicy: 'Always' }), name: 'side' }],
+      containers: [main('exec sleep 100000')],
+    },
+    until: isReady,
+  },
+  'uses-the-host': { spec: { hostNetwork: true, containers: [main('exec sleep 100000')] }, until: isReady },
+  'is-not-ready': {
+    spec: { containers: [main('exec sleep 100000', { readinessProbe: { exec: { command: ['false'] } } })] },
+    until: ({ status }) => status?.containerStatuses?.[0]?.state?.running !== undefined,
+  },
+  'starts-slowly': {
+    spec: { containers: [main('exec sleep 100000', { startupProbe: { exec: { command: ['false'] } } })] },
+    until: ({ status }) => status?.containerStatuses?.[0]?.state?.running !== undefined,
+  },
+  'waits-for-a-volume': {
+    spec: {
+      containers: [main('true', { volumeMounts: [{ name: 'v', mountPath: '/v' }] })],
+      volumes: [{ name: 'v', configMap: { name: 'nowhere' } }],
+    },
+    until: ({ status }) => status?.containerStatuses?.[0]?.state?.waiting !== undefined,
+  },
+  'waits-for-its-environment': {
+    spec: { containers: [main('true', { envFrom: [{ secretRef: { name: 'nowhere' } }] })] },
+    until: ({ status }) => status?.containerStatuses?.[0]?.state?.waiting?.reason === 'CreateContainerConfigError',
+  },
+};
+
+/** The same things on two nodes, of which one is Kubernetes' own; what differs by design is named here and nothing else may. */
+describe.runIf(hasWholeCluster() && hasRealKubelet())('beside a kubelet of the same version', () => {
+  let whole: WholeCluster;
+  let kubelet: RealKubelet;
+  let client: { cert: string; key: string };
+  beforeAll(async () => {
+    whole = await WholeCluster.open({ nodeName: berth, controllers: false });
+    kubelet = await RealKubelet.join(whole, theirs);
+    const at = (name: string): Promise<string> => readFile(join(whole.cluster.dir, name), 'utf8');
+    client = { cert: await at('kubelet-client.crt'), key: await at('kubelet-client.key') };
+    const podFor = (name: string, nodeName: NodeName): object => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: `${name}-${nodeName}` },
+      spec: { nodeName, terminationGracePeriodSeconds: 0, automountServiceAccountToken: false, ...cases[name]?.spec },
+    });
+    await whole.apply(
+      ...both.flatMap((node) => [podOf(node), ...Object.keys(cases).map((name) => podFor(name, node))]),
+    );
+    for (const name of both)
+      await whole
+        .until(
+          `the pod of ${name} has crashed twice`,
+          async () => {
+            const statuses = (await podNow(name)).status?.containerStatuses ?? [];
+            const of = (container: string) => statuses.find((each) => each.name === container);
+            const backsOff = of('crash')?.state?.waiting?.reason === 'CrashLoopBackOff';
+            return (backsOff && of('crash')?.restartCount === 1 && of('main')?.ready === true) || undefined;
+          },
+          60_000,
+        )
+        .catch(async (err: unknown) => {
+          throw new Error(await kubelet.lastWords(), { cause: err });
+        });
+  });
+  afterAll(async () => {
+    await kubelet?.[Symbol.asyncDispose]();
+    await whole?.[Symbol.asyncDispose]();
+  });
+
+  const get = async <T>(path: string): Promise<T> => (await whole.cluster.api('GET', path)).body as T;
+  const podNow = (node: NodeName, name = 'pod'): Promise<Pod> => get(`/api/v1/namespaces/default/pods/${name}-${node}`);
+  const asked = (name: NodeName, path: string, method = 'GET'): Promise<Answer> => {
+    const port = name === berth ? whole.kubeletPort : kubelet.port;
+    const own = path.replaceAll('NODE', name);
+    return ask({ port, path: own, method, ...client, options: { host: whole.nodeAddress } });
+  };
+  /** What one of the two says, without what may differ: names, ids, times, addresses. */
+  const plain = (value: unknown, name: NodeName): unknown =>
+    JSON.parse(
+      JSON.stringify(value)
+        .replaceAll(name, 'NODE')
+        .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, 'UID')
+        .replaceAll(/(berth|containerd):\/\/[0-9a-f]{64}/g, 'ID')
+        .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
+        .replaceAll(/"10(\.\d+){3}"/g, '"IP"'),
+    );
+
+  test('the node object', async () => {
+    const shown = async (name: NodeName): Promise<unknown> => {
+      const { metadata, spec, status } = await get<Node>(`/api/v1/nodes/${name}`);
+      const { labels, annotations } = metadata ?? {};
+      const { addresses, allocatable, capacity, conditions, declaredFeatures, nodeInfo, ...rest } = status ?? {};
+      // A size that the machine has no pages of is not listed, and each runtime has images and handlers of its own.
+      const ours = (amounts: object = {}): object =>
+        Object.fromEntries(Object.entries(amounts).filter(([key]) => !/^hugepages-|storage$/.test(key)));
+      const info = { ...nodeInfo, containerRuntimeVersion: '' };
+      const amounts = { capacity: ours(capacity), allocatable: ours(allocatable) };
+      const fields = Object.keys(rest).toSorted();
+      const all = { labels, annotations, spec, addresses, conditions, declaredFeatures, fields, info, ...amounts };
+      return plain(all, name);
+    };
+    expect(await shown(berth)).toEqual(await shown(theirs));
+  });
+
+  /** Of one pod, as far as it is a node's to tell. */
+  const told = async (node: NodeName, name?: string): Promise<unknown> => {
+    const { metadata, spec, status } = await podNow(node, name);
+    // What the kubelet of this version shows of pods besides, which berth does only of containers.
+    const { allocatedResources: _, resources: __, startTime, containerStatuses = [], ...rest } = status ?? {};
+    const { initContainerStatuses = [], podIP, ...others } = rest;
+    const own = containerStatuses.concat(initContainerStatuses).map((each) => {
+      // berth says what a container that is being created waits for.
+      const creating = each.state?.waiting?.reason === 'ContainerCreating';
+      const state = creating ? { waiting: { reason: 'ContainerCreating' } } : each.state;
+      return { ...each, state, image: '', imageID: '' };
+    });
+    const { nodeName, tolerations } = spec ?? {};
+    const started = startTime !== undefined;
+    const all = { ...others, own, started, hasIp: podIP !== undefined, nodeName, tolerations };
+    return plain({ ...all, generation: metadata?.generation }, node);
+  };
+
+  test('the status of a pod whose containers run, crash and cannot start', async () => {
+    expect(await told(berth)).toEqual(await told(theirs));
+  });
+
+  test.each(Object.keys(cases))('the status of a pod that %s', async (name) => {
+    for (const node of both)
+      await whole.until(
+        `${name} of ${node}`,
+        async () => cases[name]?.until(await podNow(node, name)) || undefined,
+        40_000,
+      );
+    expect(await told(berth, name)).toEqual(await told(theirs, name));
+  });
+
+  test('events of the pod and of the node', async () => {
+    const reasons = async (name: NodeName): Promise<string[]> => {
+      const { items } = await get<{ items: Event[] }>('/api/v1/events');
+      const of = (each: string): Event[] => items.filter(({ involvedObject }) => involvedObject.name === each);
+      const pod = of(`pod-${name}`).map(({ type, reason, involvedObject: { fieldPath } }) =>
+        [type, reason, fieldPath].join(' '),
+      );
+      return [...new Set([...pod, ...of(name).map(({ type, reason }) => `${type} ${reason}`)])];
+    };
+    // That cgroups are of version 1, and what the kubelet stumbles over on this machine.
+    const own = /CgroupV1|InvalidDiskCapacity|NodeAllocatable/;
+    const expected = (await reasons(theirs)).filter((each) => !own.test(each));
+    expect(await reasons(berth)).toEqual(expect.arrayContaining(expected.filter((each) => !/Failed spec/.test(each))));
+  });
+
+  const logs = 'containerLogs/default/pod-NODE';
+  const same = [
+    ...['', '?tailLines=1', '?tailLines=0', '?tailLines=-1', '?tailLines=x', '?tail=2', '?tail=all', '?limitBytes=5'],
+    ...['?limitBytes=0', '?sinceSeconds=0', '?sinceSeconds=9&sinceTime=2020-01-01T00:00:00Z', '?sinceSeconds=3600'],
+    ...['?sinceTime=2099-01-01T00:00:00Z', '?sinceTime=x', '?previous=true', '?previous=0&timestamps=false'],
+    ...['?timestamps=true&tailLines=1&limitBytes=20', '?stream=x', '?stream=Stdout&tailLines=1'],
+  ].map((query) => `/${logs}/main${query}`);
+  const others = [
+    ...[`/${logs}/crash?previous=true`, `/${logs}/none`, `/${logs}/init`, `/${logs}/nosuch`],
+    ...['/containerLogs/default/nopod/main', '/containerLogs/default/pod-NODE', '/containerLogs/x/y/z/a'],
+    ...['/healthz', '/healthz/log', '/healthz/nosuch', '/nosuch', '/spec', '/statusz', '/'],
+    ...['/exec/default/nopod/main', '/exec/default/pod-NODE/main', '/attach/default/nopod/main?input=1'],
+    ...['/portForward/default/nopod', '/run/default/pod-NODE/main?cmd=true', '/logs/no/such/file'],
+  ];
+  test.each([...same, ...others])('GET %s', async (path) => {
+    const [mine, real] = await Promise.all(both.map(async (name) => [name, await asked(name, path)] as const));
+    const shown = (each: typeof mine): unknown => {
+      const [name = berth, answer] = each ?? [];
+      const { status, text = '', headers } = answer ?? {};
+      const hides = status === 404 && /not found/i.test(text) ? 'not found' : text;
+      // The kubelet says of no log what it is.
+      const type = path.includes('containerLogs') ? '' : headers?.['content-type'];
+      return plain({ status, text: hides.trim().replace(/^\d{4}-[^.]+\./, 'TIME'), type }, name);
+    };
+    expect(shown(mine)).toEqual(shown(real));
+  });
+
+  test('metrics that both have are told apart by the same labels; those that alerts and dashboards need are there', async () => {
+    const differ: unknown[] = [];
+    for (const path of ['/metrics', '/metrics/cadvisor', '/metrics/resource', '/metrics/probes']) {
+      const [mine, real] = await Promise.all(both.map(async (name) => labelsOf((await asked(name, path)).text)));
+      for (const [name, labels] of mine ?? []) {
+        const known = real?.get(name);
+        // cAdvisor puts the machine's three ids on them.
+        if (name.startsWith('machine_')) continue;
+        if (known && known.join() !== labels.join()) differ.push([name, { berth: labels, kubelet: known }]);
+      }
+    }
+    expect(differ).toEqual([]);
+    const { text } = await asked(berth, '/metrics');
+    const needed = [
+      ...['kubelet_node_name', 'kubelet_running_pods', 'kubelet_running_containers', 'kubernetes_build_info'],
+      ...['kubelet_runtime_operations_total', 'kubelet_runtime_operations_duration_seconds_bucket'],
+      ...['rest_client_requests_total', 'rest_client_request_duration_seconds_bucket', 'kubelet_working_pods'],
+      ...['process_resident_memory_bytes', 'process_cpu_seconds_total', 'process_start_time_seconds'],
+      ...['kubelet_http_requests_total', 'kubelet_terminated_containers_total', 'kubelet_cgroup_version'],
+    ];
+    for (const name of needed) expect(text).toMatch(new RegExp(`^${name}[{ ]`, 'm'));
+  });
+});
