@@ -1,7 +1,12 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeEnd, programSucceeded, type RunProgram } from '../../base/run-program.js';
-import { makeBusyboxRootfs, makeImageArchive, type ImageStore } from '../../cri/embedded/images/index.js';
+import {
+  makeBusyboxRootfs,
+  makeImageArchive,
+  type ImageStore,
+  type MakeImageOptions,
+} from '../../cri/embedded/images/index.js';
 
 const samples = {
   busybox: 'localhost/berth-samples/busybox:1',
@@ -25,32 +30,36 @@ export async function makeSampleImages(
   await mkdir(workDir, { recursive: true, mode: 0o700 });
   const work = await mkdtemp(join(workDir, 'samples-'));
   try {
-    const base = join(work, 'busybox');
-    await makeBusyboxRootfs(base, {}, deps, signal);
-    await importImage(store, join(work, 'busybox.tar'), samples.busybox, [base], deps, signal);
-    const archive = join(work, 'archive');
-    await makeSiteArchive(archive, deps, signal);
-    await importImage(store, join(work, 'web.tar'), samples.webArchive, [base, archive], deps, signal);
+    for (const { path, reference } of await writeSampleArchives(work, deps, signal))
+      await store.importArchive(path, { reference }, signal);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
 }
 
-async function importImage(
-  store: ImageStore,
-  path: string,
-  reference: string,
-  rootfs: readonly string[],
-  deps: { readonly run: RunProgram },
+export interface SampleArchive {
+  readonly path: string;
+  readonly reference: string;
+}
+
+/** The same images as archives in a folder, for runtimes that keep images themselves. */
+export async function writeSampleArchives(
+  folder: string,
+  deps: { readonly run: RunProgram; readonly format?: MakeImageOptions['format'] },
   signal: AbortSignal,
-): Promise<void> {
-  const layers = rootfs.map((folder) => ({ rootfs: folder }));
-  await makeImageArchive(
-    { path, reference, layers, config: { cmd: ['sh'], env: ['PATH=/bin:/usr/bin'] } },
-    deps,
-    signal,
-  );
-  await store.importArchive(path, { reference }, signal);
+): Promise<readonly SampleArchive[]> {
+  const base = join(folder, 'busybox');
+  await makeBusyboxRootfs(base, {}, deps, signal);
+  const archive = join(folder, 'archive');
+  await makeSiteArchive(archive, deps, signal);
+  const write = async (name: string, reference: string, rootfs: readonly string[]): Promise<SampleArchive> => {
+    const path = join(folder, `${name}.tar`);
+    const layers = rootfs.map((each) => ({ rootfs: each }));
+    const config = { cmd: ['sh'], env: ['PATH=/bin:/usr/bin'] };
+    await makeImageArchive({ path, reference, layers, config, format: deps.format }, deps, signal);
+    return { path, reference };
+  };
+  return [await write('busybox', samples.busybox, [base]), await write('web', samples.webArchive, [base, archive])];
 }
 
 /** A layer that holds `/archive/site.tar`. */

@@ -1,9 +1,12 @@
 import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { connectSpdy } from './connect-spdy.js';
 import { StreamingError } from './streaming-error.js';
 
 const protocol = 'portforward.k8s.io';
+/** How long a server may take to say whether there was an error, once it has closed the way back. */
+const mostComplaintMs = 5000;
 
 /**
  * The client's side of port-forward over SPDY/3.1: carries `connection` to a port of the pod until either side closed. Fails with
@@ -27,7 +30,19 @@ export async function connectPortForward(
     // The pod may answer after its client has said all it will say, so only the way back decides when it is over.
     pipeline(connection, data, { signal: session.closed }).catch(() => data.destroy());
     const closed = new Promise<void>((resolve) => connection.once('close', () => resolve()));
-    await Promise.race([closed, pipeline(data, connection).catch(() => {})]);
+    const ended = await Promise.race([
+      closed.then(() => false),
+      pipeline(data, connection).then(
+        () => true,
+        () => false,
+      ),
+    ]);
+    // A server that could not connect ends the way back first and says why after it; one that did ends both.
+    if (ended)
+      await Promise.race([
+        complaint,
+        delay(mostComplaintMs, undefined, { signal: session.closed, ref: false }).catch(() => {}),
+      ]);
     session.close();
     signal.throwIfAborted();
     const text = await complaint;

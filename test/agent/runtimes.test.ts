@@ -1,4 +1,9 @@
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { writeSampleArchives } from '../../agent/demo/sample-images.js';
+import { runProgram } from '../../base/run-program.js';
 import { Containerd, busyboxReference, missingForContainerd, type ContainerdFlavour } from '../support/containerd.js';
 import { Dockerd, missingForDocker } from '../support/dockerd.js';
 import { AgentWorld } from './agent-world.js';
@@ -25,6 +30,37 @@ async function life(world: AgentWorld): Promise<void> {
   await world.remove('web.yaml');
   await second.untilGone(60_000);
   await second[Symbol.asyncDispose]();
+}
+
+const samplesFolder = fileURLToPath(new URL('../../samples/', import.meta.url));
+
+/** The pods that the README shows, each doing what it is there for. */
+async function samples(
+  world: AgentWorld,
+  format: 'oci-archive' | 'docker-archive',
+  load: (path: string) => Promise<unknown>,
+): Promise<void> {
+  const folder = join(world.dir, 'samples');
+  await mkdir(folder);
+  for (const { path } of await writeSampleArchives(folder, { run: runProgram, format }, new AbortController().signal))
+    await load(path);
+  await using run = await world.start();
+  await run.untilStarted();
+  const files = await readdir(samplesFolder);
+  for (const file of files) {
+    const text = await readFile(join(samplesFolder, file), 'utf8');
+    // Ports of the machine are taken once, and these suites do not run alone on it.
+    await world.write(file, text.replace(/, hostPort: \d+/, ''));
+  }
+  const names = ['app', 'pair', 'settings', 'web'];
+  for (const name of names) await run.untilReady(name, 60_000);
+  expect([...run.pods.values()].map(({ name }) => name).toSorted()).toEqual(names);
+  expect(await (await fetch(`http://${run.pod('web').ip}/`)).text()).toContain('It runs');
+  expect(
+    await run.sh('settings', 'main', 'echo $GREETING from $POD_NAME, $MEMORY_LIMIT MiB; cat /etc/door/password'),
+  ).toBe('good morning from settings, 64 MiB\nopen sesame');
+  for (const file of files) await world.remove(file);
+  await run.untilGone(60_000);
 }
 
 const manifest = `
@@ -65,6 +101,7 @@ for (const flavour of ['2.x', '1.6'] satisfies ContainerdFlavour[]) {
         runtime: { ...config.runtime, endpoint: containerd.endpoint },
       }));
       await life(world);
+      await samples(world, 'oci-archive', (path) => containerd.importImage(path));
       await using runtime = await containerd.connect();
       expect((await runtime.runtime.listPodSandbox({}, new AbortController().signal)).items).toEqual([]);
     },
@@ -80,6 +117,7 @@ test.skipIf(missing !== undefined)('a pod lives on Docker as it does on the embe
     runtime: { ...config.runtime, endpoint: `docker://${dockerd.socket}` },
   }));
   await life(world);
+  await samples(world, 'docker-archive', (path) => dockerd.docker('load', '-i', path));
   expect(await dockerd.docker('ps', '-aq')).toBe('');
   expect(await world.leftovers()).toEqual([]);
 });

@@ -194,8 +194,11 @@ describe.runIf(hasControlPlane())('pods of a real API server', () => {
   test('what the node has no room for is refused with the reason; a critical pod takes the place of another one', async () => {
     await using node = await NodeWorld.open(cluster);
     await using _run = await node.start();
-    const { status } = (await cluster.api('GET', `/api/v1/nodes/${node.name}`)).body as Node;
-    const cpus = Number(status?.allocatable?.['cpu']);
+    const cpus = await cluster.until('the node tells its CPUs', async () => {
+      const { body } = await cluster.api('GET', `/api/v1/nodes/${node.name}`, undefined, [404]);
+      const cpu = (body as Node).status?.allocatable?.['cpu'];
+      return cpu === undefined ? undefined : Number(cpu);
+    });
     const asks = (cpu: number): Record<string, unknown> => ({ resources: { requests: { cpu: `${cpu * 1000}m` } } });
     await node.create(node.pod('settled', {}, asks(cpus)));
     await node.untilReady('settled');

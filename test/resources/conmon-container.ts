@@ -33,6 +33,22 @@ export class ConmonContainer implements AsyncDisposable {
     await until('the log to be reopened', () => exists(this.logPath));
   }
 
+  /** Where conmon and the container are, for a failure that nobody was there to see. */
+  async state(): Promise<string> {
+    const look = async (file: string): Promise<string> => {
+      const pid = (await readFile(join(this.folder, file), 'utf8')).trim();
+      const parts = ['wchan', 'status'].map(
+        async (name) => await readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => 'gone'),
+      );
+      const [wchan = '', status = ''] = await Promise.all(parts);
+      return `${file} ${pid}: ${/^State:.*$/m.exec(status)?.[0] ?? status} in ${wchan}`;
+    };
+    const log = await readFile(this.logPath, 'utf8').catch(() => 'no log');
+    return [await look('conmon.pid'), await look('pidfile'), `log ends with ${JSON.stringify(log.slice(-120))}`].join(
+      '\n',
+    );
+  }
+
   async ended(): Promise<boolean> {
     return await exists(join(this.folder, 'exits', this.id));
   }

@@ -57,6 +57,8 @@ test('a container that writes all the time loses no line', async () => {
     if (await container.ended()) return true;
     rotations += await rotator.rotateAll([{ containerId: container.id, path: container.logPath }], signal);
     return false;
+  }).catch(async (err: unknown) => {
+    throw new Error(`${rotations} rotations\n${await container.state()}`, { cause: err });
   });
   await rotator.rotateAll([], signal);
   expect(rotations).toBeGreaterThan(3);

@@ -5,9 +5,10 @@ import { identify, readProc, signalProcess } from './process-identity.js';
 const sigKill = 9;
 
 /**
- * Ends conmon and the OCI runtime that make a container or an exec, wherever they are on their way: conmon leaves its process group before it says
- * who it is, and what it starts may not have reached the container's cgroup. Both name the container's id, or the exec's folder, on their command line, and what
- * they fork keeps that line. Looks again until nobody new is found: one that forked before it was killed has its child in the next list.
+ * Ends conmon and the OCI runtime that make a container or an exec, wherever they are on their way: conmon leaves its process group
+ * before it says who it is, and what it starts may not have reached the container's cgroup. Both name the container's id, or the exec's
+ * folder, on their command line, and what they fork keeps that line. Looks again until nobody new is found: one that forked before it was
+ * killed has its child in the next list.
  */
 export function killMakers(id: string, ociRuntimes: Iterable<string>): void {
   const programs = new Set(['conmon', ...[...ociRuntimes].map((path) => basename(path))]);
