@@ -30,7 +30,9 @@ export class ConmonContainer implements AsyncDisposable {
     const fifo = await open(join(this.folder, 'ctl'), constants.O_WRONLY | constants.O_NONBLOCK);
     await fifo.write('2 0 0\n');
     await fifo.close();
-    await until('the log to be reopened', () => exists(this.logPath));
+    // A container that ends right now is not reopened any more: nobody waits for that.
+    await until('the log to be reopened', async () => (await exists(this.logPath)) || (await this.ended()));
+    if (!(await exists(this.logPath))) throw new Error('the container ended before its log was reopened');
   }
 
   /** Where conmon and the container are, for a failure that nobody was there to see. */
