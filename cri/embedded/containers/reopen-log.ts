@@ -12,7 +12,7 @@ const lookEveryMs = 5;
 /** Tells conmon to go on in a new file at the log's path and waits until it is there. */
 export async function reopenLog(context: RuntimeContext, entry: ContainerEntry, signal: AbortSignal): Promise<void> {
   const { logPath, metadata } = entry.record;
-  if (entry.phase.kind !== 'running' || logPath === '') {
+  if (!isRunning(entry) || logPath === '') {
     throw criError('failed-precondition', `reopen log of container ${metadata.name}: it is not running with a log`);
   }
   sendControl(context.layout.bundle(entry.id), '2 0 0', `reopen log of container ${metadata.name}`);
@@ -20,8 +20,15 @@ export async function reopenLog(context: RuntimeContext, entry: ContainerEntry, 
     timeoutMs: reopenDeadlineMs,
     what: `the log of ${metadata.name} to be reopened`,
   });
-  while (!(await isThere(logPath))) await context.deps.clock.sleep(lookEveryMs, deadline.signal);
+  while (!(await isThere(logPath))) {
+    if (!isRunning(entry)) {
+      throw criError('failed-precondition', `reopen log of container ${metadata.name}: it ended before that`);
+    }
+    await context.deps.clock.sleep(lookEveryMs, deadline.signal);
+  }
 }
+
+const isRunning = (entry: ContainerEntry): boolean => entry.phase.kind === 'running';
 
 /** One line into conmon's control FIFO; never waits: without a reader conmon is gone. */
 export function sendControl(folder: string, line: string, what: string): void {
