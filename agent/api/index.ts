@@ -10,6 +10,7 @@ export type { ManifestReader } from './manifest.js';
 export * from './canonical-json.js';
 export { defaultObject, defaultSecret } from './default-objects.js';
 export { defaultPod, defaultPullPolicy } from './default-pod.js';
+export { matchesLabels } from './label-selector.js';
 export { matchesNodeSelector, type NodeIdentity } from './node-selector.js';
 export * from './object-scope.js';
 export * from './pod-containers.js';

@@ -1,4 +1,5 @@
 import type { NodeSelector, NodeSelectorRequirement, NodeSelectorTerm } from './generated/types.js';
+import { isAsRequired } from './label-selector.js';
 
 export interface NodeIdentity {
   readonly name: string;
@@ -17,23 +18,11 @@ function matchesTerm({ matchExpressions = [], matchFields = [] }: NodeSelectorTe
   return byLabel && byField;
 }
 
-function holds({ operator, values = [] }: NodeSelectorRequirement, value: string | undefined): boolean {
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    case 'Gt':
-      return compare(value, values[0]) > 0;
-    case 'Lt':
-      return compare(value, values[0]) < 0;
-    default:
-      return false;
-  }
+function holds(requirement: NodeSelectorRequirement, value: string | undefined): boolean {
+  const { operator, values = [] } = requirement;
+  if (operator === 'Gt') return compare(value, values[0]) > 0;
+  if (operator === 'Lt') return compare(value, values[0]) < 0;
+  return isAsRequired(requirement, value);
 }
 
 /** NaN, which compares with nothing, unless both are whole numbers. */

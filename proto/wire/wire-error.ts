@@ -23,6 +23,8 @@ const codes = [
 
 export type GrpcCode = Exclude<(typeof codes)[number], 'ok'>;
 
+export const isGrpcCode = (code: string): code is GrpcCode => code !== 'ok' && codes.some((each) => each === code);
+
 export interface WireFailure {
   readonly code: GrpcCode;
   /** True when the stream ended without a status of the server: the code is this side's guess. */

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, rmdir } from 'node:fs/promises';
@@ -115,6 +115,13 @@ export class BerthWorld implements AsyncDisposable {
       ? []
       : ['--socket', this.socket];
     return await runBerth([...args.slice(0, words), ...own, ...args.slice(words)], options);
+  }
+
+  /** A command that goes on until it is ended; both its outputs are read as text. */
+  begin(...args: string[]): ChildProcessWithoutNullStreams {
+    const command = spawn(process.execPath, [berthMain, ...args, '--socket', this.socket]);
+    for (const stream of [command.stdout, command.stderr]) stream.setEncoding('utf8');
+    return command;
   }
 
   /** As `berth`, for a command that must succeed. */

@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { berthMain, BerthWorld, busybox, runBerth, runProcess } from './berth-world.js';
@@ -102,16 +101,9 @@ describe("options as kubectl's and docker's users write them", () => {
   });
 
   test('a port by its name, and the objects that were applied', async () => {
-    const forwarding = spawn(process.execPath, [
-      berthMain,
-      'port-forward',
-      'pod/web',
-      ':http',
-      '--socket',
-      world.socket,
-    ]);
+    const forwarding = world.begin('port-forward', 'pod/web', ':http');
     let text = '';
-    forwarding.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+    forwarding.stdout.on('data', (chunk: string) => (text += chunk));
     await world.until('it listens', () => Promise.resolve(/127\.0\.0\.1:\d+ -> 80/.test(text)));
     const [, port = ''] = /127\.0\.0\.1:(\d+) -> 80/.exec(text) ?? [];
     expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('hello\n');

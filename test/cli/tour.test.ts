@@ -1,7 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { berthMain, BerthWorld, busybox, runBerth, runProcess } from './berth-world.js';
 
@@ -124,9 +123,9 @@ describe('get', () => {
   });
 
   test('other kinds are watched too, and deleted by label or all at once', async () => {
-    const watching = spawn(process.execPath, [berthMain, 'get', 'cm', '-w', '--socket', world.socket]);
+    const watching = world.begin('get', 'cm', '-w');
     let text = '';
-    watching.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+    watching.stdout.on('data', (chunk: string) => (text += chunk));
     await world.until('the table', () => Promise.resolve(text.includes('words ')));
     const maps = ['a', 'b', 'c'].map((name) => {
       return `{apiVersion: v1, kind: ConfigMap, metadata: {name: ${name}, namespace: brief, labels: {name: ${name}}}}`;
@@ -144,9 +143,9 @@ describe('get', () => {
   });
 
   test('a watch shows what is there, then what changes', async () => {
-    const watching = spawn(process.execPath, [berthMain, 'get', 'pods', '-w', '--socket', world.socket]);
+    const watching = world.begin('get', 'pods', '-w');
     let text = '';
-    watching.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+    watching.stdout.on('data', (chunk: string) => (text += chunk));
     await world.until('the table', () => Promise.resolve(text.includes('web ')));
     await world.apply(
       `{apiVersion: v1, kind: Pod, metadata: {name: brief}, spec: {terminationGracePeriodSeconds: 0, containers: [{name: main, image: "${busybox}", command: [sleep, "1000"]}]}}`,
@@ -258,18 +257,9 @@ describe('exec and attach', () => {
   });
 
   test('attach joins the main process', async () => {
-    const attached = spawn(process.execPath, [
-      berthMain,
-      'attach',
-      '-i',
-      'web',
-      '-c',
-      'reader',
-      '--socket',
-      world.socket,
-    ]);
+    const attached = world.begin('attach', '-i', 'web', '-c', 'reader');
     let text = '';
-    attached.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+    attached.stdout.on('data', (chunk: string) => (text += chunk));
     await world.until('it answers', async () => {
       attached.stdin.write('one\n');
       await new Promise((resolve) => setTimeout(resolve, 100));
@@ -282,18 +272,9 @@ describe('exec and attach', () => {
 });
 
 test('port-forward reaches the pod, one connection after the other, and says what fails', async () => {
-  const forwarding = spawn(process.execPath, [
-    berthMain,
-    'port-forward',
-    'web',
-    ':80',
-    ':81',
-    '--socket',
-    world.socket,
-  ]);
+  const forwarding = world.begin('port-forward', 'web', ':80', ':81');
   let text = '';
-  for (const stream of [forwarding.stdout, forwarding.stderr])
-    stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+  for (const stream of [forwarding.stdout, forwarding.stderr]) stream.on('data', (chunk: string) => (text += chunk));
   await world.until('it listens', () => Promise.resolve(/:\d+ -> 81/.test(text)));
   const portOf = (remote: number): string => new RegExp(`127\\.0\\.0\\.1:(\\d+) -> ${remote}`).exec(text)?.[1] ?? '';
   for (let round = 0; round < 3; round++)

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RuntimeStep } from '../../cri/embedded/index.js';
 import { hostProgram, tryHostProgram } from '../support/host-program.js';
-import { CompiledHost } from './support/compiled-host.js';
+import { BuiltProgram } from '../support/built-program.js';
 import type { HostPlan } from './support/runtime-host.js';
 import { logText, missingComponents, neverAborted, RuntimeWorld, until } from './support/runtime-world.js';
 
@@ -323,9 +323,10 @@ const steps: readonly RuntimeStep[] = [
 ];
 
 describe.skipIf(missing !== '')('kill -9 of the process that hosts the runtime', () => {
-  let host: CompiledHost;
+  const script = 'test/cri/support/runtime-host.ts';
+  let host: BuiltProgram;
   beforeAll(async () => {
-    host = await CompiledHost.build();
+    host = await BuiltProgram.build([script], 120_000);
   });
   afterAll(async () => {
     await host?.[Symbol.asyncDispose]();
@@ -353,7 +354,7 @@ describe.skipIf(missing !== '')('kill -9 of the process that hosts the runtime',
     };
     const path = join(world.folder, 'plan.json');
     await writeFile(path, JSON.stringify(plan));
-    const result = await tryHostProgram(['node', host.script, path], 60_000);
+    const result = await tryHostProgram(['node', host.pathOf(script), path], 60_000);
     expect([result.end, result.stderr]).toEqual([{ kind: 'signalled', signal: 'SIGKILL' }, '']);
     await world.reopen();
   };

@@ -15,7 +15,7 @@ export class BuiltProgram implements AsyncDisposable {
   }
 
   /** Sources as paths in the repository. */
-  static async build(sources: readonly string[]): Promise<BuiltProgram> {
+  static async build(sources: readonly string[], withinMs = 60_000): Promise<BuiltProgram> {
     const folder = await mkdtemp(join(tmpdir(), 'berth-example-'));
     const config = {
       extends: join(repository, 'tsconfig.json'),
@@ -34,7 +34,12 @@ export class BuiltProgram implements AsyncDisposable {
     await symlink(join(repository, 'node_modules'), join(folder, 'node_modules'));
     await symlink(join(repository, 'proto'), join(folder, 'proto'));
     const tsc = join(repository, 'node_modules', 'typescript', 'bin', 'tsc');
-    await hostProgram([process.execPath, tsc, '-p', join(folder, 'tsconfig.json')], 60_000);
+    try {
+      await hostProgram([process.execPath, tsc, '-p', join(folder, 'tsconfig.json')], withinMs);
+    } catch (err) {
+      await rm(folder, { recursive: true });
+      throw err;
+    }
     return new BuiltProgram(folder);
   }
 

@@ -1,7 +1,6 @@
 import {
   allContainers,
   compareQuantities,
-  podLimits,
   podRequests,
   quantityMilliValue,
   quantityValue,
@@ -95,9 +94,4 @@ export function needsRestart(container: Container, changed: ReadonlySet<string>)
 export function asksForMore(from: Pod, to: Pod): boolean {
   const [before, after] = [podRequests(from), podRequests(to)];
   return (['cpu', 'memory'] as const).some((name) => amount(name, after[name]) > amount(name, before[name]));
-}
-
-/** Requests and limits of the pod as a whole, as its status shows them. */
-export function wholeResources(pod: Pod): ResourceRequirements {
-  return { ...pod.spec?.resources, requests: podRequests(pod), limits: podLimits(pod) };
 }

@@ -1,4 +1,5 @@
 import type { CallInterface } from '../../../base/call-recorder.js';
+import { isGrpcCode } from '../../../proto/wire/index.js';
 import { CounterMetric, HistogramMetric, type Accumulator } from './accumulators.js';
 import type { PodResourcesMethod } from './agent-metrics.js';
 
@@ -132,24 +133,6 @@ export function grpcStatus(code: string | undefined): string {
   if (code === undefined) return 'OK';
   const known = own[code];
   if (known !== undefined) return known;
-  if (!grpcCodes.has(code)) return 'Unknown';
+  if (!isGrpcCode(code)) return 'Unknown';
   return code.replace(/(^|-)[a-z]/g, (letter) => letter.replace('-', '').toUpperCase());
 }
-
-const grpcCodes = new Set([
-  'unknown',
-  'invalid-argument',
-  'deadline-exceeded',
-  'not-found',
-  'already-exists',
-  'permission-denied',
-  'resource-exhausted',
-  'failed-precondition',
-  'aborted',
-  'out-of-range',
-  'unimplemented',
-  'internal',
-  'unavailable',
-  'data-loss',
-  'unauthenticated',
-]);

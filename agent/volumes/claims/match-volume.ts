@@ -1,6 +1,6 @@
 import {
   compareQuantities,
-  type LabelSelector,
+  matchesLabels,
   type PersistentVolume,
   type PersistentVolumeClaim,
 } from '../../api/index.js';
@@ -47,26 +47,4 @@ export function isReservedFor(claim: PersistentVolumeClaim, { spec }: Persistent
 function bySize(a: PersistentVolume, b: PersistentVolume): number {
   const size = compareQuantities(a.spec?.capacity?.['storage'] ?? '0', b.spec?.capacity?.['storage'] ?? '0');
   return size || (a.metadata?.name ?? '').localeCompare(b.metadata?.name ?? '');
-}
-
-export function matchesLabels(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
-  const equal = Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels[key] === value);
-  return (
-    equal &&
-    (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) => {
-      const value = labels[key];
-      switch (operator) {
-        case 'In':
-          return value !== undefined && values.includes(value);
-        case 'NotIn':
-          return value === undefined || !values.includes(value);
-        case 'Exists':
-          return value !== undefined;
-        case 'DoesNotExist':
-          return value === undefined;
-        default:
-          return false;
-      }
-    })
-  );
 }

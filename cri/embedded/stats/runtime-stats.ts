@@ -7,7 +7,7 @@ import type { ContainerEntry } from '../state/container-entry.js';
 import type { SandboxEntry } from '../state/sandbox-entry.js';
 import { readCgroupStats, type CgroupStats } from './cgroup-stats.js';
 import { metricDescriptors, podMetrics, type MetricSource } from './metrics.js';
-import { networkUsage, parseNetDev } from './network-stats.js';
+import { networkUsage, parseNetDev } from '../../stats/network-stats.js';
 import { WritableLayers } from './writable-layers.js';
 
 interface CpuSample {

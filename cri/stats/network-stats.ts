@@ -1,4 +1,4 @@
-import type * as v1 from '../../../proto/generated/cri-v1.js';
+import type * as v1 from '../../proto/generated/cri-v1.js';
 
 /** Interfaces of a /proc/PID/net/dev but the loopback, in its order. */
 export function parseNetDev(text: string): v1.NetworkInterfaceUsage[] {
