@@ -82,7 +82,7 @@ export class ApiClient implements AsyncDisposable {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  /** Sends a request and reads the JSON of its answer. Errors of the server and of the way there are `ApiError`s. */
+  /** Sends a request and reads the object that answers it. Errors of the server and of the way there are `ApiError`s. */
   async json<T>(request: ApiRequest, signal: AbortSignal): Promise<T> {
     const timeoutMs = request.timeoutMs ?? defaultTimeoutMs;
     using limited = linkSignal(signal, { timeoutMs });
@@ -207,13 +207,16 @@ export class ApiClient implements AsyncDisposable {
 
   async #parse<T>(request: ApiRequest, answer: HttpAnswer, signal: AbortSignal): Promise<T> {
     const text = await this.#text(request, answer, signal);
+    const refuse = (why: string): ApiError =>
+      new ApiError(`${name(request)}: the answer is ${why}: ${text.slice(0, 200)}`, { code: 'garbage' });
+    let value: unknown;
     try {
-      const value: unknown = JSON.parse(text);
-      if (typeof value === 'object' && value !== null) return value as T;
+      value = JSON.parse(text);
     } catch {
-      // Told below, with what came.
+      throw refuse('not JSON');
     }
-    throw new ApiError(`${name(request)}: the answer is not a JSON object: ${text.slice(0, 200)}`, { code: 'garbage' });
+    if (!isApiObject(value)) throw refuse('no object of Kubernetes');
+    return value as T;
   }
 
   async #statusError(request: ApiRequest, answer: HttpAnswer, signal: AbortSignal): Promise<ApiError> {
@@ -263,6 +266,15 @@ export class ApiClient implements AsyncDisposable {
 function answered(err: unknown): boolean {
   const status = statusOf(err);
   return status >= 400 && status < 500 && status !== 401 && status !== 429;
+}
+
+/**
+ * Objects, lists and `Status` alike say their kind and have metadata (API conventions, "Types"). What does not was not written
+ * by the server, and must not be taken for a write that it accepted.
+ */
+function isApiObject(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || !('kind' in value) || !('metadata' in value)) return false;
+  return typeof value.kind === 'string' && typeof value.metadata === 'object' && value.metadata !== null;
 }
 
 const name = ({ method, path }: ApiRequest): string => `${method} ${path}`;

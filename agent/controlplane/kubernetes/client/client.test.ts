@@ -59,8 +59,8 @@ const get = { method: 'GET', path: '/api/v1/pods' } as const;
 
 test('asks again when the server says later, and below the path of the server', async () => {
   answer = (_url, response) =>
-    asked.length < 3 ? send(response, 429, {}, { 'retry-after': '1' }) : send(response, 200, { ok: true });
-  expect(await client.json(get, never)).toEqual({ ok: true });
+    asked.length < 3 ? send(response, 429, {}, { 'retry-after': '1' }) : send(response, 200, list([], {}));
+  expect(await client.json(get, never)).toMatchObject({ kind: 'PodList' });
   expect(asked).toEqual(['/prefix/api/v1/pods', '/prefix/api/v1/pods', '/prefix/api/v1/pods']);
 });
 
@@ -72,6 +72,8 @@ test.each<[string, (response: ServerResponse) => void, object]>([
   ],
   ['an error without a body', (r) => send(r, 500, 'oops'), { code: 'status', status: 500, reason: '' }],
   ['no JSON', (r) => send(r, 200, '<html>'), { code: 'garbage' }],
+  ['an object without metadata, for a write', (r) => send(r, 200, { kind: 'Pod', items: 7 }), { code: 'garbage' }],
+  ['an object of no kind', (r) => send(r, 200, { metadata: {}, ok: true }), { code: 'garbage' }],
   ['a bare word of JSON', (r) => send(r, 200, '"hello"'), { code: 'garbage' }],
   [
     'an answer that breaks off',
