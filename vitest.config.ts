@@ -1,5 +1,15 @@
 import { defineConfig } from 'vitest/config';
 
+/** Suites of a real control plane, which mostly wait for it: `npm test` runs them beside the others. */
+const cluster = [
+  'test/controlplane/**/*.test.ts',
+  'test/kubelet-api/**/*.test.ts',
+  'test/volumes/cluster-volume.test.ts',
+  'test/agent-devices/cluster.test.ts',
+];
+/** One suite at a time: each starts daemons, and some fill the machine. */
+const real = { testTimeout: 120_000, hookTimeout: 120_000, maxWorkers: 1 };
+
 /** `using` is compiled down: Node 20 has the symbols and not the syntax. */
 const oxc = { target: 'es2022' };
 
@@ -14,17 +24,8 @@ export default defineConfig({
           testTimeout: 10_000,
         },
       },
-      {
-        oxc,
-        test: {
-          name: 'real',
-          include: ['test/**/*.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-          maxWorkers: 1,
-          globalSetup: [],
-        },
-      },
+      { oxc, test: { ...real, name: 'real', include: ['test/**/*.test.ts'], exclude: cluster } },
+      { oxc, test: { ...real, name: 'cluster', include: cluster } },
     ],
   },
 });

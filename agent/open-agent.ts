@@ -20,7 +20,7 @@ import { openNodeStatus } from './node/open-node-status.js';
 import { openPodWorld } from './open-pod-world.js';
 import { CallLog } from './recorder/call-log.js';
 import { openRuntime } from './runtimes/open-runtime.js';
-import { countedCalls, countedRuntime, noMetrics, type AgentMetrics } from './serving/metrics/index.js';
+import { countedCalls, countedRuntime, noMetrics, timedMethods, type AgentMetrics } from './serving/metrics/index.js';
 import { Lifetimes } from './lifetimes.js';
 
 export interface AgentDeps {
@@ -114,7 +114,10 @@ export async function openAgent(
       ),
     );
     const deps = {
-      ...{ controlPlane, source, host, events, clock, log, runtime: cri, world, rootDir },
+      ...{ source, host, events, clock, log, runtime: cri, world, rootDir },
+      controlPlane: timedMethods(controlPlane, { registerNode: 'register' }, (_, seconds, failed) => {
+        if (!failed) metrics.work.nodeRegistered(seconds);
+      }),
       registered: (asked: AbortSignal) => world.devices.announceAgain(asked),
     };
     nodeAgent = opening.use(openNodeAgent(config.nodeName, config.cluster, deps));

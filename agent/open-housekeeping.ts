@@ -60,6 +60,8 @@ export interface HousekeepingDeps {
   readonly podsLimits: CgroupLimits;
   readonly run: RunProgram;
   sourcesSynced(): boolean;
+  /** Resolves when the control plane knows that the node shuts down, or no more. */
+  toldOfShutdown(shuttingDown: boolean, signal: AbortSignal): Promise<void>;
   evicted(signal: string, statsAgeMs: number): void;
 }
 
@@ -109,8 +111,10 @@ export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig,
     const report = oom.look(snapshot, () => monitor.snapshot(0));
     for (const { podUid, container, kills } of report?.containers ?? [])
       log.warn({ podUid, container, kills }, 'the kernel killed processes of a container for want of memory');
-    if (report && report.system > 0)
-      events.record(node, 'Warning', 'SystemOOM', `System OOM encountered, ${report.system} processes killed`);
+    for (const { process: victim, pid } of report?.system ?? []) {
+      const message = `System OOM encountered, victim process: ${victim}, pid: ${pid}`;
+      events.record(node, 'Warning', 'SystemOOM', message);
+    }
     const found = await filesystems.node(0);
     const podMemory = quantityValue(deps.capacity['memory'] ?? '0');
     return { layout: found.layout, observations: observeSignals(snapshot, found, host.memoryBytes, podMemory) };
@@ -141,14 +145,17 @@ export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig,
       conditionsChanged: () => tell(),
     },
   );
-  const shutdown = new NodeShutdown(shutdownGroups(config.shutdown), {
+  const shutdown: NodeShutdown = new NodeShutdown(shutdownGroups(config.shutdown), {
     ...{ clock, log, events, node },
     logind: new BusctlLogind(deps.run),
     rootDir: agent.paths.rootDir,
     activePods: () => desired.active(),
     terminate: (uid, termination) => desired.terminate(uid, termination),
     isCleanedUp: (uid) => isCleanedUp(uid, deps),
-    statusChanged: () => Promise.resolve(tell()),
+    statusChanged: async (signal) => {
+      tell();
+      await deps.toldOfShutdown(shutdown.shuttingDown, signal);
+    },
   });
   const running: Promise<void>[] = [];
   return {
@@ -163,7 +170,7 @@ export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig,
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
     stats,
-    counts: [...garbage.images.counts, ...shutdown.counts],
+    counts: [...stats.counts, ...garbage.images.counts, ...shutdown.counts],
     explainImages: (signal) => garbage.images.explain(signal),
     pressureWhatIf: (signal) => whatIf(signal, thresholds),
     start: () => {

@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.js';
 import type { Logger } from '../base/log.js';
 import type { CallRecorder } from '../base/call-recorder.js';
 import type { RunProgram } from '../base/run-program.js';
-import type { CriRuntime } from '../cri/index.js';
+import type { CriRuntime, RuntimeService } from '../cri/index.js';
 import { KnownNode } from './admission/known-node.js';
 import { podUidOf, type PodUid, type Quantity } from './api/index.js';
 import { type AgentConfig } from './config/agent-config.js';
@@ -25,6 +25,7 @@ import type { DesiredPods } from './pods/desired-pods.js';
 import { PodSources } from './pods/pod-sources.js';
 import { PodStatuses } from './pods/pod-statuses.js';
 import { ReferenceWatch } from './pods/reference-watch.js';
+import { nodeToldOfShutdown } from './shutdown/index.js';
 import { openGrounds } from './wiring/open-grounds.js';
 import { wireConfigs } from './wiring/wire-configs.js';
 import { wireDesired } from './wiring/wire-desired.js';
@@ -37,7 +38,7 @@ import { WorldWatch } from './pods/world-watch.js';
 import { ProbeRecord } from './probes/probe-record.js';
 import type { RuntimeHealth } from './runtimes/runtime-health.js';
 import { manifestSources } from './pods/manifest-sources.js';
-import type { AgentMetrics } from './serving/metrics/index.js';
+import type { AgentMetrics, WorkCounts } from './serving/metrics/index.js';
 import { StatusPublisher } from './status/status-publisher.js';
 
 export interface PodWorldDeps {
@@ -87,7 +88,8 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   const { log, clock, events, host, controlPlane, startedAt } = deps;
   const { runtime, images } = deps.runtime;
   const progress: PodStatuses['progress'] = (uid, container, text) => statuses.progress(uid, container, text);
-  const puller = await openImagePuller(config, { ...deps, images, progress }, signal);
+  const { work } = deps.metrics;
+  const puller = await openImagePuller(config, { ...deps, images, progress, counts: work }, signal);
   const grounds = opening.use(await openGrounds(config, { ...deps, puller }, signal));
   const { hierarchy, capacity, allocatable, podsLimits, fitness, exclusive, cgroups, devices, volumes, files, logs } =
     grounds;
@@ -105,11 +107,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   });
   const probeRecord = opening.use(await ProbeRecord.open(join(config.paths.runDir, 'probes.json'), log));
   const probes = opening.use(wireProbes({ ...deps, runtime, record: probeRecord }));
-  const observer = new RuntimeObserver({
-    runtime,
-    runtimeName: async (asked) => (await runtime.version({}, asked)).runtimeName ?? 'unknown',
-    terminationMessage,
-  });
+  const observer = observerOf(runtime, work);
   const { sizes } = opening.use(
     await wireResizes(config, {
       ...{ clock, log, events },
@@ -121,11 +119,12 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     }),
   );
   const executors = wireExecutors(config, {
-    ...{ clock, log, events, cri: deps.runtime, configs, volumes, cgroups, logs, images: puller },
+    ...{ clock, log, events, work, cri: deps.runtime, configs, volumes, cgroups, logs, images: puller },
     ...{ folders: files, sizes, grants: granted.grants, cpusOf: granted.cpusOf },
     reject: (uid, reason, message) => desired.reject(uid, reason, message),
   });
-  const publisher = opening.use(new StatusPublisher({ coalesceMs: 1000 }, { clock, log, controlPlane }));
+  const written = (seconds: number): void => work.statusWritten(seconds);
+  const publisher = opening.use(new StatusPublisher({ coalesceMs: 1000 }, { clock, log, controlPlane, written }));
   const statuses = new PodStatuses({ publisher, controlPlane, events, log });
   opening.use(statuses.onChange(() => sizes.retrySoon()));
   const references = opening.use(
@@ -152,6 +151,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     health: () => watch.health,
     housekeeping: () => housekeeping,
     admitted: (pod) => sizes.admitted(pod),
+    preempted: (resource) => work.preempted(resource),
     wake: (uid) => loops.wake(uid),
   });
   const users = devicesUsers(desired, loops, (uid) => statuses.of(uid)?.phase);
@@ -160,7 +160,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
       ...{ log, controlPlane },
       manifests: manifestSources(config, { log, clock }),
       merged: (pods, synced) => sizes.incoming(pods, synced),
-      objects: (objects) => deps.store?.setManifestObjects(objects),
+      objects: (objects, complete) => deps.store?.setManifestObjects(objects, complete),
       ignored: (pod, message) => events.record(podReference(pod), 'Warning', 'FailedValidation', message),
     }),
   );
@@ -169,6 +169,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
       ...{ clock, log, events, host, hierarchy, loops, desired, volumes, cgroups, observer, logs, capacity },
       ...{ runtime: deps.runtime, run: deps.run, knownImages: deps.knownImages, podsLimits },
       sourcesSynced: () => sources.synced,
+      toldOfShutdown: (isDown, asked) => nodeToldOfShutdown(config.nodeName, isDown, controlPlane, asked),
       evicted: (signal, statsAgeMs) => deps.metrics.evicted(signal, statsAgeMs / 1000),
     }),
   );
@@ -201,4 +202,13 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     },
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   };
+}
+
+function observerOf(runtime: RuntimeService, work: WorkCounts): RuntimeObserver {
+  return new RuntimeObserver({
+    runtime,
+    runtimeName: async (signal) => (await runtime.version({}, signal)).runtimeName ?? 'unknown',
+    terminationMessage,
+    looked: (at, seconds) => work.relisted(at, seconds),
+  });
 }

@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { describeEnd, programSucceeded, runProgram, type ProgramOptions } from './run-program.js';
 
@@ -50,7 +52,7 @@ test('a time-out ends the whole group, by force if need be', async () => {
     never,
   );
   expect(result.end).toEqual({ kind: 'timed-out', afterMs: 100 });
-  expect(stateOf(Number(result.stdout.toString()))).toMatch(/^(gone|Z)$/);
+  await expect.poll(() => stateOf(Number(result.stdout.toString()))).toMatch(/^(gone|Z)$/);
 });
 
 test('output beyond the limit ends the program and keeps what fits', async () => {
@@ -69,6 +71,21 @@ test('does not wait for a daemon that keeps the pipes', async () => {
   expect(result.end).toEqual({ kind: 'exited', code: 0 });
   expect(result.durationMs).toBeLessThan(4000);
   process.kill(Number(result.stdout.toString()), 'SIGKILL');
+});
+
+test('what was printed in time is read, also by a process that stood still', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'berth-run-'));
+  const [go, said] = [join(folder, 'go'), join(folder, 'said')];
+  // A child of the program that speaks when the program's end is known here.
+  const child = `( while kill -0 $$ 2>/dev/null; do :; done; echo gone >&2; while [ ! -e ${go} ]; do :; done; echo late; : >${said} ) &`;
+  const standStill = (): void => {
+    writeFileSync(go, '');
+    const until = performance.now() + 400;
+    while (!existsSync(said) || performance.now() < until);
+  };
+  const result = await runProgram(sh(child, { onStderr: standStill }), never);
+  rmSync(folder, { recursive: true });
+  expect(result.stdout.toString()).toBe('late\n');
 });
 
 test('an abort rejects with its reason after the program is gone', async () => {

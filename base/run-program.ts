@@ -163,10 +163,12 @@ export const runProgram: RunProgram = (options, signal) =>
     child.on('exit', (code, signalName) => {
       const end: ProgramEnd =
         code === null ? { kind: 'signalled', signal: signalName ?? 'SIGKILL' } : { kind: 'exited', code };
-      drainTimer = setTimeout(() => {
+      const leave = (): void => {
         for (const stream of child.stdio) stream?.destroy();
         finish(end);
-      }, drainAfterExitMs);
+      };
+      // A process that stood still for so long has not read yet what was printed in time: that comes first.
+      drainTimer = setTimeout(() => setImmediate(leave), drainAfterExitMs);
       child.once('close', () => finish(end));
     });
   });

@@ -157,7 +157,7 @@ describe('preemption', () => {
   test('a critical pod takes the place of the cheapest that is large enough', () => {
     const active = [guaranteed('g', '1'), podOf('small', { cpu: '200m' }), podOf('fits', { cpu: '500m' })];
     const verdict = admitPod(podOf('a', { cpu: '700m' }, critical), active, { ...node, maxPods: 9 });
-    expect(verdict).toEqual({ admitted: true, preempt: [active[2]] });
+    expect(verdict).toEqual({ admitted: true, preempt: [active[2]], shortOf: 'cpu' });
   });
 
   test('not of another critical pod', () => {

@@ -8,8 +8,8 @@ import { sysctlProblem } from './sysctls.js';
 import { tolerates, untolerated } from './taints.js';
 
 export type Verdict =
-  /** `preempt`: pods that must end so that this one fits. */
-  | { readonly admitted: true; readonly preempt?: readonly Pod[] | undefined }
+  /** `preempt`: pods that must end so that this one fits; `shortOf`: of what there is too little otherwise. */
+  | { readonly admitted: true; readonly preempt?: readonly Pod[] | undefined; readonly shortOf?: string | undefined }
   | { readonly admitted: false; readonly reason: string; readonly message: string };
 
 export interface AdmissionNode {
@@ -37,13 +37,13 @@ const refuse = (reason: string, message: string): Verdict => ({ admitted: false,
 
 /** The kubelet's admission chain for one pod beside those already active; the first that refuses is the reason (facts 1.2). */
 export function admitPod(pod: Pod, active: readonly Pod[], node: AdmissionNode): Verdict {
-  let preempt: readonly Pod[] | undefined;
+  let room: Verdict | undefined;
   for (const check of checks) {
     const verdict = check(pod, active, node);
     if (!verdict.admitted) return verdict;
-    preempt ??= verdict.preempt;
+    if (verdict.preempt) room ??= verdict;
   }
-  return preempt ? { admitted: true, preempt } : admitted;
+  return room ?? admitted;
 }
 
 /** A node under pressure takes critical pods; short of memory only, also those that asked for some of it. */
@@ -102,7 +102,7 @@ const resources: Check = (pod, active, node) => {
   }
   if (!first || !isCriticalPod(pod)) return first ?? admitted;
   const preempt = chooseVictims(pod, active, shortage, amounts);
-  if (preempt) return { admitted: true, preempt };
+  if (preempt) return { admitted: true, preempt, shortOf: [...shortage.keys()][0] };
   return refuse(
     'UnexpectedAdmissionError',
     `Unexpected error while attempting to recover from admission failure: preemption: error finding a set of pods to preempt: no set of running pods found to reclaim resources: ${[...shortage].map(([name, amount]) => `(res: ${name}, q: ${amount})`).join(', ')}`,

@@ -13,6 +13,8 @@ export interface NodeAdmissionDeps {
   /** The node as it is now. */
   node(): Omit<AdmissionNode, 'amounts'>;
   terminate(uid: PodUid, termination: Termination): void;
+  /** A pod makes room of this resource. */
+  preempted?(resource: string): void;
 }
 
 export type NodeAdmission = (
@@ -30,6 +32,7 @@ export function nodeAdmission(deps: NodeAdmissionDeps): NodeAdmission {
     if (!verdict.admitted) return verdict;
     for (const victim of verdict.preempt ?? []) {
       deps.events.record(podReference(victim), 'Warning', 'Preempting', preemptionMessage);
+      deps.preempted?.(verdict.shortOf ?? '');
       deps.terminate(podUidOf(victim), preempted(deps.clock.now()));
     }
     return { admitted: true, pod };

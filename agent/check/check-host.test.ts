@@ -103,6 +103,18 @@ describe('one thing is wrong', () => {
       'note',
       /modprobe br_netfilter/,
     ],
+    ['SELinux', (w) => w.files.set('/sys/fs/selinux/enforce', '1\n'), 'SELinux', 'note', /container_file_t/],
+    [
+      'private mounts',
+      (w) =>
+        w.files.set(
+          '/proc/self/mountinfo',
+          '1 0 0:1 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n2 1 0:2 / / rw,relatime - ext4 /dev/sda rw\n3 2 0:3 / /run rw shared:1 - tmpfs tmpfs rw',
+        ),
+      'mount propagation',
+      'note',
+      /make-rshared/,
+    ],
     [
       'v2 without memory',
       (w) => w.files.set('/sys/fs/cgroup/cgroup.controllers', 'cpu pids\n'),

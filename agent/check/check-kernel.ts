@@ -12,6 +12,8 @@ export async function checkKernel(host: Host): Promise<Finding[]> {
     await checkNamespaces(host),
     await checkForwarding(host),
     await checkBridgeFilter(host),
+    await checkPropagation(host),
+    ...(await checkSelinux(host)),
   ];
 }
 
@@ -97,4 +99,26 @@ async function checkBridgeFilter(host: Host): Promise<Finding> {
     ...(setting === undefined ? ['modprobe br_netfilter'] : []),
     'sysctl -w net.bridge.bridge-nf-call-iptables=1',
   );
+}
+
+/** systemd shares all mounts; a container or a machine without it often does not. */
+async function checkPropagation(host: Host): Promise<Finding> {
+  const subject = 'mount propagation';
+  const mounts = (await host.read('/proc/self/mountinfo')) ?? '';
+  const root = mounts.split('\n').findLast((line) => line.split(' ')[4] === '/');
+  if (root === undefined || / shared:\d+ .*- /.test(root)) return ok(subject, 'mounts of this machine are shared');
+  return note(
+    subject,
+    'the mounts of this machine are private; what a container mounts for others (mountPropagation: Bidirectional, as CSI drivers in pods do) is seen by nobody',
+    'mount --make-rshared /',
+    'or for the folder of the pods alone: berth agent --share-root-dir',
+  );
+}
+
+/** Nothing is said of it on a machine without. */
+async function checkSelinux(host: Host): Promise<Finding[]> {
+  if ((await host.read('/sys/fs/selinux/enforce'))?.trim() !== '1') return [];
+  const found =
+    'enforcing; volumes are not labelled for pods (neither by relabelling nor with mount -o context=), so a pod with a label of its own may be refused its files';
+  return [note('SELinux', found, 'label the folders of volumes container_file_t, or give the pods the type spc_t')];
 }

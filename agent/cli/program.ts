@@ -85,6 +85,7 @@ export function addAgentOptions(command: Command): Command {
     .option('--manifest-url <url>', 'URL of manifests to run')
     .option('--node-name <name>', 'name of this node (default: the host name)')
     .option('--root-dir <path>', "folder with the kubelet's layout: pods, plugins, sockets (default: /var/lib/kubelet)")
+    .option('--share-root-dir', 'make the root folder a shared mount, for containers that mount volumes for others')
     .option(
       '--state-dir <path>',
       'folder for what survives a reboot: images, records, objects (default: /var/lib/berth)',
@@ -95,7 +96,10 @@ export function addAgentOptions(command: Command): Command {
     .option('--cgroup-root <path>', 'cgroup below which pods are put (default: /)')
     .option('--image-credential-provider-config <path>', 'file or folder that names credential provider plugins')
     .option('--image-credential-provider-bin-dir <folder>', 'where their programs are')
-    .option('--insecure-registry <host...>', 'registries spoken to over plain HTTP')
+    .option(
+      '--insecure-registry <host...>',
+      'registries that may speak plain HTTP or show any certificate; on the loopback plain HTTP needs no such word',
+    )
     .option(
       '--healthz-port <port>',
       'port of /healthz and /metrics on 127.0.0.1, 0 for none (default: 10248)',
@@ -300,7 +304,10 @@ function addStreamCommands(client: MakeClient, deps: ProgramDeps): void {
       .addOption(namespaceOption())
       .option('-c, --container <name>', 'container (default: the first)')
       .option('-i, --stdin', 'pass standard input on')
-      .option('-t, --tty', 'with a terminal')
+      .option(
+        '-t, --tty',
+        'with a terminal of the size of this one; with crun the size may come a moment after the start',
+      )
       .option('-q, --quiet', 'do not say which container was chosen');
   session('exec', 'run a command in a container')
     .argument('[command...]', 'after --')

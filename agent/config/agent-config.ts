@@ -10,6 +10,8 @@ export interface AgentConfig {
   readonly paths: {
     /** `$ROOT`: the kubelet's own layout, which plugins rely on. */
     readonly rootDir: string;
+    /** Make it a shared mount where the machine's mounts are private; false when absent. */
+    readonly shareRootDir?: boolean | undefined;
     /** What must survive a reboot and is berth's own: runtime records, images, objects, calls. */
     readonly stateDir: string;
     /** What must not survive a reboot. */

@@ -24,6 +24,7 @@ export interface AgentFlags {
   /** `Name=true,Other=false`. */
   readonly featureGates?: string | undefined;
   readonly rootDir?: string | undefined;
+  readonly shareRootDir?: boolean | undefined;
   readonly stateDir?: string | undefined;
   readonly runDir?: string | undefined;
   readonly podLogsDir?: string | undefined;

@@ -171,6 +171,7 @@ function merged(
     ...base,
     paths: {
       rootDir: flags.rootDir ?? base.paths.rootDir,
+      shareRootDir: flags.shareRootDir ?? berth.shareRootDir ?? base.paths.shareRootDir,
       stateDir: flags.stateDir ?? berth.stateDir ?? base.paths.stateDir,
       runDir,
       podLogsDir: kubelet.podLogsDir,

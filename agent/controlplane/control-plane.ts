@@ -22,6 +22,7 @@ import type {
   VolumeAttachment,
 } from '../api/index.js';
 import type { Accumulator } from '../serving/metrics/accumulators.js';
+import type { ClusterTrustBundle, PodCertificateRequest } from './certificate-objects.js';
 
 /** The kinds the agent reads by name; cluster-scoped ones take an empty namespace. */
 export interface ReadableObjects {
@@ -38,6 +39,9 @@ export interface ReadableObjects {
   RuntimeClass: RuntimeClass;
   PriorityClass: PriorityClass;
   ResourceClaim: ResourceClaim;
+  ClusterTrustBundle: ClusterTrustBundle;
+  /** Only those for pods of this node. */
+  PodCertificateRequest: PodCertificateRequest;
   Node: Node;
   Pod: Pod;
 }
@@ -105,7 +109,10 @@ export interface ControlPlane extends AsyncDisposable {
   ): Promise<ReadableObjects[K] | undefined>;
   /** All of a namespace, or of the cluster when it is empty. */
   list<K extends ReadableKind>(kind: K, namespace: string, signal: AbortSignal): Promise<readonly ReadableObjects[K][]>;
-  /** Calls back after a change of the object, its creation and deletion included, until disposed. Carries no data. */
+  /**
+   * Calls back after a change of the object, its creation and deletion included, until disposed. Carries no data. An empty name stands
+   * for all ClusterTrustBundles; of other kinds one object is watched.
+   */
   watch(kind: ReadableKind, namespace: string, name: string, onChange: () => void): Disposable;
 
   createToken(
@@ -114,6 +121,13 @@ export interface ControlPlane extends AsyncDisposable {
     request: TokenRequest,
     signal: AbortSignal,
   ): Promise<TokenRequest>;
+
+  /** Its name is the cluster's to give; returns what was made. */
+  createPodCertificateRequest(
+    namespace: string,
+    request: PodCertificateRequest,
+    signal: AbortSignal,
+  ): Promise<PodCertificateRequest>;
 
   /** Replaces the status the agent owns; conditions of others stay. `not-found` when the pod is gone. */
   writePodStatus(pod: Pod, status: PodStatus, signal: AbortSignal): Promise<void>;

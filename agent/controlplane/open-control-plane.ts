@@ -31,7 +31,7 @@ export async function openControlPlane(
   const { stateDir } = config.paths;
   const sealer = await Sealer.open(join(stateDir, 'seal.key'));
   if (config.cluster === undefined) {
-    const store = await ObjectStore.open(join(stateDir, 'objects'), sealer, deps.log);
+    const store = await ObjectStore.open(join(stateDir, 'objects'), sealer, deps);
     const local = new LocalControlPlane(store, deps.clock);
     const dispose = (): Promise<void> => local[Symbol.asyncDispose]();
     return {

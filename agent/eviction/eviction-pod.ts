@@ -11,6 +11,7 @@ import {
   type ResourceList,
 } from '../api/index.js';
 import type { PodFilesystems, PodUsage, Taken } from '../stats/index.js';
+import { localVolumes } from './local-volumes.js';
 
 export interface DiskAmount {
   readonly bytes: number;
@@ -108,10 +109,10 @@ class MeasuredPod implements EvictionPod {
     this.storageRequest = numbers.storageRequest;
     this.usage = measured && {
       memory: measured.usage.memory?.workingSet ?? 0,
-      processes: measured.usage.processes ?? 0,
+      processes: measured.usage.threads ?? 0,
       rootfs: total(filesystems.rootfs.values()),
       logs: total(filesystems.logs.values()),
-      volumes: localVolumes(pod, filesystems),
+      volumes: total(localVolumes(pod, filesystems)),
     };
     this.#pod = pod;
     this.#measured = measured;
@@ -152,12 +153,4 @@ function total(parts: Iterable<{ readonly usedBytes: number; readonly inodesUsed
     inodes += part.inodesUsed;
   }
   return { bytes, inodes };
-}
-
-/** Those on the node's disk: a claim's volume is elsewhere, one in memory counts as memory. */
-function localVolumes(pod: Pod, { volumes }: PodFilesystems): DiskAmount {
-  const inMemory = new Set(
-    (pod.spec?.volumes ?? []).filter(({ emptyDir }) => (emptyDir?.medium ?? '') !== '').map(({ name }) => name),
-  );
-  return total(volumes.filter(({ claim, volume }) => claim === undefined && !inMemory.has(volume)));
 }

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Pod, PodUid } from '../api/index.js';
+import type { Pod, PodUid, Volume } from '../api/index.js';
 import { decideEviction, freshMemory, nodeReclaims, type EvictionInput } from './decide-eviction.js';
 import { EvictionPods, type EvictionPod } from './eviction-pod.js';
 import { evictionMessage } from './eviction-words.js';
 import { localStorageProblem } from './local-storage.js';
+import { localVolumes } from './local-volumes.js';
 import { pressureWhatIf } from './pressure-what-if.js';
 import { rankPods } from './rank-pods.js';
 import type { EvictionSignal, Observation } from './signals.js';
@@ -364,6 +365,19 @@ describe('local storage', () => {
       volumes: [volume(inVolume * mebi)],
     };
     expect(localStorageProblem(pod, used)?.message).toBe(expected);
+  });
+
+  test.each<[string, Volume, number]>([
+    ['an emptyDir on the disk', { name: 'cache', emptyDir: {} }, 150],
+    ['a ConfigMap', { name: 'cache', configMap: { name: 'c' } }, 150],
+    ['an emptyDir in memory', { name: 'cache', emptyDir: { medium: 'Memory' } }, 0],
+    ['one of huge pages', { name: 'cache', emptyDir: { medium: 'HugePages' } }, 0],
+    ['a Secret', { name: 'cache', secret: { secretName: 's' } }, 0],
+    ['the volume of a driver', { name: 'cache', csi: { driver: 'd' } }, 0],
+  ])('%s counts as it takes the node’s disk', (_name, each, counted) => {
+    const used = { rootfs: new Map(), logs: new Map(), volumes: [volume(150)] };
+    const owner: Pod = { spec: { ...pod.spec, volumes: [each], containers: pod.spec?.containers ?? [] } };
+    expect(localVolumes(owner, used).reduce((sum, { usedBytes }) => sum + usedBytes, 0)).toBe(counted);
   });
 });
 

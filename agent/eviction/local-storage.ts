@@ -1,5 +1,6 @@
 import { allContainers, podLimits, quantityValue, type Pod } from '../api/index.js';
 import type { PodFilesystems } from '../stats/index.js';
+import { localVolumes } from './local-volumes.js';
 
 export interface StorageProblem {
   /** The kubelet's word for it in its metrics. */
@@ -39,14 +40,11 @@ function emptyDirProblem(pod: Pod, { volumes }: PodFilesystems): string | undefi
   return undefined;
 }
 
-function podProblem(pod: Pod, { rootfs, logs, volumes }: PodFilesystems): string | undefined {
+function podProblem(pod: Pod, used: PodFilesystems): string | undefined {
   const limit = podLimits(pod)['ephemeral-storage'];
   if (limit === undefined) return undefined;
-  const inMemory = new Set(
-    (pod.spec?.volumes ?? []).filter(({ emptyDir }) => emptyDir?.medium === 'Memory').map(({ name }) => name),
-  );
-  const local = volumes.filter(({ claim, volume }) => claim === undefined && !inMemory.has(volume));
-  const total = [...rootfs.values(), ...logs.values(), ...local].reduce((sum, part) => sum + part.usedBytes, 0);
+  const parts = [...used.rootfs.values(), ...used.logs.values(), ...localVolumes(pod, used)];
+  const total = parts.reduce((sum, { usedBytes }) => sum + usedBytes, 0);
   return total > quantityValue(limit)
     ? `Pod ephemeral local storage usage exceeds the total limit of containers ${limit}. `
     : undefined;

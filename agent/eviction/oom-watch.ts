@@ -1,16 +1,23 @@
+import { oomKillsInKernelLog, type OomKill } from './kernel-log.js';
 import type { NodeSnapshot, UsageSnapshot } from '../stats/index.js';
 
 export interface OomReport {
   /** Containers with new kills of their own. */
   readonly containers: readonly { readonly podUid: string; readonly container: string; readonly kills: number }[];
-  /** Kills that no container accounts for: the machine itself ran out of memory. */
-  readonly system: number;
+  /** Kills that no limit of a cgroup accounts for: the machine itself ran out of memory. */
+  readonly system: readonly OomKill[];
 }
 
-/** Notices kills by the kernel from its counters: one number a look, and the containers' own only when it moved. */
+/** Notices kills by the kernel from its counter: one number a look, and the containers' own and the kernel's log only when it moved. */
 export class OomWatch {
   #total: number | undefined;
   #containers = new Map<string, number>();
+  readonly #kernelLog: () => readonly OomKill[] | undefined;
+
+  /** `kernelLog`: all kills it holds, oldest first. */
+  constructor(kernelLog: () => readonly OomKill[] | undefined = oomKillsInKernelLog) {
+    this.#kernelLog = kernelLog;
+  }
 
   /** Undefined while nothing new happened. `details` is asked only then. */
   look({ oomKills }: NodeSnapshot, details: () => UsageSnapshot): OomReport | undefined {
@@ -29,7 +36,8 @@ export class OomWatch {
     this.#containers = seen;
     // The first look learns what was before the agent.
     if (before === undefined) return undefined;
-    const inContainers = containers.reduce((sum, { kills }) => sum + kills, 0);
-    return { containers, system: Math.max(oomKills - before - inContainers, 0) };
+    // A container that was killed may be gone with its counter; the log says whose limit each kill was for.
+    const kills = this.#kernelLog()?.slice(before - oomKills) ?? [];
+    return { containers, system: kills.filter(({ system }) => system) };
   }
 }

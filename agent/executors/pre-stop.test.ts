@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { silentLogger } from '../../base/log.js';
 import type { Pod, PodContainer } from '../api/index.js';
 import type { HookTarget } from './executor-deps.js';
 import { runPreStop, stopTimeout } from './pre-stop.js';
@@ -28,7 +29,11 @@ function world(takesMs: number | 'for ever', failure?: Error) {
     deps: {
       clock: { now: () => now, sleep: () => Promise.resolve() },
       hooks: { preStop, postStart: () => Promise.resolve() },
-      events: { record: (_object: object, _type: string, reason: string) => void events.push(reason) },
+      log: silentLogger,
+      events: {
+        record: (_object: object, _type: string, reason: string, message: string) =>
+          void events.push(`${reason}: ${message}`),
+      },
     },
   };
 }
@@ -48,7 +53,7 @@ test.each([
 test('a hook that fails is told and holds nothing up', async () => {
   const { deps, events } = world(1000, new Error('no luck'));
   expect(await runPreStop(deps, target(true), 10, idle, idle)).toBe(1);
-  expect(events).toEqual(['FailedPreStopHook']);
+  expect(events).toEqual(['FailedPreStopHook: PreStopHook failed']);
 });
 
 test('a kill with less grace cuts the hook short; being told to stop is no failure of it', async () => {
@@ -57,7 +62,7 @@ test('a kill with less grace cuts the hook short; being told to stop is no failu
   const running = runPreStop(first.deps, target(true), 600, cut.signal, idle);
   cut.abort(new Error('hurry'));
   await running;
-  expect(first.events).toEqual(['FailedPreStopHook']);
+  expect(first.events).toEqual(['FailedPreStopHook: PreStopHook failed']);
 
   const stop = new AbortController();
   const second = world('for ever');

@@ -1,5 +1,6 @@
 import { errorText } from '../../base/errors.js';
 import { linkSignal } from '../../base/signals.js';
+import { podUidOf } from '../api/index.js';
 import { containerReference } from '../events/references.js';
 import type { ExecutorDeps, HookTarget } from './executor-deps.js';
 
@@ -11,7 +12,7 @@ export const stopTimeout = (leftSeconds: number): number => Math.max(Math.round(
 
 /** Seconds of the grace the hook used; a hook that fails or runs into the grace does not keep the container alive. */
 export async function runPreStop(
-  deps: Pick<ExecutorDeps, 'clock' | 'hooks' | 'events'>,
+  deps: Pick<ExecutorDeps, 'clock' | 'hooks' | 'events' | 'log'>,
   target: HookTarget,
   graceSeconds: number,
   cutShort: AbortSignal,
@@ -28,7 +29,10 @@ export async function runPreStop(
     await deps.hooks.preStop(target, limited.signal);
   } catch (err) {
     signal.throwIfAborted();
-    deps.events.record(containerReference(pod, container), 'Warning', 'FailedPreStopHook', errorText(err));
+    // What a hook said may hold secrets: many may read events.
+    deps.events.record(containerReference(pod, container), 'Warning', 'FailedPreStopHook', 'PreStopHook failed');
+    const { name } = container.container;
+    deps.log.warn({ podUid: podUidOf(pod), container: name, err: errorText(err) }, 'preStop hook failed');
   } finally {
     cutShort.removeEventListener('abort', onCut);
   }

@@ -27,7 +27,7 @@ export const startContainer = (deps: ExecutorDeps): Executors['start-container']
     };
     const reference = containerReference(pod, container);
     const containerId = await createAndStart(deps, request, signal).catch((err: unknown) => {
-      if (!signal.aborted) deps.events.record(reference, 'Warning', 'Failed', `Error: ${errorText(err)}`);
+      if (!signal.aborted) deps.events.record(reference, 'Warning', 'Failed', failureText(err));
       throw err;
     });
     await runPostStart(deps, request, containerId, signal);
@@ -39,7 +39,8 @@ async function createAndStart(deps: ExecutorDeps, request: ContainerRequest, sig
   const reference = containerReference(pod, container);
   const config = await deps.configs.container(request, signal);
   deps.logs.prepare(pod, container.container.name);
-  await preStart(deps, request, signal);
+  // Before the container is made: a device that is not ready leaves none behind, and holds up no other start.
+  await deps.grants.preStart(pod, container.container.name, signal);
   await giveResources(deps, request, signal);
   return deps.gate.run(
     'container',
@@ -47,9 +48,9 @@ async function createAndStart(deps: ExecutorDeps, request: ContainerRequest, sig
       const { containerId = '' } = await inCase('CreateContainerError', () =>
         deps.runtime.createContainer({ podSandboxId: sandboxId, config, sandboxConfig }, signal),
       );
-      deps.events.record(reference, 'Normal', 'Created', `Created container ${container.container.name}`);
+      deps.events.record(reference, 'Normal', 'Created', 'Container created');
       await inCase('RunContainerError', () => deps.runtime.startContainer({ containerId }, signal));
-      deps.events.record(reference, 'Normal', 'Started', `Started container ${container.container.name}`);
+      deps.events.record(reference, 'Normal', 'Started', 'Container started');
       return containerId;
     },
     signal,
@@ -71,16 +72,10 @@ async function giveResources(
   if (before) await deps.sizes.saved(signal);
 }
 
-/** Before the container is made: a device that is not ready leaves none behind, and holds up no other start. */
-async function preStart(deps: ExecutorDeps, { pod, container }: ContainerRequest, signal: AbortSignal): Promise<void> {
-  try {
-    await deps.grants.preStart(pod, container.container.name, signal);
-  } catch (err) {
-    const message = `Internal PreStartContainer hook failed: ${errorText(err)}`;
-    if (!signal.aborted)
-      deps.events.record(containerReference(pod, container), 'Warning', 'FailedPreStartHook', message);
-    throw err;
-  }
+/** The kubelet's words, by which tools tell a device that is not ready from a container that cannot run. */
+function failureText(err: unknown): string {
+  const hook = err instanceof StepError && err.failure.reason === 'PreStartHookError';
+  return `${hook ? 'Internal PreStartContainer hook failed' : 'Error'}: ${errorText(err)}`;
 }
 
 /** A hook that fails ends the container; its restart policy decides what comes next. */
@@ -97,7 +92,8 @@ async function runPostStart(
   } catch (err) {
     signal.throwIfAborted();
     const reference = containerReference(pod, container);
-    deps.events.record(reference, 'Warning', 'FailedPostStartHook', errorText(err));
+    // What a hook said may hold secrets: the pod's status has it, events do not.
+    deps.events.record(reference, 'Warning', 'FailedPostStartHook', 'PostStartHook failed');
     deps.events.record(reference, 'Normal', 'Killing', 'FailedPostStartHook');
     const grace = pod.spec?.terminationGracePeriodSeconds ?? 30;
     const used = await runPreStop(deps, target, grace, signal, signal);

@@ -4,6 +4,7 @@ import { errorText } from '../../base/errors.js';
 import type { Pod, PodContainer } from '../api/index.js';
 import type { EventRecorder } from '../events/event-recorder.js';
 import { containerReference } from '../events/references.js';
+import { formatGoMilliseconds } from '../podloop/go-duration.js';
 import type { ImageEnsurer } from '../executors/executor-deps.js';
 import { StepError } from '../executors/step-error.js';
 import type { ImageAccess } from './image-access.js';
@@ -20,6 +21,14 @@ export interface ImagePullerDeps {
   /** Undefined: an image that is here may be used by every pod. */
   readonly access: ImageAccess | undefined;
   credentials(image: string, pod: Pod, signal: AbortSignal): Promise<FoundCredentials>;
+  readonly counts?:
+    | {
+        /** What was found of an image that a container needs: whether it is here, and whether it must be pulled. */
+        imageEnsured(policy: string, present: boolean | undefined, pullRequired: boolean | undefined): void;
+        /** With the time it waited for its turn. */
+        imagePulled(seconds: number, bytes: number): void;
+      }
+    | undefined;
   /** Words about a pull under way, for `berth why`. */
   progress(pod: Pod, container: string, text: string): void;
 }
@@ -48,20 +57,28 @@ export class ImagePuller implements ImageEnsurer {
     let asked: Promise<FoundCredentials> | undefined;
     const credentials = (): Promise<FoundCredentials> => (asked ??= this.#deps.credentials(image, pod, signal));
     const need: Need = { pod, container, image, credentials };
-    if (policy !== 'Always') {
-      const present = await this.#find(image, signal);
-      if (present !== undefined && (await this.#mayUse(need, present))) {
-        const allowed = this.#deps.access ? ' and can be accessed by the pod' : '';
-        const message = `Container image "${image}" already present on machine${allowed}`;
-        this.#deps.events.record(reference, 'Normal', 'Pulled', message);
-        return { imageId: present };
-      }
-      if (policy === 'Never') {
-        // The same words for an image that is not here and one that this pod may not have.
-        const message = `Container image "${image}" is not present with pull policy of Never`;
-        this.#deps.events.record(reference, 'Warning', 'ErrImageNeverPull', message);
-        throw new StepError('ErrImageNeverPull', message);
-      }
+    if (policy === 'Always') {
+      this.#deps.counts?.imageEnsured(policy, undefined, true);
+      return await this.#pull(need, signal);
+    }
+    const present = await this.#find(image, signal).catch((err: unknown) => {
+      this.#deps.counts?.imageEnsured(policy, undefined, undefined);
+      throw err;
+    });
+    if (present !== undefined && (await this.#mayUse(need, present))) {
+      this.#deps.counts?.imageEnsured(policy, true, false);
+      const allowed = this.#deps.access ? ' and can be accessed by the pod' : '';
+      const message = `Container image "${image}" already present on machine${allowed}`;
+      this.#deps.events.record(reference, 'Normal', 'Pulled', message);
+      return { imageId: present };
+    }
+    const pulls = policy === 'Never' && present === undefined ? undefined : true;
+    this.#deps.counts?.imageEnsured(policy, present !== undefined, pulls);
+    if (policy === 'Never') {
+      // The same words for an image that is not here and one that this pod may not have.
+      const message = `Container image "${image}" is not present with pull policy of Never`;
+      this.#deps.events.record(reference, 'Warning', 'ErrImageNeverPull', message);
+      throw new StepError('ErrImageNeverPull', message);
     }
     return await this.#pull(need, signal);
   }
@@ -88,14 +105,15 @@ export class ImagePuller implements ImageEnsurer {
   }
 
   async #pull(need: Need, signal: AbortSignal): Promise<{ imageId: string }> {
-    const { access, pace } = this.#deps;
+    const { access, pace, clock } = this.#deps;
     const { image, pod, container } = need;
+    const asked = clock.now();
     const progress = (text: string): void => this.#deps.progress(pod, container.container.name, text);
     const found = await need.credentials();
     await access?.pulling(image);
     let used: { imageId: string; credential: PullCredential | undefined } | undefined;
     try {
-      used = await pace.run(() => this.#pullNow(need, found, progress, signal), progress, signal);
+      used = await pace.run(() => this.#pullNow(need, { found, asked }, progress, signal), progress, signal);
       return { imageId: used.imageId };
     } finally {
       if (used) await access?.pulled(image, used.imageId, used.credential, signal);
@@ -105,7 +123,7 @@ export class ImagePuller implements ImageEnsurer {
 
   async #pullNow(
     need: Need,
-    found: FoundCredentials,
+    { found, asked }: { readonly found: FoundCredentials; readonly asked: number },
     progress: (text: string) => void,
     signal: AbortSignal,
   ): Promise<{ imageId: string; credential: PullCredential | undefined }> {
@@ -117,12 +135,15 @@ export class ImagePuller implements ImageEnsurer {
     try {
       const { imageRef, credential } = await this.#tryEach(image, found.candidates, progress, signal);
       const { image: pulled } = await images.imageStatus({ image: { image: imageRef } }, signal);
-      const took = ((clock.now() - started) / 1000).toFixed(3);
+      const now = clock.now();
+      const took = formatGoMilliseconds(now - started);
+      const waited = formatGoMilliseconds(now - asked);
+      this.#deps.counts?.imagePulled((now - asked) / 1000, pulled?.size ?? 0);
       events.record(
         reference,
         'Normal',
         'Pulled',
-        `Successfully pulled image "${image}" in ${took}s. Image size: ${pulled?.size ?? 0} bytes.`,
+        `Successfully pulled image "${image}" in ${took} (${waited} including waiting). Image size: ${pulled?.size ?? 0} bytes.`,
       );
       return { imageId: pulled?.id ?? imageRef, credential };
     } catch (err) {

@@ -10,7 +10,7 @@ import type { EventRecorder } from '../events/event-recorder.js';
 import type { ImageEnsurer } from '../executors/executor-deps.js';
 import { CredentialProvider, PodTokens } from './credential-providers/index.js';
 import { ImageAccess } from './image-access.js';
-import { ImagePuller } from './image-puller.js';
+import { ImagePuller, type ImagePullerDeps } from './image-puller.js';
 import { NodeDockerConfig } from './node-docker-config.js';
 import { findCredentials } from './pull-credentials.js';
 import { PullPace } from './pull-pace.js';
@@ -24,6 +24,7 @@ export interface OpenImagePullerDeps {
   readonly events: EventRecorder;
   readonly controlPlane: Pick<ControlPlane, 'get' | 'createToken'>;
   readonly images: ImageService;
+  readonly counts?: ImagePullerDeps['counts'];
   /** Words about a pull under way. */
   progress(uid: PodUid, container: string, text: string): void;
 }
@@ -55,6 +56,7 @@ export async function openImagePuller(
   const node = new NodeDockerConfig(config.paths.rootDir, log);
   return new ImagePuller({
     ...{ clock, images, events, access },
+    counts: deps.counts,
     pace: new PullPace({ parallel: config.limits.parallelPulls, rate: pullRate }, clock),
     credentials: (image, pod, asked) =>
       findCredentials(

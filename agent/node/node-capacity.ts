@@ -3,7 +3,8 @@ import type { HostFacts } from './host-facts.js';
 
 /** What the machine has, apart from devices. */
 export function nodeCapacity(host: HostFacts, maxPods: number): ResourceList {
-  const hugepages = Object.entries(host.hugepages ?? {}).map(([size, bytes]) => [`hugepages-${size}`, String(bytes)]);
+  // Sizes of which none is set aside as well: a pod that asks for one does not fit here.
+  const hugepages = host.hugepageSizes.map((size) => [`hugepages-${size}`, String(host.hugepages?.[size] ?? 0)]);
   return {
     cpu: String(host.cpus),
     memory: `${Math.floor(host.memoryBytes / 1024)}Ki`,

@@ -44,10 +44,11 @@ test('a condition that stays keeps its time, one that turns gets a new one and a
   expect(conditionEvents(before, after)).toEqual(['NodeHasInsufficientMemory', 'NodeNotReady']);
 });
 
-test('capacity names huge pages and disk where there are any', () => {
+test('capacity names huge pages of every size, and disk where there is any', () => {
   const host = {
     cpus: 4,
     memoryBytes: 2 ** 30,
+    hugepageSizes: ['1Gi', '2Mi'],
     hugepages: { '2Mi': 2 ** 22 },
     rootBytes: 2 ** 20,
   } as unknown as HostFacts;
@@ -56,6 +57,7 @@ test('capacity names huge pages and disk where there are any', () => {
     memory: '1048576Ki',
     pods: '110',
     'ephemeral-storage': '1024Ki',
+    'hugepages-1Gi': '0',
     'hugepages-2Mi': '4194304',
   });
   expect([podCapacity(110, 0, 2), podCapacity(110, 10, 2)]).toEqual([110, 20]);

@@ -11,6 +11,8 @@ export interface ObserverDeps {
   readonly runtime: RuntimeService;
   /** `containerd`, `berth`, ...: the scheme of container ids in the pod status. Asked until it is known. */
   runtimeName(signal: AbortSignal): Promise<string>;
+  /** Everything, or one pod, was looked at. */
+  looked?(at: 'all' | 'pod', seconds: number): void;
   /** What an exited container left as its last words. */
   terminationMessage(status: CriContainerStatus): Promise<string>;
 }
@@ -69,7 +71,9 @@ export class RuntimeObserver {
     if (known) return known;
     const reading: Reading = { said: [] };
     this.#reading.set(uid, reading);
+    const began = performance.now();
     const facts = await this.#read(uid, signal);
+    this.#deps.looked?.('pod', (performance.now() - began) / 1000);
     if (facts.sandboxes.length + facts.containers.length > 0) this.#last.set(uid, facts);
     else this.#last.delete(uid);
     if (this.#reading.get(uid) !== reading) return facts;
@@ -81,7 +85,10 @@ export class RuntimeObserver {
 
   /** Uids of all pods the runtime has anything of. */
   async podUids(signal: AbortSignal): Promise<ReadonlySet<PodUid>> {
-    return new Set((await this.#listing.all(signal)).keys());
+    const began = performance.now();
+    const all = await this.#listing.all(signal);
+    this.#deps.looked?.('all', (performance.now() - began) / 1000);
+    return new Set(all.keys());
   }
 
   /**
@@ -89,7 +96,9 @@ export class RuntimeObserver {
    * observed next; their uids are returned.
    */
   async relist(signal: AbortSignal): Promise<readonly PodUid[]> {
+    const began = performance.now();
     const all = await this.#listing.all(signal);
+    this.#deps.looked?.('all', (performance.now() - began) / 1000);
     const changed = [...this.#known].filter(([uid, facts]) => !isAsListed(facts, all.get(uid))).map(([uid]) => uid);
     for (const uid of changed) this.#known.delete(uid);
     return changed;

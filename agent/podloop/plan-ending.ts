@@ -1,6 +1,7 @@
 import { isTerminalPhase, type Ending } from './ending.js';
 import { PlanDraft } from './plan-draft.js';
 import { killTurn } from './plan-kills.js';
+import { planPins } from './plan-pins.js';
 import type { ObservedContainer, PodFacts } from './pod-facts.js';
 import { isAlive, isStopped, type PodView } from './pod-view.js';
 import type { PodPlan, Step } from './steps.js';
@@ -31,6 +32,8 @@ export function planEnding(view: PodView | undefined, facts: PodFacts, ending: E
   }
   const isMaking = cancelMaking(facts, draft);
   const isRunning = stopContainers(view, facts, draft, ending, now);
+  // What takes long to end must leave the CPUs that another has for itself meanwhile.
+  if (view && isRunning) planPins(view, draft);
   if (isMaking || isRunning || !stopSandboxes(facts, draft)) return draft.finish();
   if (facts.volumesPresent) draft.do({ kind: 'unmount-volumes' });
   const isEmpty = removeParts(facts, draft, ending);
@@ -49,8 +52,9 @@ function isBusy({ inFlight }: PodFacts): boolean {
 
 function cancelMaking(facts: PodFacts, draft: PlanDraft): boolean {
   let found = false;
+  const isRunning = facts.runtime.containers.some((instance) => isAlive(facts, instance));
   for (const [key, { step }] of facts.inFlight) {
-    if (!making.has(step.kind)) continue;
+    if (!making.has(step.kind) || (isRunning && step.kind === 'pin-containers')) continue;
     draft.cancel(key);
     found = true;
   }

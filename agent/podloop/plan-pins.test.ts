@@ -29,3 +29,17 @@ test.each<[string, { wanted: string; runsOn: string; moved?: string; prepared?: 
   const { steps } = planPod(testDesired(testPod()), facts, testPolicy, testStart);
   expect(steps.some(({ kind }) => kind === 'pin-containers')).toBe(isMoved);
 });
+
+test('one that is ending is moved as well, until nothing of it runs', () => {
+  const kinds = (state: 'running' | 'exited'): string[] => {
+    const container = testContainer({ name: 'app', state, resources: linux('0-3') });
+    const facts = testFacts({
+      runtime: { sandboxes: [testSandbox()], containers: [container] },
+      cpus: { wanted: new Map([['app', '2-3']]), pinned: new Map() },
+    });
+    const termination = { cause: 'deleted', since: testStart, graceSeconds: 600 } as const;
+    return planPod(testDesired(testPod(), { termination }), facts, testPolicy, testStart).steps.map(({ kind }) => kind);
+  };
+  expect(kinds('running')).toEqual(expect.arrayContaining(['kill-container', 'pin-containers']));
+  expect(kinds('exited')).not.toContain('pin-containers');
+});

@@ -52,7 +52,10 @@ function waitEvent(pod: Pod, { step, object, container, lastError, nextTry }: Cu
       if (!lastError || nextTry === undefined || !pullReasons.has(lastError.reason)) return [];
       const image = object.replace(/^image /, '');
       const message = `Back-off pulling image "${image}": ${lastError.reason}: ${lastError.message}`;
-      return [{ container, type: 'Normal', reason: 'BackOff', message }];
+      return [
+        { container, type: 'Normal', reason: 'BackOff', message },
+        { container, type: 'Warning', reason: 'Failed', message: 'Error: ImagePullBackOff' },
+      ];
     }
     case 'devices':
       return lastError ? [{ type: 'Warning', reason: lastError.reason, message: lastError.message }] : [];

@@ -10,8 +10,8 @@ export interface PodSourcesDeps {
   readonly manifests: readonly PodSource[];
   /** The newest merged set. */
   merged(pods: readonly Pod[], synced: boolean): void;
-  /** Objects of other kinds that manifests hold. */
-  objects(objects: readonly KubeObject[]): void;
+  /** Objects of other kinds that manifests hold; `complete` once every manifest source has delivered. */
+  objects(objects: readonly KubeObject[], complete: boolean): void;
   /** A pod that was left out. */
   ignored(pod: Pod, message: string): void;
 }
@@ -72,9 +72,9 @@ export class PodSources implements AsyncDisposable {
     const { pods, objects, allSynced, ignored } = mergeSources(configured, this.#latest);
     this.#synced = allSynced && this.#current;
     for (const { pod, message } of ignored) this.#deps.ignored(pod, message);
-    this.#deps.objects(objects);
-    if (this.#deps.manifests.every((source) => this.#latest.has(source.name)))
-      this.#deps.controlPlane.setStaticPods(pods.filter(isStaticPod));
+    const complete = this.#deps.manifests.every((source) => this.#latest.has(source.name));
+    this.#deps.objects(objects, complete);
+    if (complete) this.#deps.controlPlane.setStaticPods(pods.filter(isStaticPod));
     this.#deps.merged(pods, this.#synced);
   }
 }

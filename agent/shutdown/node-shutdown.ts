@@ -3,6 +3,7 @@ import { readIfPresent, writeFileAtomic } from '../../base/atomic-file.js';
 import { toRfc3339, type Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
+import { linkSignal, orAbort } from '../../base/signals.js';
 import { podUidOf, type ObjectReference, type Pod, type PodUid } from '../api/index.js';
 import type { EventRecorder } from '../events/event-recorder.js';
 import type { Termination } from '../podloop/pod-facts.js';
@@ -22,13 +23,18 @@ export interface NodeShutdownDeps {
   terminate(uid: PodUid, termination: Termination): void;
   /** Nothing of the pod runs or is mounted any more. */
   isCleanedUp(uid: PodUid): boolean;
-  /** Told before the first pod goes: the node's Ready condition is another. Waited for, but not long. */
+  /**
+   * Told before the first pod goes: the node's Ready condition is another. Resolves when whoever the node belongs to knows it, which is
+   * waited for, but not long.
+   */
   statusChanged(signal: AbortSignal): Promise<void>;
 }
 
 const retryMs = 5000;
 const lookEveryMs = 200;
+/** The pods need the time more than the status does. */
 const statusWithinMs = 2000;
+const statusPart = 0.1;
 const message = 'Pod was terminated in response to imminent node shutdown.';
 
 /** Holds the machine's shutdown up until its pods have ended, those of low priority first (facts 10.5). */
@@ -106,8 +112,8 @@ export class NodeShutdown {
     this.#shuttingDown = true;
     log.warn({}, 'the machine shuts down');
     events.record(node, 'Normal', 'Shutdown', 'Shutdown manager detected shutdown event');
-    await Promise.race([this.#tellStatus(signal), clock.sleep(statusWithinMs, signal)]);
     await this.#note(start, undefined);
+    await this.#tellStatus(signal);
     for (const group of groupPods(this.#deps.activePods(), this.#groups)) await this.#endGroup(group, signal);
     await this.#note(start, clock.now());
     log.info({ tookMs: clock.now() - start }, 'pods have ended, the shutdown may go on');
@@ -137,8 +143,10 @@ export class NodeShutdown {
   }
 
   async #tellStatus(signal: AbortSignal): Promise<void> {
+    const timeoutMs = Math.min(statusWithinMs, totalPeriodMs(this.#groups) * statusPart);
+    using limited = linkSignal(signal, { timeoutMs, what: 'tell of the shutdown' });
     try {
-      await this.#deps.statusChanged(signal);
+      await orAbort(this.#deps.statusChanged(limited.signal), limited.signal);
     } catch (err) {
       signal.throwIfAborted();
       this.#deps.log.warn({ err: errorText(err) }, 'the node status could not be told before the shutdown');

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { silentLogger } from '../../base/log.js';
-import type { Pod, PodUid } from '../api/index.js';
+import type { Node, Pod, PodUid } from '../api/index.js';
 import { parseMicroseconds, parsePrepareForShutdown, type Logind } from './logind.js';
 import { NodeShutdown } from './node-shutdown.js';
+import { nodeToldOfShutdown } from './node-told.js';
 import { groupPods, shutdownGroups } from './shutdown-groups.js';
 
 const pod = (name: string, priority?: number, grace?: number): Pod => ({
@@ -117,10 +118,10 @@ test('a shutdown waits until pods have ended, low priority first; called off, it
     'inhibit',
     'Shutdown',
     'status true',
-    'end web 20 Terminated at 2000',
-    'end db 3 Terminated at 2000',
-    'end stuck 20 Terminated at 2000',
-    'end dns 5 Terminated at 22000',
+    'end web 20 Terminated at 0',
+    'end db 3 Terminated at 0',
+    'end stuck 20 Terminated at 0',
+    'end dns 5 Terminated at 20000',
     'release',
     'inhibit',
     'status false',
@@ -128,9 +129,70 @@ test('a shutdown waits until pods have ended, low priority first; called off, it
   ]);
   expect(JSON.parse(await readFile(join(rootDir, 'graceful_node_shutdown_state'), 'utf8'))).toEqual({
     startTime: '1970-01-01T00:00:00Z',
-    endTime: '1970-01-01T00:00:22Z',
+    endTime: '1970-01-01T00:00:20Z',
   });
-  expect(timesOf(shutdown)).toEqual([0, 22]);
+  expect(timesOf(shutdown)).toEqual([0, 20]);
+});
+
+test('pods are not told to end before the control plane knows; one that does not answer holds nothing up', async () => {
+  const happened: string[] = [];
+  const stop = new AbortController();
+  const shutdown = new NodeShutdown(shutdownGroups({ periodMs: 200, criticalMs: 0, byPriority: [] }), {
+    clock: { now: () => 0, sleep: () => Promise.resolve() },
+    log: { ...silentLogger, warn: (_fields, message) => void happened.push(message) },
+    node: { kind: 'Node', name: 'n' },
+    events: { record: () => {} },
+    logind: {
+      maxDelayMs: () => Promise.resolve(5000),
+      raiseMaxDelay: () => Promise.resolve(),
+      inhibit: () => Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve() }),
+      async *shutdowns() {
+        yield true;
+        await Promise.resolve();
+        stop.abort();
+      },
+    },
+    rootDir,
+    activePods: () => [pod('web')],
+    terminate: (uid) => void happened.push(`end ${uid}`),
+    isCleanedUp: () => true,
+    statusChanged: () => new Promise(() => happened.push('status')),
+  });
+  await shutdown.run(stop.signal);
+  expect(happened).toEqual([
+    'the machine shuts down',
+    'status',
+    'the node status could not be told before the shutdown',
+    'end web',
+  ]);
+});
+
+test('the node’s own object says what the control plane knows', async () => {
+  const { signal } = new AbortController();
+  const node = (message: string): Node => ({ status: { conditions: [{ type: 'Ready', status: 'False', message }] } });
+  const listeners = new Set<() => void>();
+  let current: Node | undefined;
+  const controlPlane = {
+    get: () => Promise.resolve(current as never),
+    watch: (_kind: string, _namespace: string, _name: string, onChange: () => void) => {
+      listeners.add(onChange);
+      return { [Symbol.dispose]: () => void listeners.delete(onChange) };
+    },
+  };
+  // A machine without a cluster has none.
+  await nodeToldOfShutdown('n', true, controlPlane, signal);
+  current = node('kubelet is posting ready status');
+  await nodeToldOfShutdown('n', false, controlPlane, signal);
+  let told = false;
+  const waiting = nodeToldOfShutdown('n', true, controlPlane, signal).then(() => (told = true));
+  for (const message of ['container runtime network not ready', 'something, node is shutting down']) {
+    await new Promise(setImmediate);
+    expect(told).toBe(false);
+    current = node(message);
+    for (const listener of listeners) listener();
+  }
+  await waiting;
+  expect(listeners.size).toBe(0);
 });
 
 test.each([

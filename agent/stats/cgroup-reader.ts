@@ -9,6 +9,8 @@ export type RawUsage = Omit<CgroupUsage, 'cpu' | 'at'> & { readonly cpu: RawCpu 
 /** From this on a v1 limit means none (the largest page-aligned 64-bit number). */
 const unlimited = 2 ** 62;
 const nsPerTick = 10_000_000;
+/** Of a machine that has none. */
+const noSwap: SwapUsage = { usage: 0, limit: 0 };
 const noFields: ReadonlyMap<string, number> = new Map();
 
 const v1Memory = new Set([
@@ -21,8 +23,9 @@ const v1Memory = new Set([
   'total_pgfault',
   'total_pgmajfault',
   'total_inactive_file',
+  'total_active_file',
 ]);
-const v2Memory = new Set(['anon', 'file', 'file_mapped', 'inactive_file', 'pgfault', 'pgmajfault']);
+const v2Memory = new Set(['anon', 'file', 'file_mapped', 'inactive_file', 'active_file', 'pgfault', 'pgmajfault']);
 const v2Cpu = new Set(['usage_usec', 'user_usec', 'system_usec', 'nr_periods', 'nr_throttled', 'throttled_usec']);
 const v1CpuStat = new Set(['nr_periods', 'nr_throttled', 'throttled_time']);
 const v1CpuAcct = new Set(['user', 'system']);
@@ -62,7 +65,8 @@ export class CgroupReader {
   /** The whole machine. On v2 the root has no memory files: what is not free is in use. */
   readRoot(): RawUsage {
     const usage = this.read('', { cpuLimited: false, full: true });
-    if (this.#hierarchy.version === 1) return usage;
+    const pressure = this.#pressures(`${this.#procDir}/pressure`, '');
+    if (this.#hierarchy.version === 1) return { ...usage, pressure };
     const info = parseMeminfo(this.#files.text(`${this.#procDir}/meminfo`) ?? '');
     const stat = readFields(this.#files.text(`${this.#hierarchy.root}/memory.stat`) ?? '', v2Memory);
     const used = (info.get('MemTotal') ?? 0) - (info.get('MemFree') ?? 0);
@@ -71,7 +75,7 @@ export class CgroupReader {
       ...usage,
       memory: memoryOfV2(used, stat, undefined, undefined),
       swap: { usage: swapTotal - (info.get('SwapFree') ?? 0), limit: swapTotal },
-      pressure: this.#pressures(`${this.#procDir}/pressure`, ''),
+      pressure,
     };
   }
 
@@ -79,6 +83,11 @@ export class CgroupReader {
   aProcess(cgroup: string): number | undefined {
     const folder = this.#folder('memory', cgroup);
     return folder === undefined ? undefined : this.#files.number(`${folder}/cgroup.procs`);
+  }
+
+  #processes(folder: string): number | undefined {
+    const text = this.#files.text(`${folder}/cgroup.procs`);
+    return text?.split('\n').filter((line) => line !== '').length;
   }
 
   #folder(controller: string, cgroup: string): string | undefined {
@@ -104,15 +113,16 @@ export class CgroupReader {
               files.number(`${folder}/memory.max`),
               counted.get('max'),
             ),
-      swap: this.#swapOfV2(folder),
-      processes: files.number(`${folder}/pids.current`),
+      swap: current === undefined ? undefined : this.#swapOfV2(folder),
+      threads: files.number(`${folder}/pids.current`),
+      processes: full ? this.#processes(folder) : undefined,
       pressure: this.#pressures(folder, '.pressure'),
       oomKills: counted.get('oom_kill'),
     };
   }
 
   #swapOfV2(folder: string): SwapUsage | undefined {
-    if (!this.#hasSwap) return undefined;
+    if (!this.#hasSwap) return noSwap;
     const usage = this.#files.number(`${folder}/memory.swap.current`);
     return usage === undefined ? undefined : { usage, limit: this.#files.number(`${folder}/memory.swap.max`) };
   }
@@ -137,8 +147,9 @@ export class CgroupReader {
     return {
       cpu: this.#cpuOfV1(cgroup, detail),
       memory: usage === undefined ? undefined : memoryOfV1(usage, fields),
-      swap: this.#hasSwap ? swapOfV1(fields) : undefined,
-      processes: pids === undefined ? undefined : this.#files.number(`${pids}/pids.current`),
+      swap: this.#hasSwap ? swapOfV1(fields) : usage === undefined ? undefined : noSwap,
+      threads: pids === undefined ? undefined : this.#files.number(`${pids}/pids.current`),
+      processes: memory === undefined || !detail.full ? undefined : this.#processes(memory),
       pressure: undefined,
       oomKills: readFields(oom ?? '', new Set(['oom_kill'])).get('oom_kill'),
     };
@@ -196,6 +207,8 @@ function memoryOfV2(
     rss: fields.get('anon') ?? 0,
     cache: fields.get('file') ?? 0,
     mappedFile: fields.get('file_mapped') ?? 0,
+    activeFile: fields.get('active_file') ?? 0,
+    inactiveFile: fields.get('inactive_file') ?? 0,
     pageFaults: fields.get('pgfault') ?? 0,
     majorPageFaults: fields.get('pgmajfault') ?? 0,
     limit,
@@ -211,6 +224,8 @@ function memoryOfV1(usage: number, fields: ReadonlyMap<string, number>): MemoryU
     rss: fields.get('total_rss') ?? 0,
     cache: fields.get('total_cache') ?? 0,
     mappedFile: fields.get('total_mapped_file') ?? 0,
+    activeFile: fields.get('total_active_file') ?? 0,
+    inactiveFile: fields.get('total_inactive_file') ?? 0,
     pageFaults: fields.get('total_pgfault') ?? 0,
     majorPageFaults: fields.get('total_pgmajfault') ?? 0,
     limit: limit === undefined || limit >= unlimited ? undefined : limit,

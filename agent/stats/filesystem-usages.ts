@@ -6,6 +6,7 @@ import { errorText, errnoOf } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { PodUid } from '../api/index.js';
 import type { VolumeUsage } from '../volumes/volume-manager.js';
+import { BlockDevices, deviceNumbers } from './block-devices.js';
 import type { MonitoredPod } from './resource-monitor.js';
 import type { FilesystemUsage } from './usage.js';
 
@@ -23,6 +24,11 @@ export interface PodFilesystems {
   readonly volumes: readonly VolumeUsage[];
 }
 
+export interface RuntimeTaken {
+  readonly images?: Pick<Taken, 'usedBytes' | 'inodesUsed'> | undefined;
+  readonly containers?: Pick<Taken, 'usedBytes' | 'inodesUsed'> | undefined;
+}
+
 export type FilesystemLayout = 'one' | 'imagefs' | 'split';
 
 export interface NodeFilesystems {
@@ -31,6 +37,8 @@ export interface NodeFilesystems {
   readonly imagefs: FilesystemUsage | undefined;
   /** What writable layers lie on, where that is told apart from the images. */
   readonly containerfs: FilesystemUsage | undefined;
+  /** What images and writable layers take of them, as the runtime counts it. */
+  readonly runtime?: RuntimeTaken | undefined;
   /** `imagefs`: images and writable layers lie apart from `$ROOT`; `split`: only the images do. */
   readonly layout: FilesystemLayout;
 }
@@ -45,7 +53,11 @@ export interface FilesystemUsagesDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly runtime: Pick<RuntimeService, 'listContainerStats'>;
-  imageFilesystems(signal: AbortSignal): Promise<{ images: string | undefined; containers: string | undefined }>;
+  imageFilesystems(signal: AbortSignal): Promise<{
+    readonly images: string | undefined;
+    readonly containers: string | undefined;
+    readonly taken?: RuntimeTaken | undefined;
+  }>;
   volumes(uid: PodUid, signal: AbortSignal): Promise<readonly VolumeUsage[]>;
   pods(): readonly MonitoredPod[];
 }
@@ -62,6 +74,7 @@ export class FilesystemUsages {
   readonly #options: FilesystemUsagesOptions;
   readonly #deps: FilesystemUsagesDeps;
   readonly #lifetime: AbortSignal;
+  readonly #devices = new BlockDevices();
   #pods: ReadonlyMap<PodUid, PodFilesystems> = new Map();
   #measuredAt = -Infinity;
   #measuring: Promise<void> | undefined;
@@ -109,7 +122,10 @@ export class FilesystemUsages {
       const layers = await this.#writableLayers();
       const pods = new Map<PodUid, PodFilesystems>();
       // One pod after another: this must not take the disk from the pods it counts.
-      for (const pod of this.#deps.pods()) pods.set(pod.uid, await this.#measurePod(pod, layers));
+      for (const pod of this.#deps.pods()) {
+        const counted = await this.#tryPod(pod, layers);
+        if (counted) pods.set(pod.uid, counted);
+      }
       this.#pods = pods;
     } catch (err) {
       if (!this.#lifetime.aborted) log.warn({ err: errorText(err) }, 'disk usage of pods could not be counted');
@@ -138,6 +154,17 @@ export class FilesystemUsages {
     );
   }
 
+  /** A pod that goes in the middle, or a driver that does not answer, keeps nobody else's count back. */
+  async #tryPod(pod: MonitoredPod, layers: ReadonlyMap<string, Taken>): Promise<PodFilesystems | undefined> {
+    try {
+      return await this.#measurePod(pod, layers);
+    } catch (err) {
+      this.#lifetime.throwIfAborted();
+      this.#deps.log.debug({ podUid: pod.uid, err: errorText(err) }, 'disk usage of a pod could not be counted');
+      return this.#pods.get(pod.uid);
+    }
+  }
+
   async #measurePod(pod: MonitoredPod, layers: ReadonlyMap<string, Taken>): Promise<PodFilesystems> {
     const rootfs = new Map<string, Taken>();
     const logs = new Map<string, Taken>();
@@ -151,15 +178,15 @@ export class FilesystemUsages {
 
   async #measureNode(): Promise<NodeFilesystems> {
     const at = this.#deps.clock.now();
-    const { images, containers } = await this.#deps.imageFilesystems(this.#lifetime);
-    const nodefs = await filesystem(this.#options.rootDir, at);
-    const imagefs = images === undefined ? undefined : await filesystem(images, at);
-    const containerfs = containers === undefined ? undefined : await filesystem(containers, at);
+    const { images, containers, taken } = await this.#deps.imageFilesystems(this.#lifetime);
+    const nodefs = await filesystem(this.#options.rootDir, this.#devices, at);
+    const imagefs = images === undefined ? undefined : await filesystem(images, this.#devices, at);
+    const containerfs = containers === undefined ? undefined : await filesystem(containers, this.#devices, at);
     const deviceOf = async (path: string): Promise<number> => (await stat(path)).dev;
     const node = await deviceOf(this.#options.rootDir);
     const apart = images !== undefined && (await deviceOf(images)) !== node;
     const split = apart && containers !== undefined && (await deviceOf(containers)) === node;
-    return { nodefs, imagefs, containerfs, layout: !apart ? 'one' : split ? 'split' : 'imagefs' };
+    return { nodefs, imagefs, containerfs, runtime: taken, layout: !apart ? 'one' : split ? 'split' : 'imagefs' };
   }
 }
 
@@ -180,10 +207,11 @@ async function logsTaken(logPath: string, at: number): Promise<Taken> {
   return { at, usedBytes, inodesUsed };
 }
 
-export async function filesystem(path: string, at: number): Promise<FilesystemUsage> {
-  const { bsize, blocks, bfree, bavail, files, ffree } = await statfs(path);
+export async function filesystem(path: string, devices: BlockDevices, at: number): Promise<FilesystemUsage> {
+  const [{ bsize, blocks, bfree, bavail, files, ffree }, { dev }] = await Promise.all([statfs(path), stat(path)]);
   return {
     at,
+    device: devices.name(deviceNumbers(dev)),
     capacityBytes: blocks * bsize,
     availableBytes: bavail * bsize,
     usedBytes: (blocks - bfree) * bsize,

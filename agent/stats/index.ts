@@ -1,4 +1,4 @@
-export { cadvisorMetrics } from './cadvisor-metrics.js';
+export { cadvisorMetrics, type MachineFacts } from './cadvisor-metrics.js';
 export {
   FilesystemUsages,
   type FilesystemLayout,

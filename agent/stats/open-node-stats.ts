@@ -1,14 +1,19 @@
+import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
+import type { FilesystemUsage as CriFilesystemUsage } from '../../proto/generated/cri-v1.js';
 import type { CriRuntime } from '../../cri/index.js';
 import type { HostFacts } from '../node/host-facts.js';
 import type { PodLoops } from '../podloop/pod-loops.js';
 import type { DesiredPods } from '../pods/desired-pods.js';
 import type { CgroupHierarchy } from '../resources/cgroups/hierarchy.js';
 import type { Kubepods } from '../resources/cgroups/kubepods.js';
+import { GaugeMetric, type Accumulator, type GaugeReading } from '../serving/metrics/accumulators.js';
 import type { VolumeManager } from '../volumes/volume-manager.js';
-import { cadvisorMetrics } from './cadvisor-metrics.js';
-import { FilesystemUsages } from './filesystem-usages.js';
+import { readMachineTopology } from '../resources/topology/machine-topology.js';
+import { cadvisorMetrics, type MachineFacts } from './cadvisor-metrics.js';
+import { parseDiskStats } from './disk-statistics.js';
+import { FilesystemUsages, type PodFilesystems, type RuntimeTaken } from './filesystem-usages.js';
 import { monitoredPod } from './monitored-pods.js';
 import { resourceMetrics } from './resource-metrics.js';
 import { ResourceMonitor, type MonitoredPod } from './resource-monitor.js';
@@ -40,6 +45,8 @@ export interface NodeStatsEndpoints {
 export interface NodeStats extends NodeStatsEndpoints {
   readonly monitor: ResourceMonitor;
   readonly filesystems: FilesystemUsages;
+  /** For metrics. */
+  readonly counts: readonly Accumulator[];
 }
 
 export function openNodeStats(
@@ -70,12 +77,20 @@ export function openNodeStats(
         return {
           images: imageFilesystems?.[0]?.fsId?.mountpoint,
           containers: containerFilesystems?.[0]?.fsId?.mountpoint,
+          taken: { images: takenOf(imageFilesystems?.[0]), containers: takenOf(containerFilesystems?.[0]) },
         };
       },
     },
     lifetime,
   );
+  let machine: Promise<MachineFacts> | undefined;
+  const logs = new GaugeMetric(
+    'kubelet_container_log_filesystem_used_bytes',
+    "Bytes used by the container's logs on the filesystem.",
+    () => pods().flatMap((pod) => logReadings(pod, filesystems.of(pod.uid))),
+  );
   return {
+    counts: [logs],
     monitor,
     filesystems,
     async summary({ onlyCpuAndMemory }) {
@@ -89,13 +104,45 @@ export function openNodeStats(
     },
     resourceMetrics: () => resourceMetrics(monitor.snapshot()),
     async cadvisorMetrics() {
+      machine ??= machineFacts(host);
+      const [facts, nodeFilesystems, diskStats] = await Promise.all([
+        machine,
+        filesystems.node(),
+        readFile('/proc/diskstats', 'utf8').catch(() => ''),
+      ]);
+      const snapshot = monitor.snapshot();
       return cadvisorMetrics({
-        snapshot: monitor.snapshot(),
-        cpus: host.cpus,
-        memoryBytes: host.memoryBytes,
-        filesystems: await filesystems.node(),
+        snapshot,
+        details: monitor.details(snapshot),
+        machine: facts,
+        filesystems: nodeFilesystems,
+        disks: parseDiskStats(diskStats),
         podFilesystems: ({ pod }) => filesystems.of(pod.uid),
       });
     },
+  };
+}
+
+function logReadings({ uid, namespace, name }: MonitoredPod, { logs }: PodFilesystems): GaugeReading[] {
+  return [...logs].map(([container, { usedBytes }]) => ({
+    labels: { uid, namespace, pod: name, container },
+    value: usedBytes,
+  }));
+}
+
+function takenOf(usage: CriFilesystemUsage | undefined): RuntimeTaken['images'] {
+  if (!usage?.usedBytes) return undefined;
+  return { usedBytes: usage.usedBytes.value ?? 0, inodesUsed: usage.inodesUsed?.value ?? 0 };
+}
+
+/** Read when somebody asks: most machines are not asked. */
+async function machineFacts(host: HostFacts): Promise<MachineFacts> {
+  const { cpus } = await readMachineTopology();
+  const { memoryBytes, swapBytes = 0, machineId, systemUuid, bootId, kernel, osImage } = host;
+  return {
+    ...{ memoryBytes, swapBytes, machineId, systemUuid, bootId, kernel, osImage },
+    cpus: host.cpus,
+    cores: new Set(cpus.map(({ core }) => core)).size,
+    sockets: new Set(cpus.map(({ socket }) => socket)).size,
   };
 }

@@ -12,16 +12,31 @@ export function resourceMetrics({ node, pods }: UsageSnapshot): string {
     ],
     ['container_memory_working_set_bytes', 'gauge', '[STABLE] Current working set of the container in bytes'],
     ['container_start_time_seconds', 'gauge', '[STABLE] Start time of the container since unix epoch in seconds'],
-    ['container_swap_limit_bytes', 'gauge', '[ALPHA] Current amount of the container swap limit in bytes.'],
-    ['container_swap_usage_bytes', 'gauge', '[ALPHA] Current amount of the container swap usage in bytes.'],
+    [
+      'container_swap_limit_bytes',
+      'gauge',
+      '[ALPHA] Current amount of the container swap limit in bytes. Reported only on non-windows systems',
+    ],
+    [
+      'container_swap_usage_bytes',
+      'gauge',
+      '[ALPHA] Current amount of the container swap usage in bytes. Reported only on non-windows systems',
+    ],
     ['node_cpu_usage_seconds_total', 'counter', '[STABLE] Cumulative cpu time consumed by the node in core-seconds'],
     ['node_memory_working_set_bytes', 'gauge', '[STABLE] Current working set of the node in bytes'],
-    ['node_swap_usage_bytes', 'gauge', '[ALPHA] Current swap usage of the node in bytes.'],
+    [
+      'node_swap_usage_bytes',
+      'gauge',
+      '[ALPHA] Current swap usage of the node in bytes. Reported only on non-windows systems',
+    ],
     ['pod_cpu_usage_seconds_total', 'counter', '[STABLE] Cumulative cpu time consumed by the pod in core-seconds'],
     ['pod_memory_working_set_bytes', 'gauge', '[STABLE] Current working set of the pod in bytes'],
-    ['pod_swap_usage_bytes', 'gauge', '[ALPHA] Current amount of the pod swap usage in bytes.'],
+    [
+      'pod_swap_usage_bytes',
+      'gauge',
+      '[ALPHA] Current amount of the pod swap usage in bytes. Reported only on non-windows systems',
+    ],
     ['resource_scrape_error', 'gauge', '[STABLE] 1 if there was an error while getting container metrics, 0 otherwise'],
-    ['scrape_error', 'gauge', '[ALPHA] 1 if there was an error while getting container metrics, 0 otherwise'],
   ];
   for (const [name, type, help] of declared) text.declare(name, type, help);
   text.add('node_cpu_usage_seconds_total', '', seconds(node.cpu?.totalNs), node.at);
@@ -42,6 +57,5 @@ export function resourceMetrics({ node, pods }: UsageSnapshot): string {
     }
   }
   text.add('resource_scrape_error', '', 0);
-  text.add('scrape_error', '', 0);
   return text.toString();
 }

@@ -3,6 +3,8 @@ import type { Clock } from '../../base/clock.js';
 import type { PodUid } from '../api/index.js';
 import { cgroupFolders, type CgroupHierarchy } from '../resources/cgroups/hierarchy.js';
 import { CgroupReader, type RawUsage, type ReadDetail } from './cgroup-reader.js';
+import { BlockDevices } from './block-devices.js';
+import { DetailsOfCgroups, type CgroupDetails } from './cgroup-details.js';
 import { CpuRates } from './cpu-rates.js';
 import { parseNetDev } from './parse-proc.js';
 import { readFields, SmallFiles } from './small-file.js';
@@ -80,6 +82,10 @@ export interface MonitorDeps {
 }
 
 const usualMaxAgeMs = 1000;
+/** Of the cgroups whose details are known, how many are read anew at each scrape. */
+const detailsShare = 1 / 4;
+/** Ends of links between namespaces: as many as there are pods, and each pod tells of its own. */
+const linkEnd = /^(veth|docker|nerdctl)/;
 const ratesKeptMs = 300_000;
 const oomKill = new Set(['oom_kill']);
 const brief: ReadDetail = { cpuLimited: false, full: false };
@@ -91,6 +97,7 @@ export class ResourceMonitor {
   readonly #files = new SmallFiles();
   readonly #reader: CgroupReader;
   readonly #rates = new CpuRates();
+  readonly #details: DetailsOfCgroups;
   readonly #containerCgroups = new Map<string, string>();
   /** A process of each container, by container id, whose network is the pod's. */
   readonly #processes = new Map<string, number>();
@@ -99,7 +106,10 @@ export class ResourceMonitor {
   constructor(options: MonitorOptions, deps: MonitorDeps) {
     this.#options = options;
     this.#deps = deps;
-    this.#reader = new CgroupReader(options.hierarchy, this.#files, this.#proc);
+    const { hierarchy, procDir } = options;
+    this.#reader = new CgroupReader(hierarchy, this.#files, this.#proc);
+    const devices = new BlockDevices();
+    this.#details = new DetailsOfCgroups({ hierarchy, files: this.#files, devices, procDir });
   }
 
   /** `maxAgeMs` 0 measures now. */
@@ -113,6 +123,16 @@ export class ResourceMonitor {
     return snapshot;
   }
 
+  /** What only few ask for, of all cgroups of a snapshot, by cgroup: read now of those that are new, the rest in turns. */
+  details({ at, pods }: UsageSnapshot, share = detailsShare): ReadonlyMap<string, CgroupDetails> {
+    const cgroups = new Map([['', { openFiles: false }]]);
+    for (const { pod, containers } of pods) {
+      cgroups.set(pod.cgroup, { openFiles: false });
+      for (const { cgroup } of containers) cgroups.set(cgroup, { openFiles: true });
+    }
+    return this.#details.of(cgroups, at, share);
+  }
+
   /** The node alone, measured now: costs the same however many pods there are. */
   node(): NodeSnapshot {
     const at = this.#deps.clock.now();
@@ -120,7 +140,7 @@ export class ResourceMonitor {
     return {
       at,
       node: this.#timed('/', this.#reader.readRoot(), at),
-      nodeNetwork: this.#network('1'),
+      nodeNetwork: this.#network('1').filter(({ name }) => !linkEnd.test(name)),
       system: this.#options.system.map(({ name, cgroup }) => ({ name, usage: this.#usage(cgroup, brief, at) })),
       bootedAt: this.#bootedAt(),
       rlimit: this.#rlimit(),
@@ -150,7 +170,9 @@ export class ResourceMonitor {
     for (const folder of cgroupFolders(this.#options.hierarchy, pod.cgroup)) {
       const name = foldersIn(folder).find((entry) => entry.includes(id));
       if (name === undefined) continue;
-      const cgroup = `${pod.cgroup}/${name}`;
+      // crun keeps a container's limits and counts in a cgroup below its scope.
+      const inner = name.endsWith('.scope') && foldersIn(`${folder}/${name}`).includes('container') ? '/container' : '';
+      const cgroup = `${pod.cgroup}/${name}${inner}`;
       this.#containerCgroups.set(id, cgroup);
       return cgroup;
     }

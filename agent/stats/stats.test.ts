@@ -31,6 +31,7 @@ const v2Files = {
   'memory.swap.current': '12\n',
   'memory.swap.max': 'max\n',
   'pids.current': '5\n',
+  'cgroup.procs': '10\n11\n',
   'cpu.pressure':
     'some avg10=1.50 avg60=0.25 avg300=0.00 total=12345\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n',
 };
@@ -51,13 +52,16 @@ test('a v2 cgroup, from files laid out as the kernel does', () => {
       rss: 8000,
       cache: 9000,
       mappedFile: 300,
+      activeFile: 4000,
+      inactiveFile: 5000,
       pageFaults: 11,
       majorPageFaults: 2,
       limit: 65_536,
       failures: 4,
     },
     swap: { usage: 12, limit: undefined },
-    processes: 5,
+    threads: 5,
+    processes: 2,
     pressure: {
       cpu: {
         some: { avg10: 1.5, avg60: 0.25, avg300: 0, totalUs: 12_345 },

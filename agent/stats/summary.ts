@@ -42,8 +42,7 @@ export function buildSummary(input: SummaryInput): Summary {
   }));
   const base = { nodeName, systemContainers, startTime: bootedAt, ...cpuAndMemory, swap: swapStats(node) };
   if (!filesystems) return { node: base, pods: snapshot.pods.map((pod) => podStats(pod, undefined, input)) };
-  const { nodefs, imagefs, containerfs } = filesystems;
-  const images = imagefs && fsStats(imagefs);
+  const { nodefs, imagefs, containerfs, runtime } = filesystems;
   const containers = containerfs ?? imagefs;
   return {
     node: {
@@ -51,7 +50,10 @@ export function buildSummary(input: SummaryInput): Summary {
       io: ioStats(node),
       network: networkStats(snapshot.nodeNetwork, at),
       fs: fsStats(nodefs),
-      runtime: { imageFs: images, containerFs: containers && fsStats(containers) },
+      runtime: {
+        imageFs: imagefs && { ...fsStats(imagefs), ...runtime?.images },
+        containerFs: containers && { ...fsStats(containers), ...runtime?.containers },
+      },
       rlimit: { time: toRfc3339(at), maxpid: snapshot.rlimit.maxPid, curproc: snapshot.rlimit.processes },
     },
     pods: snapshot.pods.map((pod) => podStats(pod, filesystems, input)),
@@ -89,7 +91,7 @@ function podStats(usage: PodUsage, node: NodeFilesystems | undefined, input: Sum
     network: usage.network && networkStats(usage.network, usage.usage.at),
     volume: own.volumes.map((volume) => volumeStats(volume, usage.usage.at)),
     'ephemeral-storage': ephemeralStats(own, node.nodefs),
-    process_stats: { process_count: usage.usage.processes ?? 0 },
+    process_stats: { process_count: usage.containers.reduce((sum, each) => sum + (each.usage.processes ?? 0), 0) },
   };
 }
 

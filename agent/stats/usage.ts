@@ -5,6 +5,9 @@ export interface CgroupUsage {
   readonly cpu: CpuUsage | undefined;
   readonly memory: MemoryUsage | undefined;
   readonly swap: SwapUsage | undefined;
+  /** All threads, as the kernel counts and limits them. */
+  readonly threads: number | undefined;
+  /** Of the cgroup itself, without those below it; undefined where nobody looked. */
   readonly processes: number | undefined;
   readonly pressure: Pressures | undefined;
   /** Processes the kernel killed for want of memory, since the cgroup was made. */
@@ -29,6 +32,9 @@ export interface MemoryUsage {
   readonly rss: number;
   readonly cache: number;
   readonly mappedFile: number;
+  /** File pages by whether they were used lately. */
+  readonly activeFile: number;
+  readonly inactiveFile: number;
   readonly pageFaults: number;
   readonly majorPageFaults: number;
   /** Undefined without one. */
@@ -75,6 +81,8 @@ export interface InterfaceUsage {
 export interface FilesystemUsage {
   /** When it was measured, ms. */
   readonly at: number;
+  /** `/dev/vda1`; empty for what lies on no block device. */
+  readonly device: string;
   readonly capacityBytes: number;
   readonly availableBytes: number;
   readonly usedBytes: number;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ContainerStatus, PodSpec, PodStatus } from '../api/index.js';
+import type { ContainerStatus, Pod, PodSpec, PodStatus } from '../api/index.js';
 import type { DesiredPod, ObservedContainer, PodFacts } from '../podloop/pod-facts.js';
 import { planPod } from '../podloop/plan-pod.js';
 import {
@@ -107,6 +107,8 @@ test('a whole status: a pod that runs', () => {
     hostIPs: [{ ip: '192.0.2.1' }],
     podIP: '10.0.0.2',
     podIPs: [{ ip: '10.0.0.2' }],
+    resources: { requests: { cpu: '100m' } },
+    allocatedResources: { cpu: '100m' },
     containerStatuses: [
       {
         name: 'a',
@@ -123,6 +125,24 @@ test('a whole status: a pod that runs', () => {
         user,
       },
     ],
+  });
+});
+
+test('a pod as a whole has what its cgroup was made for, and is promised what it asks now', () => {
+  const size = (cpu: string): object => ({ requests: { cpu, memory: '32Mi' }, limits: { cpu } });
+  const containers = [{ name: 'a', image: 'a:1', resources: { requests: { cpu: '50m', 'example.com/x': '1' } } }];
+  const spec = { containers, resources: size('200m') };
+  const before = { spec: { containers, resources: size('100m') } } as Pod;
+  const resize = { refusal: undefined, given: undefined, sizedFor: before };
+  const shown = ({ resources, allocatedResources }: PodStatus): unknown => ({ resources, allocatedResources });
+  expect(shown(derive({ spec, facts: { runtime: runtime(container('a')), resize } }))).toEqual({
+    resources: { requests: { cpu: '100m', memory: '32Mi' }, limits: { cpu: '100m' } },
+    allocatedResources: { cpu: '200m', memory: '32Mi', 'example.com/x': '1' },
+  });
+  const pending = { prepared: false, volumesMounted: false, volumesPresent: false };
+  expect(shown(derive({ spec, facts: pending }))).toEqual({
+    resources: { requests: { cpu: '200m', memory: '32Mi', 'example.com/x': '1' }, limits: { cpu: '200m' } },
+    allocatedResources: { cpu: '200m', memory: '32Mi', 'example.com/x': '1' },
   });
 });
 

@@ -20,6 +20,7 @@ import { containerStatus, type StatusContext } from './container-status.js';
 import { finalStatuses } from './final-statuses.js';
 import { podAddresses } from './pod-addresses.js';
 import { podConditions } from './pod-conditions.js';
+import { podLevelResources } from './pod-level-resources.js';
 import { podPhase, type PodPhase } from './pod-phase.js';
 import { same } from './same-status.js';
 
@@ -92,6 +93,7 @@ function livingStatus(
     ...shown,
     conditions,
     ...podAddresses(view, previous),
+    ...podLevelResources(view, shown.phase === 'Running'),
     containerStatuses: [...lists.regular],
     ...(lists.init.length > 0 && { initContainerStatuses: [...lists.init] }),
     ...(lists.ephemeral.length > 0 && { ephemeralContainerStatuses: [...lists.ephemeral] }),

@@ -13,6 +13,8 @@ export interface StatusPublisherDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly controlPlane: Pick<ControlPlane, 'writePodStatus'>;
+  /** Seconds from the first change that a write carries until the server has it. */
+  written?(seconds: number): void;
 }
 
 interface Queued {
@@ -21,6 +23,8 @@ interface Queued {
   sent: PodStatus | undefined;
   timer: NodeJS.Timeout | undefined;
   sending: boolean;
+  /** Of the first change that is not written yet. */
+  changedAt: number | undefined;
   failures: number;
 }
 
@@ -50,6 +54,7 @@ export class StatusPublisher implements AsyncDisposable {
       sent: undefined,
       timer: undefined,
       sending: false,
+      changedAt: undefined,
       failures: 0,
     };
     const isNew = !this.#queue.has(uid);
@@ -58,6 +63,7 @@ export class StatusPublisher implements AsyncDisposable {
     const urgent = isUrgent(entry.sent ?? pod.status, status);
     entry.pod = pod;
     entry.status = status;
+    entry.changedAt ??= this.#deps.clock.now();
     this.#schedule(uid, entry, urgent ? 0 : this.#options.coalesceMs);
   }
 
@@ -77,6 +83,12 @@ export class StatusPublisher implements AsyncDisposable {
     await Promise.all(this.#writes);
     clearTimeout(limit);
     this.#stop.abort();
+  }
+
+  #settled(entry: Queued): void {
+    if (entry.sent !== entry.status || entry.changedAt === undefined) return;
+    this.#deps.written?.(Math.max(this.#deps.clock.now() - entry.changedAt, 0) / 1000);
+    entry.changedAt = undefined;
   }
 
   #schedule(uid: PodUid, entry: Queued, afterMs: number): void {
@@ -102,6 +114,7 @@ export class StatusPublisher implements AsyncDisposable {
       await this.#deps.controlPlane.writePodStatus(pod, status, this.#stop.signal);
       entry.sent = status;
       entry.failures = 0;
+      this.#settled(entry);
     } catch (err) {
       const gone = err instanceof ControlPlaneError && err.failure.code === 'not-found';
       if (gone || this.#stop.signal.aborted) entry.sent = status;

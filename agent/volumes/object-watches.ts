@@ -65,6 +65,11 @@ export class ObjectWatches implements Disposable {
     return object;
   }
 
+  /** From before it lists them on, a pod is told when any object of a kind changes, comes or goes. */
+  followAll(uid: PodUid, kind: 'ClusterTrustBundle'): void {
+    this.#use(uid, `${kind}//`, kind, '', '');
+  }
+
   release(uid: PodUid): void {
     for (const key of this.#usedBy.get(uid) ?? []) {
       const watch = this.#watches.get(key);

@@ -3,6 +3,7 @@ import { release } from 'node:os';
 import { join } from 'node:path';
 import type { CallRecorder } from '../../base/call-recorder.js';
 import type { Clock } from '../../base/clock.js';
+import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { RunProgram } from '../../base/run-program.js';
 import {
@@ -23,15 +24,18 @@ import { podReference } from '../events/references.js';
 import { findPodVolumes, findPresentPods } from './found-volumes.js';
 import { PodVolumeManager } from './manager.js';
 import { Mounter } from './mounts/mounter.js';
+import { shareFolder } from './mounts/share-folder.js';
 import { NodeStages, type ReportVolumesInUse } from './node-stages.js';
 import { ObjectWatches, type ClusterNode } from './object-watches.js';
 import type { ContentSources } from './payload/content-sources.js';
+import { PodCertificates } from './payload/pod-certificates.js';
 import { TokenCache } from './payload/token-cache.js';
 import { ConfigMapPlugin } from './plugins/config-map.js';
 import { CsiPlugin, type CsiDriverSource } from './plugins/csi/csi-volume.js';
 import { csiProvisioner } from './plugins/csi/provision.js';
 import { DownwardApiPlugin } from './plugins/downward-api.js';
 import { EmptyDirPlugin } from './plugins/empty-dir.js';
+import { FcPlugin } from './plugins/fc/fc-volume.js';
 import { FlexVolumePlugin, type FlexVolumeDrivers } from './plugins/flex-volume.js';
 import { HostPathPlugin } from './plugins/host-path.js';
 import { ImagePlugin, type PullVolumeImage } from './plugins/image.js';
@@ -54,6 +58,8 @@ export interface VolumeManagerOptions {
   readonly nodeName: string;
   /** No cluster: claims are bound, volumes attached and provisioned by the agent itself. False when absent. */
   readonly standalone?: boolean | undefined;
+  /** Mounts that containers make below `rootDir` reach the host and each other, also where the machine's own mounts are private. */
+  readonly shareRootDir?: boolean | undefined;
 }
 
 export interface VolumeManagerDeps {
@@ -62,6 +68,8 @@ export interface VolumeManagerDeps {
   readonly log: Logger;
   readonly clock: Clock;
   readonly objects: Pick<ControlPlane, 'get' | 'list' | 'watch' | 'createToken'>;
+  /** For certificates of pods; absent: nobody signs any. */
+  readonly certificates?: Pick<ControlPlane, 'createPodCertificateRequest'> | undefined;
   readonly events: EventRecorder;
   /** For downward API files. */
   nodeFields(): NodeFields;
@@ -82,7 +90,7 @@ export interface VolumeManagerDeps {
   readonly at?: FaultPoint | undefined;
   /** For the claim's status. */
   claimGrowth?(claim: PersistentVolumeClaim, growth: ClaimGrowth, signal: AbortSignal): Promise<void>;
-  /** Plugins besides the built-in ones; they are asked first. */
+  /** Plugins besides the built-in ones; they are asked first, and stand for a built-in one of their name. */
   readonly plugins?: ((context: PluginContext) => readonly VolumePlugin[]) | undefined;
 }
 
@@ -97,8 +105,21 @@ export async function openVolumeManager(
   const { log, clock, run, objects } = deps;
   const paths = new VolumePaths(options.rootDir);
   await mkdir(paths.pods, { recursive: true, mode: 0o750 });
+  if (options.shareRootDir === true) {
+    await shareFolder(options.rootDir, run, signal).catch((err: unknown) => {
+      signal.throwIfAborted();
+      log.warn({ err: errorText(err), rootDir: options.rootDir }, 'the root folder is not shared with containers');
+    });
+  }
   const mounter = await Mounter.open({ workDir: join(options.rootDir, 'plugins', '.mounts') }, run, signal);
-  const tokens = new TokenCache({ objects, clock, random: Math.random });
+  const tokens = new TokenCache({
+    ...{ objects, clock },
+    random: Math.random,
+    notRenewed: (pod, err, retryInMs) => {
+      const fields = { podUid: podUidOf(pod), serviceAccount: pod.spec?.serviceAccountName, err: errorText(err) };
+      log.warn({ ...fields, retryInMs }, 'token of a pod could not be renewed; the one it has still holds');
+    },
+  });
   // The manager is told of changes, and its plugins read through what tells it.
   const link: { manager?: PodVolumeManager } = {};
   const watches = new ObjectWatches(
@@ -115,10 +136,14 @@ export async function openVolumeManager(
   const context: PluginContext = {
     ...{ paths, nodeName, standalone, mounter, run, clock, log, objects, read, tokens, warn, at },
   };
-  const plugins = [
-    ...(deps.plugins?.(context) ?? []),
-    ...builtInPlugins(context, contentSources(read, tokens, deps), deps),
-  ];
+  const certificates = new PodCertificates({
+    ...{ nodeName, objects, read, clock, log, event },
+    requests: deps.certificates,
+    random: Math.random,
+  });
+  const given = deps.plugins?.(context) ?? [];
+  const builtIn = builtInPlugins(context, contentSources(watches, read, tokens, certificates, deps), deps);
+  const plugins = [...given, ...builtIn.filter(({ name }) => !given.some((other) => other.name === name))];
   const present = await findPresentPods(paths);
   const count = deps.count ?? (() => {});
   const stages = new NodeStages(count, deps.reportVolumesInUse);
@@ -151,7 +176,7 @@ export async function openVolumeManager(
     stages,
     plugins,
     podMounter,
-    usages: new VolumeUsages(clock, signal),
+    usages: new VolumeUsages({ run }, signal),
     count,
     clock,
     log,
@@ -160,6 +185,7 @@ export async function openVolumeManager(
     forget: (uid: PodUid) => {
       watches.release(uid);
       tokens.drop(uid);
+      certificates.drop(uid);
     },
     reclaim: async (gone, signal) =>
       await binder?.reclaim(gone, (name) => isInUse(name, paths, link.manager?.presentPods() ?? []), signal),
@@ -230,12 +256,26 @@ async function recoverStages(
   }
 }
 
-function contentSources(read: ReadForPod, tokens: TokenCache, deps: VolumeManagerDeps): ContentSources {
+function contentSources(
+  watches: ObjectWatches,
+  read: ReadForPod,
+  tokens: TokenCache,
+  certificates: PodCertificates,
+  deps: VolumeManagerDeps,
+): ContentSources {
   const namespaceOf = (pod: Pod): string => pod.metadata?.namespace ?? 'default';
   return {
     configMap: (pod, name, signal) => read(podUidOf(pod), 'ConfigMap', namespaceOf(pod), name, signal),
     secret: (pod, name, signal) => read(podUidOf(pod), 'Secret', namespaceOf(pod), name, signal),
     token: (pod, projection, signal) => tokens.forProjection(pod, projection, signal),
+    trustBundles: (pod, signal) => ({
+      named: (name) => read(podUidOf(pod), 'ClusterTrustBundle', '', name, signal),
+      all: () => {
+        watches.followAll(podUidOf(pod), 'ClusterTrustBundle');
+        return deps.objects.list('ClusterTrustBundle', '', signal);
+      },
+    }),
+    certificate: (pod, source, projection, signal) => certificates.get(pod, source, projection, signal),
     nodeFields: () => deps.nodeFields(),
     allocatable: () => deps.allocatable(),
   };
@@ -255,6 +295,7 @@ function builtInPlugins(context: PluginContext, sources: ContentSources, deps: V
     new LocalVolumePlugin(context),
     new NfsPlugin(context),
     new IscsiPlugin(context),
+    new FcPlugin(context),
     ...(deps.csi ? [new CsiPlugin(context, deps.csi)] : []),
     ...(deps.flexVolumes ? [new FlexVolumePlugin(context, deps.flexVolumes)] : []),
   ];

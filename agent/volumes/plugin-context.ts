@@ -1,7 +1,7 @@
 import type { Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
 import type { RunProgram } from '../../base/run-program.js';
-import type { PodUid } from '../api/index.js';
+import type { PodUid, Secret } from '../api/index.js';
 import type { ControlPlane } from '../controlplane/control-plane.js';
 import type { ReadForPod } from './claims/claim-resolver.js';
 import type { Mounter } from './mounts/mounter.js';
@@ -30,16 +30,30 @@ export interface SecretRef {
   readonly namespace?: string | undefined;
 }
 
-/** Values of a Secret, decoded, and its type; nothing when there is no reference. */
+/** Values of a Secret, decoded, and its type; nothing when there is no reference. The pod is told when the Secret changes. */
 export async function readSecret(
   read: ReadForPod,
   uid: PodUid,
   ref: SecretRef | undefined,
   namespace: string,
   signal: AbortSignal,
-): Promise<{ readonly type: string | undefined; readonly values: Record<string, string> }> {
+): Promise<SecretContent> {
+  return await secretContent((place, name) => read(uid, 'Secret', place, name, signal), ref, namespace);
+}
+
+export interface SecretContent {
+  readonly type: string | undefined;
+  readonly values: Record<string, string>;
+}
+
+/** The same where no pod is there to be told. */
+export async function secretContent(
+  get: (namespace: string, name: string) => Promise<Secret | undefined>,
+  ref: SecretRef | undefined,
+  namespace: string,
+): Promise<SecretContent> {
   if (!ref?.name) return { type: undefined, values: {} };
-  const secret = await read(uid, 'Secret', ref.namespace ?? namespace, ref.name, signal);
+  const secret = await get(ref.namespace ?? namespace, ref.name);
   if (!secret) throw new VolumeProblem('not-found', `secret "${ref.name}" not found`);
   const values = Object.entries(secret.data ?? {}).map(([key, value]) => [
     key,

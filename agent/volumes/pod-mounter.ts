@@ -1,6 +1,7 @@
 import { lstatSync, mkdirSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { errnoOf } from '../../base/errors.js';
 import type { Pod, PodUid } from '../api/index.js';
 import type { MountedVolume } from './container-mounts.js';
 import type { MountRequest, Mounter } from './mounts/mounter.js';
@@ -10,6 +11,7 @@ import { VolumeError, VolumeProblem, type VolumeFailure } from './volume-error.j
 import type { VolumePaths } from './volume-paths.js';
 import { growVolume, notGrown, type GrowDeps, type Grown } from './grow-volume.js';
 import type { NodeStage, PodVolume, VolumeOrigin, VolumePlugin } from './volume-plugin.js';
+import { Turns } from './turns.js';
 import { podVolume, wantedVolumes, type WantedVolume } from './wanted-volumes.js';
 
 export interface PodMounterDeps extends GrowDeps {
@@ -44,6 +46,7 @@ interface Foldered extends Resolved {
 /** Makes the volumes of a pod. They do not wait for each other, and what fails does not keep the others. */
 export class PodMounter {
   readonly #deps: PodMounterDeps;
+  readonly #turns = new Turns();
   /** Who has a ReadWriteOncePod volume. */
   readonly #holders = new Map<string, PodUid>();
 
@@ -64,6 +67,7 @@ export class PodMounter {
       this.#makeFolder(one, mounted.has(one.volume.name)),
     );
     const ready = await this.#mountMemory(foldered, errors, signal);
+    if (ready.length > 0) await this.#turns.next();
     const made = await eachOf(ready, errors, setUp, (one) => this.#publishCounted(one, mounted, signal));
     for (const one of made) mounted.set(one.volume.name, one);
     return errors;
@@ -100,9 +104,9 @@ export class PodMounter {
       return { ...resolved, memory: undefined, isNew: false };
     if (isExclusive(volume)) await this.#checkExclusive(resolved);
     // The agent's own folders in its own tree: the kernel answers from memory.
-    const made = mkdirSync(volume.block ? dirname(devicePath) : path, { recursive: true, mode: 0o750 });
+    const isNew = makeFolder(volume.block ? dirname(devicePath) : path);
     const memory = plugin.memory?.(volume);
-    if (!memory || isOwnFileSystem(path)) return { ...resolved, memory: undefined, isNew: made !== undefined };
+    if (!memory || isOwnFileSystem(path)) return { ...resolved, memory: undefined, isNew };
     return { ...resolved, memory: { source: memory.fsType, target: path, ...memory }, isNew: true };
   }
 
@@ -159,6 +163,25 @@ export class PodMounter {
     }
   }
 }
+
+/**
+ * True when it was not there. What is there is not looked at: an earlier run may have mounted a file system on it whose server is away now, and
+ * the whole agent would hang (a `mkdir` that makes parents looks).
+ */
+function makeFolder(path: string): boolean {
+  try {
+    mkdirSync(path, { mode: folderMode });
+    return true;
+  } catch (err) {
+    if (errnoOf(err) === 'EEXIST') return false;
+    if (errnoOf(err) !== 'ENOENT') throw err;
+  }
+  mkdirSync(dirname(path), { recursive: true, mode: folderMode });
+  mkdirSync(path, { mode: folderMode });
+  return true;
+}
+
+const folderMode = 0o750;
 
 const inUse = (): VolumeProblem =>
   new VolumeProblem('unavailable', 'volume uses the ReadWriteOncePod access mode and is already in use by another pod');

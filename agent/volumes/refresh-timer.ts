@@ -1,8 +1,8 @@
 import type { Clock } from '../../base/clock.js';
 import type { PodUid } from '../api/index.js';
 
-/** Longest that a timer of Node can wait. */
-const longestMs = 2 ** 31 - 1;
+/** A machine that slept, or whose clock was set, has missed what its timers were to do. */
+const longestMs = 60_000;
 
 /** One timer for all pods whose volumes age: it stands on the next one that is due. */
 export class RefreshTimer implements Disposable {

@@ -1,52 +1,50 @@
 import { statfs } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
-import type { Clock } from '../../base/clock.js';
 import type { PodUid } from '../api/index.js';
 import { orAbort } from '../../base/signals.js';
+import { programSucceeded, type RunProgram } from '../../base/run-program.js';
 import { walkTree } from './fs/walk-tree.js';
+import { mountHolding, readMountInfo } from './mounts/mount-table.js';
 import type { VolumeUsage } from './volume-manager.js';
 import type { PluginVolume } from './pod-mounter.js';
 
-interface Cached {
-  readonly at: number;
-  readonly usages: Promise<readonly VolumeUsage[]>;
+export interface UsageDeps {
+  readonly run: RunProgram;
 }
 
-/** How long an answer serves: the kubelet's volumeStatsAggPeriod. */
-const usualMaxAgeMs = 60_000;
-
-/** Space that volumes take. Measured when asked, kept for a minute, never twice at a time. */
+/** Space that volumes take. Measured when asked, never twice at a time; how often is for those who ask to say. */
 export class VolumeUsages {
-  readonly #clock: Clock;
-  readonly #maxAgeMs: number;
+  readonly #deps: UsageDeps;
   readonly #lifetime: AbortSignal;
-  readonly #cache = new Map<PodUid, Cached>();
+  readonly #underWay = new Map<PodUid, Promise<readonly VolumeUsage[]>>();
 
   /** A measurement serves all who ask meanwhile, so it ends with `lifetime` and not with the first of them. */
-  constructor(clock: Clock, lifetime: AbortSignal, maxAgeMs = usualMaxAgeMs) {
-    this.#clock = clock;
+  constructor(deps: UsageDeps, lifetime: AbortSignal) {
+    this.#deps = deps;
     this.#lifetime = lifetime;
-    this.#maxAgeMs = maxAgeMs;
   }
 
   async of(uid: PodUid, volumes: readonly PluginVolume[], signal: AbortSignal): Promise<readonly VolumeUsage[]> {
-    const cached = this.#cache.get(uid);
-    if (cached && this.#clock.now() - cached.at < this.#maxAgeMs) return await orAbort(cached.usages, signal);
-    const usages = Promise.all(volumes.map((volume) => measure(volume, this.#lifetime))).then((all) =>
+    const joined = this.#underWay.get(uid);
+    if (joined) return await orAbort(joined, signal);
+    const usages = Promise.all(volumes.map((volume) => measure(volume, this.#deps, this.#lifetime))).then((all) =>
       all.filter((usage) => usage !== undefined),
     );
-    this.#cache.set(uid, { at: this.#clock.now(), usages });
-    usages.catch(() => this.#cache.delete(uid));
+    this.#underWay.set(uid, usages);
+    const done = (): void => {
+      if (this.#underWay.get(uid) === usages) this.#underWay.delete(uid);
+    };
+    usages.then(done, done);
     return await orAbort(usages, signal);
   }
 
   forget(uid: PodUid): void {
-    this.#cache.delete(uid);
+    this.#underWay.delete(uid);
   }
 }
 
 /** Undefined for what is not the pod's to measure: a path of the host, an image, a device. */
-async function measure(measured: PluginVolume, signal: AbortSignal): Promise<VolumeUsage | undefined> {
+async function measure(measured: PluginVolume, deps: UsageDeps, signal: AbortSignal): Promise<VolumeUsage | undefined> {
   const { volume, published, plugin } = measured;
   const claim =
     volume.origin.kind === 'persistent'
@@ -58,7 +56,11 @@ async function measure(measured: PluginVolume, signal: AbortSignal): Promise<Vol
   const told = await plugin.stats?.(volume, published, signal);
   if (told) return { ...told, volume: volume.name, claim };
   if (published.hostPath === undefined || !plugin.hasFolder) return undefined;
-  const whole = await fileSystemUsage(published.hostPath);
+  const remote = !plugin.deletesContent && (await isRemote(published.hostPath));
+  const whole = remote
+    ? await remoteUsage(published.hostPath, deps.run, signal)
+    : await fileSystemUsage(published.hostPath);
+  if (!whole) return undefined;
   const ownFileSystem = !plugin.deletesContent || plugin.memory?.(volume) !== undefined;
   const used = ownFileSystem ? {} : await folderUsage(published.hostPath, signal);
   return { ...whole, ...used, volume: volume.name, claim };
@@ -74,6 +76,36 @@ async function fileSystemUsage(path: string): Promise<Omit<VolumeUsage, 'volume'
     inodesUsed: files - ffree,
   };
 }
+
+/** File systems that wait for somebody else's answer. */
+const remoteTypes = /^(nfs4?|cifs|smb3|ceph|9p|afs|lustre|glusterfs|fuse|fuse\..*)$/;
+const remoteTimeoutMs = 5000;
+
+async function isRemote(path: string): Promise<boolean> {
+  return remoteTypes.test(mountHolding(await readMountInfo(), path)?.fsType ?? '');
+}
+
+/** By a program that can be killed: a server that is away would take one of the agent's own threads with each question. */
+async function remoteUsage(
+  path: string,
+  run: RunProgram,
+  signal: AbortSignal,
+): Promise<Omit<VolumeUsage, 'volume'> | undefined> {
+  const argv = ['stat', '--file-system', '--format=%S %b %f %a %c %d', '--', path] as const;
+  const result = await run({ argv: [...argv], env, timeoutMs: remoteTimeoutMs, killAfterMs: 0 }, signal);
+  if (!programSucceeded(result)) return undefined;
+  const numbers = result.stdout.toString('utf8').trim().split(' ').map(Number);
+  const [size = 0, blocks = 0, free = 0, available = 0, inodes = 0, freeInodes = 0] = numbers;
+  return {
+    capacityBytes: blocks * size,
+    usedBytes: (blocks - free) * size,
+    availableBytes: available * size,
+    inodes,
+    inodesUsed: inodes - freeInodes,
+  };
+}
+
+const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 
 const blockBytes = 512;
 

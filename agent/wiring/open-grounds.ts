@@ -16,7 +16,7 @@ import { PodLogFolders } from '../logs/pod-log-folders.js';
 import type { HostFacts } from '../node/host-facts.js';
 import { detectHierarchy, type CgroupHierarchy } from '../resources/cgroups/hierarchy.js';
 import { openKubepods } from '../resources/cgroups/open-kubepods.js';
-import type { AgentMetrics } from '../serving/metrics/index.js';
+import { timedMethods, type AgentMetrics } from '../serving/metrics/index.js';
 import { callsWithPoints } from './calls-with-points.js';
 import { nodeBudget, type NodeBudget } from './node-budget.js';
 import { wireExclusive, type Exclusive } from './wire-exclusive.js';
@@ -62,7 +62,11 @@ export async function openGrounds(config: AgentConfig, deps: GroundsDeps, signal
     hasOwnCpus: (pod: Pod) => exclusive.hasCpus(pod),
     limits: { cpuShares: podsLimits.cpuShares },
   };
-  const cgroups = await openKubepods(kubepods, hierarchy, { log, clock, run }, signal);
+  const cgroups = timedMethods(
+    await openKubepods(kubepods, hierarchy, { log, clock, run }, signal),
+    { ensure: 'create', setLimits: 'update', limitAll: 'update', remove: 'destroy' },
+    (operation, seconds) => metrics.work.cgroup(operation, seconds),
+  );
   const plugins = { clock, log, run, events, controlPlane };
   const devices = opening.use(
     await openDevices(config, { ...plugins, metrics, recorder: callsWithPoints(calls, at) }, signal),

@@ -16,6 +16,8 @@ export interface DesiredParts {
   readonly clock: Clock;
   readonly events: EventRecorder;
   readonly devices: Devices;
+  /** For metrics. */
+  preempted(resource: string): void;
   readonly allocatable: Readonly<Record<string, Quantity>>;
   readonly host: HostFacts;
   /** What the cluster says of the node: its labels and taints. */
@@ -44,6 +46,7 @@ export function wireDesired(config: AgentConfig, parts: DesiredParts): DesiredPo
       shuttingDown: parts.housekeeping().shuttingDown,
     }),
     terminate: (uid, termination) => desired.terminate(uid, termination),
+    preempted: (resource) => parts.preempted(resource),
   });
   const desired: DesiredPods = new DesiredPods({
     clock,

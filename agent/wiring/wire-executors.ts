@@ -8,6 +8,7 @@ import { makeExecutors, type Executors } from '../executors/index.js';
 import { LifecycleHooks } from '../hooks/lifecycle-hooks.js';
 import { StartGate } from '../podloop/start-gate.js';
 import { httpGet } from '../probes/http-get.js';
+import { countedExecutors, type WorkCounts } from '../serving/metrics/index.js';
 
 export interface ExecutorParts extends Pick<
   ExecutorDeps,
@@ -17,16 +18,18 @@ export interface ExecutorParts extends Pick<
   readonly log: Logger;
   readonly events: EventRecorder;
   readonly cri: CriRuntime;
+  readonly work: WorkCounts;
 }
 
 /** What acts for the plans: the executors with images, hooks and the gate for bursts. */
 export function wireExecutors(config: AgentConfig, parts: ExecutorParts): Executors {
-  const { clock, log, events, cri, ...rest } = parts;
+  const { clock, log, events, work, cri, ...rest } = parts;
   const { runtime } = cri;
-  return makeExecutors({
+  const executors = makeExecutors({
     ...{ clock, log, runtime, events },
     ...rest,
     gate: new StartGate(config.limits.starts),
     hooks: new LifecycleHooks({ clock, runtime, events, httpGet, kubeVersion }),
   });
+  return countedExecutors(executors, work);
 }

@@ -42,9 +42,14 @@ export async function wireVolumes(
   const { run, recorder, clock, log, events, controlPlane, host, devices, allocatable, at, images } = parts;
   const { nodeName, cluster, paths } = config;
   const volumes = await openVolumeManager(
-    { rootDir: paths.rootDir, nodeName, standalone: cluster === undefined },
     {
-      ...{ run, recorder, log, clock, events, objects: controlPlane, at },
+      rootDir: paths.rootDir,
+      shareRootDir: paths.shareRootDir,
+      nodeName,
+      standalone: cluster === undefined,
+    },
+    {
+      ...{ run, recorder, log, clock, events, objects: controlPlane, certificates: controlPlane, at },
       nodeFields: () => ({ nodeName, hostIps: host.addresses, podIps: [] }),
       nodeLabels: async (asked) => await labelsOf(config, parts, asked),
       allocatable: () => allocatable,

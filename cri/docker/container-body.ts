@@ -35,6 +35,7 @@ export async function containerBody(context: DockerContext, input: ContainerBody
     metadata: config.metadata ?? {},
     image: config.image ?? {},
     mounts: config.mounts ?? [],
+    hugepages: config.linux?.resources?.hugepageLimits,
   };
   const stopSignal = config.stopSignal ?? 'RUNTIME_DEFAULT';
   return {

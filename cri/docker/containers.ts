@@ -3,6 +3,7 @@ import type * as v1 from '../../proto/generated/cri-v1.js';
 import { criError } from '../contract/cri-error.js';
 import { containerBody, resources } from './container-body.js';
 import { dockerTimeNanos, type InspectedContainer, type InspectedImage, type ListedContainer } from './docker-types.js';
+import { limitHugepages } from './hugepages.js';
 import { findImage, fullName } from './images.js';
 import {
   containerName,
@@ -74,7 +75,21 @@ export async function startContainer(
     },
     signal,
   );
+  await limitStarted(context, found, signal);
   context.logs.follow(found.Id);
+}
+
+/** A container that cannot be held to its limits does not run. */
+async function limitStarted(context: DockerContext, created: InspectedContainer, signal: AbortSignal): Promise<void> {
+  const { hugepages = [] } = storedConfig<StoredContainerConfig>(created.Config.Labels) ?? {};
+  if (hugepages.length === 0) return;
+  const { State } = await findContainer(context, created.Id, signal);
+  try {
+    if (State.Running) await limitHugepages(State.Pid, hugepages, `container ${created.Id}`);
+  } catch (err) {
+    await stopContainer(context, { containerId: created.Id, timeout: 0 }, signal);
+    throw err;
+  }
 }
 
 export async function stopContainer(
@@ -254,6 +269,7 @@ export async function updateResources(
   const memory = asked.memoryLimitInBytes ?? 0;
   const { OomScoreAdj: _fixed, ...body } = resources(context, asked) as Record<string, unknown>;
   if (memory === 0) delete body['MemorySwap'];
+  if (found.State.Running) await limitHugepages(found.State.Pid, asked.hugepageLimits ?? [], `container ${found.Id}`);
   await context.api.call(
     {
       method: 'POST',

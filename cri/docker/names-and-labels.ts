@@ -28,6 +28,8 @@ export interface StoredContainerConfig {
   readonly metadata: v1.ContainerMetadata;
   readonly image: v1.ImageSpec;
   readonly mounts: readonly v1.Mount[];
+  /** Absent for none, and in what older versions stored. */
+  readonly hugepages?: readonly v1.HugepageLimit[] | undefined;
 }
 
 export function sandboxName({ name = '', namespace = '', uid = '', attempt = 0 }: v1.PodSandboxMetadata): string {

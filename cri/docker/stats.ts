@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { isCriCode } from '../contract/cri-error.js';
-import { networkUsage, parseNetDev } from '../stats/network-stats.js';
+import { networkUsage, parseNetDev, type InterfaceCounters } from '../stats/network-stats.js';
 import { findContainer, listContainers } from './containers.js';
 import { dockerTimeNanos, type DockerStats } from './docker-types.js';
 import { fromDockerLabels, storedConfig, type StoredContainerConfig } from './names-and-labels.js';
@@ -94,11 +94,7 @@ async function sandboxUsage(context: DockerContext, id: string, signal: AbortSig
 }
 
 /** Counted in the sandbox's network by the kernel: to Docker it has none. */
-async function interfacesOf(
-  context: DockerContext,
-  id: string,
-  signal: AbortSignal,
-): Promise<v1.NetworkInterfaceUsage[]> {
+async function interfacesOf(context: DockerContext, id: string, signal: AbortSignal): Promise<InterfaceCounters[]> {
   const { inspected, config } = await findSandbox(context, id, signal);
   if (config.namespaces.network === 'NODE' || !inspected.State.Running) return [];
   // It may end just now.

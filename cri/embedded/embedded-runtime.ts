@@ -190,7 +190,7 @@ export class EmbeddedRuntime implements RuntimeService {
   }
 
   async listPodSandboxMetrics(_request: v1.ListPodSandboxMetricsRequest): Promise<v1.ListPodSandboxMetricsResponse> {
-    return { podMetrics: this.#stats.sandboxMetrics() };
+    return { podMetrics: await this.#stats.sandboxMetrics() };
   }
 
   containerEvents(signal: AbortSignal): AsyncIterable<v1.ContainerEventResponse> {

@@ -42,6 +42,13 @@ test('a name that is taken is recognised by its words, whatever the code', () =>
   }
 });
 
+test('what is not there is recognised by the words of CRI-O, where it gives no code', () => {
+  const details = 'specified sandbox not found: ff: PodSandbox with ID starting with ff not found: ID does not exist';
+  expect(criErrorFromWire('CreateContainer', wireError(status.UNKNOWN, details)).failure.code).toBe('not-found');
+  const other = wireError(status.UNKNOWN, 'exec: file not found: ID does not exist');
+  expect(criErrorFromWire('ExecSync', other).failure.code).toBe('unknown');
+});
+
 test('the reason of a pull travels as a prefix, once', () => {
   const err = new CriError('pull image x: no route', { code: 'unavailable', pullReason: 'RegistryUnavailable' });
   const wire = wireErrorFromCri(err);

@@ -51,8 +51,13 @@ export function criErrorFromWire(verb: string, err: unknown): CriError {
  */
 const reservedName = /name "[^"]*" is reserved for|name is reserved/;
 
+/** Only some verbs of CRI-O say so by code. */
+const noSuchId = / with ID starting with \S+ not found: ID does not exist$/;
+
 function wireCode(code: number, details: string): CriCode {
-  return reservedName.test(details) ? 'already-exists' : (fromWire.get(code) ?? 'unknown');
+  if (reservedName.test(details)) return 'already-exists';
+  const found = fromWire.get(code) ?? 'unknown';
+  return found === 'unknown' && noSuchId.test(details) ? 'not-found' : found;
 }
 
 /** What our server answers for a failure of the runtime behind it. */

@@ -9,6 +9,7 @@ import { criError, isCriCode } from '../contract/cri-error.js';
 import type { RuntimeService } from '../contract/runtime-service.js';
 import type { CriRuntime } from '../contract/runtime.js';
 import { CriClient, openChannel } from './cri-client.js';
+import { endingAtOnce } from './end-at-once.js';
 import { remoteImageService } from './remote-image-service.js';
 import { remoteRuntimeService } from './remote-runtime-service.js';
 import { remoteStreamingService } from './remote-streaming-service.js';
@@ -66,9 +67,9 @@ export async function openRemoteRuntime(
       deps,
     );
     const greeting = remoteRuntimeService(client, { requestMs: Math.min(greetingMs, timeouts.requestMs) });
-    await greet(endpoint, greeting, deps, signal);
+    const runtimeName = await greet(endpoint, greeting, deps, signal);
     return {
-      runtime: remoteRuntimeService(client, timeouts),
+      runtime: endingAtOnce(remoteRuntimeService(client, timeouts), runtimeName),
       images: remoteImageService(images, timeouts),
       streaming: remoteStreamingService(client, timeouts),
       [Symbol.asyncDispose]: async () => close(),
@@ -87,21 +88,24 @@ function checkEndpoint(endpoint: string): void {
   );
 }
 
+/** The name of the runtime, undefined while it is away. */
 async function greet(
   endpoint: string,
   runtime: RuntimeService,
   deps: RemoteRuntimeDeps,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string | undefined> {
   try {
     const { runtimeName, runtimeVersion, runtimeApiVersion } = await runtime.version({ version: 'v1' }, signal);
     deps.log.info({ endpoint, runtimeName, runtimeVersion, runtimeApiVersion }, 'connected to the container runtime');
+    return runtimeName;
   } catch (err) {
     signal.throwIfAborted();
     if (isCriCode(err, 'unimplemented')) {
       throw criError('unimplemented', `open runtime ${endpoint}: it does not speak CRI v1`, err);
     }
     deps.log.warn({ endpoint, err: errorText(err) }, 'the container runtime is not there yet');
+    return undefined;
   }
 }
 

@@ -1,5 +1,5 @@
 import type * as v1 from '../../proto/generated/cri-v1.js';
-import { isCriCode } from '../contract/cri-error.js';
+import { criError, isCriCode } from '../contract/cri-error.js';
 import type { RuntimeService } from '../contract/runtime-service.js';
 import type { CriClient } from './cri-client.js';
 import { listInPieces } from './list-in-pieces.js';
@@ -40,13 +40,14 @@ export function remoteRuntimeService(client: CriClient<Methods>, timeouts: Remot
     containerStatus: (r, s) => client.call('containerStatus', r, ordinary, s),
     updateContainerResources: (r, s) => client.call('updateContainerResources', r, onContainer(r), s),
     reopenContainerLog: (r, s) => client.call('reopenContainerLog', r, onContainer(r), s),
-    execSync: (r, s) =>
-      client.call(
-        'execSync',
-        r,
-        { deadlineMs: deadlines.execSync(timeouts, r), record: recordObject(r.containerId, r) },
-        s,
-      ),
+    async execSync(r, s) {
+      const options = { deadlineMs: deadlines.execSync(timeouts, r), record: recordObject(r.containerId, r) };
+      const answer = await client.call('execSync', r, options, s);
+      if (ranOutOfTime(answer)) {
+        throw criError('deadline-exceeded', `ExecSync: the command did not end within ${r.timeout ?? 0} s`);
+      }
+      return answer;
+    },
     checkpointContainer: (r, s) =>
       client.call(
         'checkpointContainer',
@@ -61,6 +62,11 @@ export function remoteRuntimeService(client: CriClient<Methods>, timeouts: Remot
     ...lists(client, timeouts),
     containerEvents: (signal) => client.stream('getContainerEvents', {}, undefined, signal),
   };
+}
+
+/** CRI-O has an answer for it and no failure; no process ends with -1. */
+function ranOutOfTime({ exitCode, stderr = new Uint8Array() }: v1.ExecSyncResponse): boolean {
+  return exitCode === -1 && Buffer.from(stderr).toString('utf8') === 'command timed out';
 }
 
 /** Older runtimes (containerd 1.6) answer not-found where the contract has a success. */

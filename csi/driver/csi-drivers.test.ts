@@ -28,9 +28,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-function open(deps: Partial<CsiDriversDeps>): CsiDrivers {
+function open(deps: Partial<CsiDriversDeps>, registerTimeoutMs = 20_000): CsiDrivers {
   return new CsiDrivers(
-    { registerTimeoutMs: 600, callTimeoutMs: 2000 },
+    { registerTimeoutMs, callTimeoutMs: 20_000 },
     { recorder: noRecorder, clock: systemClock, log: silentLogger, ...deps },
   );
 }
@@ -91,6 +91,8 @@ test.each([
 test('a node without an id, or that stays unavailable, is no driver; what it said is kept', async () => {
   await expect(register(registration(await serve('a.sock', () => ({ nodeId: '' }))))).rejects.toThrow('no node id');
   expect(drivers.info(name)?.state.kind).toBe('failed');
+  drivers[Symbol.dispose]();
+  drivers = open({}, 1500);
   const busy = registration(await serve('b.sock', () => ({ code: 14, details: 'waiting for the array' })));
   await expect(register(busy)).rejects.toThrow('waiting for the array');
   expect(() => drivers.get(name)).toThrow(/it is failed since .*waiting for the array/);

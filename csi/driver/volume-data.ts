@@ -12,6 +12,9 @@ export interface CsiVolumeData {
   readonly attachmentID?: string | undefined;
   readonly volumeLifecycleMode?: 'Persistent' | 'Ephemeral' | undefined;
   readonly seLinuxMountContext?: string | undefined;
+  /** Where what a detach needs is found; a kubelet never detaches by itself and does not know these keys. */
+  readonly attachSecretName?: string | undefined;
+  readonly attachSecretNamespace?: string | undefined;
 }
 
 const fileName = 'vol_data.json';
@@ -63,6 +66,8 @@ export function parseVolumeData(text: string): CsiVolumeData {
     attachmentID: word('attachmentID'),
     volumeLifecycleMode: mode,
     seLinuxMountContext: word('seLinuxMountContext'),
+    attachSecretName: word('attachSecretName'),
+    attachSecretNamespace: word('attachSecretNamespace'),
   };
 }
 

@@ -18,10 +18,16 @@ const fieldTag = 0x0a;
 export function responseCodec(definition: ServiceDefinition): ResponseCodec {
   const method = definition['Allocate'];
   if (method === undefined) throw new Error('the device plugin service has no method Allocate');
+  // Every write holds the answers of all pods, which never change once they are there.
+  const known = new WeakMap<ContainerAllocateResponse, Buffer>();
   return {
     encode(response) {
+      const before = known.get(response);
+      if (before) return before;
       const whole = method.responseSerialize({ containerResponses: [response] } satisfies AllocateResponse);
-      return whole.subarray(1 + varintLength(whole, 1));
+      const bytes = whole.subarray(1 + varintLength(whole, 1));
+      known.set(response, bytes);
+      return bytes;
     },
     decode(bytes) {
       const whole = Buffer.concat([Buffer.from([fieldTag]), varint(bytes.length), bytes]);

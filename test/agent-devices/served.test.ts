@@ -67,7 +67,7 @@ test('a plugin that answers with CDI names, mounts and annotations, and is asked
   );
   expect(held.status.containerStatuses?.[0]?.state?.waiting?.message).toContain('the firmware is not loaded');
   expect(run.eventsOf('wired')).toContainEqual(
-    expect.stringMatching(/^FailedPreStartHook: Internal PreStartContainer hook failed: .*the firmware is not loaded/),
+    expect.stringMatching(/^Failed: Internal PreStartContainer hook failed: .*the firmware is not loaded/),
   );
   refuse = false;
   await run.untilReady('wired');

@@ -69,7 +69,7 @@ describe.concurrent('a pod deleted', () => {
         containers: [container('main', { lifecycle: { postStart: { exec: { command: ['sleep', '1000000'] } } } })],
       }),
     );
-    await run.until('the hook runs', () => run.eventsOf('hooked').includes('Started: Started container main'));
+    await run.until('the hook runs', () => run.eventsOf('hooked').includes('Started: Container started'));
     await gone('hooked');
   });
 

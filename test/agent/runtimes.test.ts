@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { writeSampleArchives } from '../../agent/demo/sample-images.js';
 import { runProgram } from '../../base/run-program.js';
 import { Containerd, busyboxReference, missingForContainerd, type ContainerdFlavour } from '../support/containerd.js';
+import { Crio, missingForCrio } from '../support/crio.js';
 import { Dockerd, missingForDocker } from '../support/dockerd.js';
 import { AgentWorld } from './agent-world.js';
 
@@ -38,12 +39,13 @@ const samplesFolder = fileURLToPath(new URL('../../samples/', import.meta.url));
 async function samples(
   world: AgentWorld,
   format: 'oci-archive' | 'docker-archive',
-  load: (path: string) => Promise<unknown>,
+  load: (path: string, reference: string) => Promise<unknown>,
 ): Promise<void> {
   const folder = join(world.dir, 'samples');
   await mkdir(folder);
-  for (const { path } of await writeSampleArchives(folder, { run: runProgram, format }, new AbortController().signal))
-    await load(path);
+  const { signal } = new AbortController();
+  for (const { path, reference } of await writeSampleArchives(folder, { run: runProgram, format }, signal))
+    await load(path, reference);
   await using run = await world.start();
   await run.untilStarted();
   const files = await readdir(samplesFolder);
@@ -108,6 +110,20 @@ for (const flavour of ['2.x', '1.6'] satisfies ContainerdFlavour[]) {
     },
   );
 }
+
+const missingCrio = missingForCrio();
+if (missingCrio !== undefined) console.warn(`SKIPPED the agent on CRI-O: ${missingCrio} is not there`);
+test.skipIf(missingCrio !== undefined)('a pod lives on CRI-O as it does on the embedded runtime', async () => {
+  await using crio = await Crio.open();
+  await using world = await AgentWorld.open((config) => ({
+    ...config,
+    runtime: { ...config.runtime, endpoint: crio.endpoint },
+  }));
+  await life(world);
+  await samples(world, 'oci-archive', (path, reference) => crio.importImage(path, reference));
+  await using runtime = await crio.connect();
+  expect((await runtime.runtime.listPodSandbox({}, new AbortController().signal)).items).toEqual([]);
+});
 
 const missing = missingForDocker();
 if (missing !== undefined) console.warn(`SKIPPED the agent on Docker: ${missing} is not there`);

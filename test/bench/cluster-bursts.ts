@@ -74,6 +74,7 @@ async function printNode(
   console.log(`\n## A node of a real API server, ${title}\n`);
   console.log(`create to Ready: one pod ${one.readyMs.p50.toFixed(0)} ms; ${count} pods: ${words(all.readyMs)}`);
   console.log(`after a container was started, ${count} pods: ${words(all.shareMs)}; CPU ${cpuMs.toFixed(1)} ms a pod`);
+  console.log(`writes of ${count} pods: ${all.kinds}`);
   console.log(`requests at rest: ${rest.kinds}\n`);
   console.log(rowTable(rows));
   await gone(whole, watcher);
@@ -97,6 +98,8 @@ interface Burst {
   /** From the end of the last runtime call of a pod until the server has its Ready. */
   readonly shareMs: Spread;
   readonly writesPerPod: number;
+  /** What was written, most often first. */
+  readonly kinds: string;
 }
 
 async function burst(
@@ -134,6 +137,7 @@ async function burst(
     readyMs: spread(names.map((name) => (watcher.seen.get(name)?.readyAt ?? 0) - began)),
     shareMs: spread(share),
     writesPerPod: requests.filter(isWriteOfPod).length / count,
+    kinds: kindsOf(requests.filter(isWriteOfPod)),
   };
 }
 
@@ -144,20 +148,25 @@ const isWriteOfPod = ({ verb, objectRef }: AuditedRequest): boolean =>
   ['create', 'update', 'patch', 'delete'].includes(verb) &&
   ['pods', 'events', 'serviceaccounts'].includes(objectRef?.resource ?? '');
 
+function kindsOf(requests: readonly AuditedRequest[]): string {
+  const counts = new Map<string, number>();
+  for (const { verb, objectRef } of requests) {
+    const kind = [verb, objectRef?.resource ?? '?', objectRef?.subresource].filter(Boolean).join(' ');
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  const byCount = [...counts].toSorted(([, a], [, b]) => b - a);
+  return byCount.map(([kind, times]) => `${times} ${kind}`).join(', ');
+}
+
 async function idle(whole: WholeCluster, idleMs: number) {
   const requestsBefore = (await whole.cluster.audited(nodeUser)).length;
   const cpuBefore = cpuSeconds(whole.agentPid);
   await delay(idleMs);
   const requests = (await whole.cluster.audited(nodeUser)).slice(requestsBefore);
-  const counts = new Map<string, number>();
-  for (const { verb, objectRef } of requests) {
-    const kind = `${verb} ${objectRef?.resource ?? '?'}`;
-    counts.set(kind, (counts.get(kind) ?? 0) + 1);
-  }
   return {
     cpuSeconds: ((cpuSeconds(whole.agentPid) - cpuBefore) * 60_000) / idleMs,
     requests: (requests.length * 60_000) / idleMs,
-    kinds: [...counts].map(([kind, times]) => `${times} ${kind}`).join(', '),
+    kinds: kindsOf(requests),
   };
 }
 

@@ -31,9 +31,18 @@ function usageOf(pod: Pod, index: number): PodUsage {
   const name = pod.metadata?.name ?? '';
   const memory = {
     ...{ usage: 0, workingSet: ((index * 61) % 400) * mebi, rss: 0, cache: 0, mappedFile: 0 },
+    activeFile: 0,
+    inactiveFile: 0,
     ...{ pageFaults: 0, majorPageFaults: 0, limit: undefined, failures: undefined },
   };
-  const none = { cpu: undefined, swap: undefined, processes: index % 30, pressure: undefined, oomKills: undefined };
+  const none = {
+    cpu: undefined,
+    swap: undefined,
+    threads: index % 30,
+    processes: undefined,
+    pressure: undefined,
+    oomKills: undefined,
+  };
   const monitored = { uid, namespace: 'default', name, startedAt: 0, cgroup: `/${uid}` };
   return {
     pod: { ...monitored, hostNetwork: false, cpuLimited: false, containers: [] },

@@ -9,6 +9,7 @@ import {
   ResourceMonitor,
   type MonitoredPod,
 } from '../../agent/stats/index.js';
+import { someMachine } from '../resources/some-machine.js';
 import { CgroupWorld, testPod } from '../resources/cgroup-world.js';
 import { benchRow, cheapestCpuMs, type BenchRow } from './measure.js';
 
@@ -44,7 +45,16 @@ export async function benchStatsScrape(): Promise<BenchRow[]> {
   };
   const endpoints: Record<string, () => string> = {
     '/stats/summary': () => JSON.stringify(buildSummary({ ...common, snapshot: monitor.snapshot(0), nodeName: 'n' })),
-    '/metrics/cadvisor': () => cadvisorMetrics({ ...common, snapshot: monitor.snapshot(0), cpus: 2 }),
+    '/metrics/cadvisor': () => {
+      const snapshot = monitor.snapshot(0);
+      return cadvisorMetrics({
+        ...common,
+        snapshot,
+        details: monitor.details(snapshot),
+        machine: someMachine,
+        disks: new Map(),
+      });
+    },
     '/metrics/resource': () => resourceMetrics(monitor.snapshot(0)),
   };
   return Object.entries(endpoints).map(([path, scrape]) =>

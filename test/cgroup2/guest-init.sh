@@ -18,6 +18,9 @@ umount /sys
 mount -t sysfs sysfs /new/sys
 mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 /new/sys/fs/cgroup || fail 'no cgroup v2'
 mount -t tmpfs -o mode=755 run /new/run
+# Caches of skopeo, which others may be writing to on the host.
+mkdir -p /new/var/lib/containers
+mount -t tmpfs containers /new/var/lib/containers
 mkdir -p /new/berth-guest "/new/lib/modules/$(uname -r)"
 mount -t tmpfs -o mode=711 guest /new/berth-guest
 mount --bind "/new$BERTH_KERNEL/lib/modules/$(uname -r)" "/new/lib/modules/$(uname -r)"
@@ -31,6 +34,7 @@ if [ "$BERTH_INIT" = systemd ]; then
   cat > /new/etc/systemd/system/berth-checks.service <<EOF
 [Unit]
 DefaultDependencies=no
+After=dbus.service
 [Service]
 Environment=BERTH_DIST=$BERTH_DIST BERTH_CHECKS=$BERTH_CHECKS BERTH_INIT=systemd BERTH_NODE=$BERTH_NODE
 Delegate=yes
@@ -39,7 +43,11 @@ StandardOutput=file:/dev/ttyS0
 StandardError=file:/dev/ttyS0
 EOF
   printf '[Unit]\nDefaultDependencies=no\nRequires=dbus.service berth-checks.service\nAllowIsolate=yes\n' > /new/etc/systemd/system/berth-checks.target
-  mkdir -p /new/etc/systemd/system/dbus.service.d
+  # The bus alone, without all that Debian starts before it: file systems, device nodes, a journal.
+  for unit in dbus.socket dbus.service; do
+    mkdir -p "/new/etc/systemd/system/$unit.d"
+    printf '[Unit]\nDefaultDependencies=no\n' > "/new/etc/systemd/system/$unit.d/guest.conf"
+  done
   exec switch_root /new /usr/lib/systemd/systemd --unit=berth-checks.target --show-status=0
 fi
 exec switch_root /new "$BERTH_CHECKS/guest-checks.sh"

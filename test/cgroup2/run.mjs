@@ -11,7 +11,7 @@ const here = fileURLToPath(new URL('.', import.meta.url)).replace(/\/$/, '');
 const root = join(here, '../..');
 const dist = process.env.BERTH_TEST_DIST ?? join(root, 'dist');
 const cache = join(root, 'node_modules/.cache/berth/guest-kernel');
-const limitMs = 15 * 60_000;
+const limitMs = 25 * 60_000;
 /** What the guest's root is reached with, in the order in which each needs those before it. */
 const rootModules = ['virtio_pci', '9pnet_virtio', '9p', 'overlay'];
 

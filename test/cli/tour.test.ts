@@ -295,10 +295,12 @@ describe('what happened and why', () => {
       /^Name: +web$/m,
       /PASSWORD: key password of Secret door/,
       /Waiting For: {2}nothing/,
-      /Started +\d+s +Started container server/,
+      /Started +\d+s +spec\.containers\{server\}: Container started/,
     ])
       expect(text).toMatch(part);
-    expect(await world.ok('events', '--for', 'web')).toMatch(/Normal +Started +pod\/web +Started container server/);
+    expect(await world.ok('events', '--for', 'web')).toMatch(
+      /Normal +Started +pod\/web +spec\.containers\{server\}: Container started/,
+    );
     const trace = await world.ok('trace', 'web', '--interface', 'cni', '--verbose');
     expect(trace).toMatch(/cni bridge ADD +default\/web/);
     expect(trace).toContain('"bridge":');

@@ -1,4 +1,5 @@
 import { readFile, rename } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -175,6 +176,30 @@ describe.skipIf(missing !== undefined)('pods in Docker', () => {
     const line = await eventually('it says so', async () => / F (\d+)$/m.exec(await readFile(log, 'utf8'))?.[1]);
     expect(line).toBe(expected);
     await docker.runtime.removePodSandbox({ podSandboxId }, signal);
+  });
+
+  const hugetlb = existsSync('/sys/fs/cgroup/cgroup.controllers')
+    ? { folder: '/sys/fs/cgroup', file: 'hugetlb.2MB.max' }
+    : { folder: '/sys/fs/cgroup/hugetlb', file: 'hugetlb.2MB.limit_in_bytes' };
+  const noHugepages = !existsSync('/sys/kernel/mm/hugepages/hugepages-2048kB') || !existsSync(hugetlb.folder);
+  if (noHugepages) console.warn('SKIPPED huge pages in Docker: this machine does not count them');
+  test.skipIf(noHugepages)('huge pages: limited from the start, and anew while it runs', async () => {
+    const hugepageLimits = [{ pageSize: '2MB', limit: 4 * 1024 * 1024 }];
+    const linux = { resources: { hugepageLimits } };
+    const { podSandboxId, containerId } = await start(['sleep', '1000'], { linux });
+    const limit = async (): Promise<string> =>
+      (await readFile(join(hugetlb.folder, dockerd.name, containerId, hugetlb.file), 'utf8')).trim();
+    expect(await limit()).toBe('4194304');
+    const asked = { hugepageLimits: [{ pageSize: '2MB', limit: 2 * 1024 * 1024 }] };
+    await docker.runtime.updateContainerResources({ containerId, linux: asked }, signal);
+    expect(await limit()).toBe('2097152');
+    await docker.runtime.removePodSandbox({ podSandboxId }, signal);
+    const unknown = { resources: { hugepageLimits: [{ pageSize: '3MB', limit: 1 }] } };
+    await expect(start(['sleep', '1000'], { linux: unknown })).rejects.toThrow(/huge pages .* 3MB/);
+    const { containers = [] } = await docker.runtime.listContainers({}, signal);
+    expect(containers.filter(({ state }) => state === 'CONTAINER_RUNNING')).toEqual([]);
+    for (const { podSandboxId: left } of containers)
+      await docker.runtime.removePodSandbox({ podSandboxId: left }, signal);
   });
 
   test('Docker is killed and comes back: calls say so, pods are told as they are, new ones run', async () => {

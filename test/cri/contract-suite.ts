@@ -37,6 +37,8 @@ export interface ContractSubject extends AsyncDisposable {
       | 'shared-pid'
       | 'shared-uts'
       | 'refuse-create-in-stopped'
+      | 'refuse-taken-name'
+      | 'refuse-unstarted'
       | 'image-filter',
       string
     >
@@ -93,7 +95,8 @@ export function criContractSuite(name: string, open: () => Promise<ContractSubje
       ): v1.ContainerConfig {
         return {
           metadata: { name, attempt: 0 },
-          image: { image: subject.imageRef },
+          // As the kubelet says it; CRI-O asks for it.
+          image: { image: subject.imageRef, userSpecifiedImage: subject.imageRef },
           command,
           logPath: `${name}_0.log`,
           labels: { container: name },
@@ -189,7 +192,9 @@ export function criContractSuite(name: string, open: () => Promise<ContractSubje
 
       test('the same metadata twice is refused, the next attempt is not', async () => {
         await using pod = await Pod.run();
-        await expect(subject.runtime.runPodSandbox({ config: pod.config }, signal())).rejects.toBeInstanceOf(CriError);
+        const again = subject.runtime.runPodSandbox({ config: pod.config }, signal());
+        if (subject.cannot?.['refuse-taken-name'] === undefined) await expect(again).rejects.toBeInstanceOf(CriError);
+        else expect((await again).podSandboxId).toBe(pod.id);
         const metadata = { ...pod.config.metadata, attempt: 1 };
         await using _next = await Pod.run({ metadata });
       });
@@ -261,8 +266,10 @@ export function criContractSuite(name: string, open: () => Promise<ContractSubje
 
       test('a wrong image, a taken name and a lost sandbox are refused', async () => {
         await using pod = await Pod.run();
-        await pod.create('main', sleeper);
-        await expect(pod.create('main', sleeper)).rejects.toBeInstanceOf(CriError);
+        const first = await pod.create('main', sleeper);
+        const again = pod.create('main', sleeper);
+        if (subject.cannot?.['refuse-taken-name'] === undefined) await expect(again).rejects.toBeInstanceOf(CriError);
+        else expect(await again).toBe(first);
         await expect(pod.create('other', sleeper, { image: { image: 'localhost/none:none' } })).rejects.toBeInstanceOf(
           CriError,
         );
@@ -452,9 +459,10 @@ export function criContractSuite(name: string, open: () => Promise<ContractSubje
       test('exec in a container that does not run is refused', async () => {
         await using pod = await Pod.run();
         const containerId = await pod.create('main', sleeper);
-        await expect(
-          subject.runtime.execSync({ containerId, cmd: ['true'], timeout: 10 }, signal()),
-        ).rejects.toBeInstanceOf(CriError);
+        if (subject.cannot?.['refuse-unstarted'] === undefined) {
+          const early = subject.runtime.execSync({ containerId, cmd: ['true'], timeout: 10 }, signal());
+          await expect(early).rejects.toBeInstanceOf(CriError);
+        }
         await expect(
           subject.runtime.execSync({ containerId: 'f'.repeat(64), cmd: ['true'], timeout: 10 }, signal()),
         ).rejects.toSatisfy(code('not-found'));

@@ -6,6 +6,7 @@ import { runProgram } from '../../base/run-program.js';
 import { ensureVolatileFolder } from '../../cri/embedded/index.js';
 import { isCriCode } from '../../cri/index.js';
 import { hostProgram } from '../support/host-program.js';
+import { imageLookup } from './support/busybox-image.js';
 import { logText, missingComponents, neverAborted, RuntimeWorld, until } from './support/runtime-world.js';
 
 const missing = missingComponents();
@@ -101,6 +102,25 @@ describe.skipIf(missing !== '')('the life of a pod in the embedded runtime', () 
     stop.abort();
     await reading;
     expect(seen.toSorted()).toEqual(expected.toSorted());
+  });
+
+  test('the last container of an image that was removed takes what was kept of it along', async () => {
+    await using world = await RuntimeWorld.open();
+    let here = true;
+    let sweeps = 0;
+    const known = imageLookup([world.image]);
+    const images = { find: (name: string) => (here ? known.find(name) : undefined), sweep: async () => void sweeps++ };
+    await world.reopen({ images });
+    const sandbox = await world.runSandbox();
+    const [first, second] = [
+      await world.startContainer(sandbox, 'first', ['sleep', '1000']),
+      await world.startContainer(sandbox, 'second', ['sleep', '1000']),
+    ];
+    await world.runtime.removeContainer({ containerId: first }, neverAborted());
+    expect(sweeps).toBe(0);
+    here = false;
+    await world.runtime.removeContainer({ containerId: second }, neverAborted());
+    expect(sweeps).toBe(1);
   });
 
   test.each([

@@ -8,7 +8,7 @@ import { sha256 } from '../../cri/embedded/images/oci-documents.js';
 import { makeBusyboxImage } from '../setup/busybox-image.js';
 import { LeakCheck } from '../support/leak-check.js';
 import { missingProgram, never, tempFolder, TempStore } from './temp-store.js';
-import { FaultyProxy, login, programsOf, TestRegistry, untilTrue } from './test-registry.js';
+import { FaultyProxy, login, programsOf, UntrustedRegistry, TestRegistry, untilTrue } from './test-registry.js';
 
 const missing = await missingProgram('skopeo', 'docker-registry', 'htpasswd', '/bin/busybox');
 
@@ -221,7 +221,8 @@ describe.skipIf(missing !== undefined)(`pulls (missing: ${missing ?? 'nothing'})
     proxy.status = 403;
     expect(await failure(`${proxy.host}/team/box:1`)).toMatchObject({ reason: 'unauthorized' });
     expect(await failure('team/Case:1')).toMatchObject({ reason: 'name-invalid', code: 'invalid-argument' });
-    await using strict = await TempStore.open();
+    // What is configured for a registry holds for one on the loopback, too.
+    await using strict = await TempStore.open({ registries: { [open.host]: {} } });
     await expect(strict.store.pullImage(pullOf(`${open.host}/team/box:1`), never)).rejects.toMatchObject({
       failure: { reason: 'registry-untrusted', pullReason: 'RegistryUnavailable' },
     });
@@ -229,6 +230,38 @@ describe.skipIf(missing !== undefined)(`pulls (missing: ${missing ?? 'nothing'})
     await expect(noSkopeo.store.pullImage(pullOf('x:1'), never)).rejects.toMatchObject({
       failure: { reason: 'program-missing' },
     });
+  });
+
+  test('a registry on the loopback that speaks plain http only needs no word of the operator; a certificate must be good', async () => {
+    const calls: string[] = [];
+    const recorder: CallRecorder = {
+      begin: ({ verb, request }) => {
+        const { args } = request as { args: readonly string[] };
+        const unverified = args.find((arg) => arg.endsWith('tls-verify=false')) ?? '';
+        return ({ error }) => void calls.push([verb, unverified, error?.code ?? 'ok'].join(' '));
+      },
+    };
+    await using temp = await TempStore.open({}, { recorder });
+    const byName = `localhost:${open.host.split(':')[1]}/team/box:1`;
+    for (const image of [`${open.host}/team/box:1`, byName]) {
+      calls.length = 0;
+      await temp.store.pullImage(pullOf(image), never);
+      expect(calls.slice(0, 2)).toEqual(['inspect  registry-untrusted', 'inspect --tls-verify=false ok']);
+      expect(temp.store.find(image)).toBeDefined();
+    }
+    await using fresh = await TempStore.open({}, { recorder });
+    calls.length = 0;
+    const image = `${locked.host}/team/box:1`;
+    await fresh.store.pullImage(pullOf(image, login), never);
+    expect(calls.at(-1)).toBe('copy --src-tls-verify=false ok');
+
+    await using untrusted = await UntrustedRegistry.open();
+    calls.length = 0;
+    await expect(temp.store.pullImage(pullOf(`${untrusted.host}/x:1`, login), never)).rejects.toMatchObject({
+      failure: { reason: 'registry-untrusted' },
+    });
+    expect(calls).toEqual(['inspect  registry-untrusted']);
+    expect(untrusted.requests).toEqual([]);
   });
 
   test('a registry that goes silent is given up, what came stays out, and the next pull works', async () => {

@@ -8,9 +8,11 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { TestAuthority } from '../kubelet-api/test-authority.js';
 import { hostProgram, tryHostProgram } from '../support/host-program.js';
 
 export const login = { username: 'someone', password: 'se:cret "pass"' };
@@ -160,6 +162,37 @@ export class FaultyProxy implements AsyncDisposable {
     });
     onward.on('error', () => response.destroy());
     onward.end();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+}
+
+/** Speaks TLS with a certificate of an authority that nobody knows; has no images. */
+export class UntrustedRegistry implements AsyncDisposable {
+  readonly host: string;
+  readonly requests: string[] = [];
+  readonly #server: Server;
+
+  private constructor(server: Server, host: string) {
+    this.#server = server;
+    this.host = host;
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      this.requests.push(`${request.method} ${request.url}`);
+      response.writeHead(404).end();
+    });
+  }
+
+  static async open(): Promise<UntrustedRegistry> {
+    const authority = await TestAuthority.make();
+    const server = createTlsServer(await authority.issue('registry', [], { use: 'server' }));
+    server.on('tlsClientError', () => {});
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return new UntrustedRegistry(server, `127.0.0.1:${(server.address() as AddressInfo).port}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

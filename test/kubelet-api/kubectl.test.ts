@@ -185,7 +185,7 @@ describe.runIf(hasControlPlane() && existsSync(kubectlProgram))('kubectl through
     const authorization = operator;
     expect(await ask({ ...run, authorization })).toMatchObject({ status: 200, text: 'ran\n' });
     const refused = await ask({ ...run, path: '/checkpoint/default/talker/main', authorization });
-    expect(refused).toMatchObject({ status: 501 });
+    expect(refused).toMatchObject({ status: 500 });
     expect(refused.text).toContain('checkpointing of default/talker/main failed');
   });
 });

@@ -11,7 +11,7 @@ import {
   type KubeletApiSettings,
 } from '../../agent/serving/kubelet-api/index.js';
 import { MetricsStore } from '../../agent/serving/index.js';
-import { criError } from '../../cri/index.js';
+import { criError, type RuntimeService, type StreamingService } from '../../cri/index.js';
 import { LogLines } from './log-lines.js';
 
 /** What a cluster knows of users: who has which token, who may use which subresource of nodes. */
@@ -37,9 +37,15 @@ export class KnownUsers implements AccessReviews {
   }
 }
 
+/** What of a runtime a test has an answer for. */
+export interface SomeRuntime {
+  readonly checkpointContainer?: RuntimeService['checkpointContainer'];
+  readonly exec?: StreamingService['exec'];
+}
+
 type Change = (settings: KubeletApiSettings) => KubeletApiSettings;
 
-/** The kubelet API over TLS, in front of an agent with the pods it is given and no runtime. */
+/** The kubelet API over TLS, in front of an agent with the pods it is given and as much of a runtime. */
 export class ServedApi implements AsyncDisposable {
   readonly dir: string;
   readonly users: KnownUsers;
@@ -53,7 +59,12 @@ export class ServedApi implements AsyncDisposable {
     this.#api = api;
   }
 
-  static async open(clientCa: string | undefined, change: Change = (settings) => settings, pods: AgentPod[] = []) {
+  static async open(
+    clientCa: string | undefined,
+    change: Change = (settings) => settings,
+    pods: AgentPod[] = [],
+    runtime: SomeRuntime = {},
+  ) {
     const dir = await mkdtemp(join(tmpdir(), 'berth-kubelet-api-'));
     const caFile = join(dir, 'client-ca.crt');
     if (clientCa !== undefined) await writeFile(caFile, clientCa);
@@ -68,7 +79,7 @@ export class ServedApi implements AsyncDisposable {
     const users = new KnownUsers();
     const log = new LogLines();
     const deps = { log: log.logger, metrics: new MetricsStore(), reviews: users, usage: noUsage };
-    const api = openKubeletApi(settings, agentWith(dir, pods), deps);
+    const api = openKubeletApi(settings, agentWith(dir, pods, runtime), deps);
     await api.listening;
     return new ServedApi(dir, users, log, api);
   }
@@ -96,14 +107,14 @@ const noUsage = {
 const noRuntime = (): Promise<never> => Promise.reject(criError('unavailable', 'there is no runtime'));
 
 /** As much of an agent as the API asks for. */
-function agentWith(dir: string, pods: readonly AgentPod[]): Agent {
+function agentWith(dir: string, pods: readonly AgentPod[], { exec = noRuntime, ...runtime }: SomeRuntime): Agent {
   const base = defaultConfig('node-1', 2);
   const paths = { ...base.paths, rootDir: join(dir, 'root'), podLogsDir: join(dir, 'log', 'pods') };
   const agent = {
     config: { ...base, paths },
     host: { addresses: ['127.0.0.1'] },
     startedAt: Date.now(),
-    runtime: { runtime: {}, images: {}, streaming: { exec: noRuntime, attach: noRuntime, portForward: noRuntime } },
+    runtime: { runtime, images: {}, streaming: { exec, attach: noRuntime, portForward: noRuntime } },
     pods: () => pods,
     pod: (uid: string) => pods.find((each) => each.uid === uid),
   };

@@ -95,6 +95,44 @@ describe.skipIf(!able)('containers with CPUs of their own', () => {
     expect(Object.keys((await state()).entries ?? {})).toEqual([]);
   });
 
+  test('are handed on by init containers, with their memory', async () => {
+    const { run } = agent;
+    const notes = await agent.notes('handed-on');
+    const most = String(cpus().length - 1);
+    const noted = script('setup', 'grep ^Cpus_allowed_list /proc/self/status >> /notes/log', own(most, '64Mi'));
+    const spec = notes.in({ initContainers: [noted], containers: [container('main', own(most, '64Mi'))] });
+    await run.apply(podManifest('handing', spec));
+    await run.untilReady('handing');
+    // There are not twice as many: without that it would have been refused.
+    const mine = await allowed(run, 'handing');
+    await notes.untilLines([`Cpus_allowed_list:\t${mine}`]);
+    const { uid } = run.pod('handing');
+    expect((await state()).entries).toEqual({ [uid]: { setup: mine, main: mine } });
+    const memory = JSON.parse(
+      await readFile(join(agent.world.config.paths.rootDir, 'memory_manager_state'), 'utf8'),
+    ) as { entries: Record<string, Record<string, { size: number }[]>> };
+    const sizes = Object.entries(memory.entries[uid] ?? {}).map(([name, [block]]) => [name, block?.size]);
+    expect(Object.fromEntries(sizes)).toEqual({ setup: 0, main: 64 * 2 ** 20 });
+    await run.delete('handing', 1);
+    await run.until('its CPUs are free again', () => run.find('handing') === undefined);
+  });
+
+  test('leave no CPU to a pod that is ending and takes its time', async () => {
+    const { run } = agent;
+    const slow = script('main', "trap 'sleep 15; exit 0' TERM; sleep 1000000 & wait");
+    await run.apply(podManifest('leaving', { terminationGracePeriodSeconds: 30, containers: [slow] }));
+    await run.untilReady('leaving');
+    expect(await allowed(run, 'leaving')).toBe(all);
+    await run.delete('leaving');
+    await run.apply(manifest('coming', own('1')));
+    await run.untilReady('coming');
+    const mine = await allowed(run, 'coming');
+    await untilAllowed(run, 'leaving', formatCpuSet(parseCpuSet(all).filter((cpu) => String(cpu) !== mine)));
+    await run.delete('leaving', 1);
+    await run.delete('coming', 1);
+    await run.until('its CPUs are free again', () => run.find('coming') === undefined);
+  });
+
   test('cannot have more than there are; one that takes the place of another waits for it', async () => {
     const { run } = agent;
     const most = cpus().length - 1;
@@ -166,9 +204,23 @@ describe.skipIf(!able)('the record of exclusive CPUs', () => {
     expect(second.container('keeper', 'main').restartCount).toBe(0);
     expect(second.errors).toEqual([expect.stringContaining('a record of exclusive resources was set aside') as string]);
     expect((await readdir(rootDir)).filter((name) => name.startsWith('cpu_manager_state.corrupt-'))).toHaveLength(1);
-    await second.delete('keeper', 1);
-    await second.untilGone();
     await second.kill();
+
+    const found = await readFile(path, 'utf8');
+    Object.assign(world.config, { kubelet: { ...kubelet, reservedSystemCPUs: mine } });
+    const refused = await world.start();
+    await refused.ended;
+    expect(refused.log).toContain(`not all reserved cpus: "${mine}" are present in defaultCpuSet`);
+    expect(refused.log).toContain(`please drain this node and delete the CPU manager checkpoint file "${path}"`);
+    expect(await readFile(path, 'utf8')).toBe(found);
+    Object.assign(world.config, { kubelet });
+    const after = await world.start();
+    await after.untilReady('keeper');
+    expect(await allowed(after, 'keeper')).toBe(mine);
+    expect(after.container('keeper', 'main').restartCount).toBe(0);
+    await after.delete('keeper', 1);
+    await after.untilGone();
+    await after.kill();
 
     await writeFile(path, '{"policyName":"none","defaultCpuSet":"","checksum":0}');
     const third = await world.start();

@@ -38,20 +38,26 @@ const quiet = podManifest('quiet', { containers: [container('main')] });
 const volumes = [{ name: 'data', emptyDir: {} }];
 const volumeMounts = [{ name: 'data', mountPath: '/data' }];
 
-test('a volume over its own limit takes its pod, and nobody else', async () => {
+test('a volume or a pod over its own limit takes its pod, and nobody else', async () => {
   // Never that few, but near enough for the node to be looked at every second.
   await using world = await AgentWorld.open(withKubelet({ evictionHard: { 'pid.available': '60%' } }));
   await using run = await world.start();
   await run.apply(quiet);
   await run.apply(
     podManifest('glutton', {
-      containers: [script('main', 'dd if=/dev/zero of=/data/x bs=1M count=8; sleep 1000', { volumeMounts })],
+      // Only when it has been counted before.
+      containers: [script('main', 'sleep 3; dd if=/dev/zero of=/data/x bs=1M count=8; sleep 1000', { volumeMounts })],
       volumes: [{ name: 'data', emptyDir: { sizeLimit: '4Mi' } }],
     }),
   );
+  const local = { resources: { limits: { 'ephemeral-storage': '4Mi' } } };
+  await run.apply(podManifest('talker', { containers: [script('main', 'yes | head -c 8000000; sleep 1000', local)] }));
   await run.untilReady('quiet');
   expect(await evicted(run, 'glutton', 'quiet')).toBe('Usage of EmptyDir volume "data" exceeds the limit "4Mi". ');
-  await run.delete('glutton');
+  expect(await evicted(run, 'talker', 'quiet')).toBe(
+    'Pod ephemeral local storage usage exceeds the total limit of containers 4Mi. ',
+  );
+  for (const name of ['glutton', 'talker']) await run.delete(name);
   await run.delete('quiet');
   await run.untilGone();
 });

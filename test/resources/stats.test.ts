@@ -12,6 +12,7 @@ import {
 } from '../../agent/stats/index.js';
 import { LeakCheck } from '../support/leak-check.js';
 import { CgroupWorld, testPod } from './cgroup-world.js';
+import { someMachine } from './some-machine.js';
 import { until } from './until.js';
 import { expectSpeed } from '../support/speed.js';
 
@@ -125,7 +126,16 @@ test('a scrape of 100 pods costs at most 40 ms of CPU', async () => {
   const common = { memoryBytes: 2 ** 34, filesystems: nodeFilesystems, podFilesystems };
   const endpoints: Record<string, () => string> = {
     '/stats/summary': () => JSON.stringify(buildSummary({ ...common, snapshot: monitor.snapshot(0), nodeName: 'n' })),
-    '/metrics/cadvisor': () => cadvisorMetrics({ ...common, snapshot: monitor.snapshot(0), cpus: 2 }),
+    '/metrics/cadvisor': () => {
+      const snapshot = monitor.snapshot(0);
+      return cadvisorMetrics({
+        ...common,
+        snapshot,
+        details: monitor.details(snapshot),
+        machine: someMachine,
+        disks: new Map(),
+      });
+    },
     '/metrics/resource': () => resourceMetrics(monitor.snapshot(0)),
   };
   for (const [name, scrape] of Object.entries(endpoints)) {

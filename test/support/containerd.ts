@@ -60,7 +60,7 @@ export class Containerd implements AsyncDisposable {
     const containerd = new Containerd(folder, binDir, leaks);
     try {
       const subnet = `10.${100 + Math.floor(Math.random() * 100)}.${Math.floor(Math.random() * 250)}.0/24`;
-      await writeNetwork(folder, subnet);
+      await writeTestNetwork(folder, subnet);
       await writeFile(join(folder, 'config.toml'), config({ folder, subnet }));
       await containerd.start();
       await containerd.#importImages();
@@ -211,7 +211,7 @@ export async function removeCgroups(name: string): Promise<void> {
   });
 }
 
-async function writeNetwork(folder: string, subnet: string): Promise<void> {
+export async function writeTestNetwork(folder: string, subnet: string): Promise<void> {
   const conf = {
     cniVersion: '0.4.0',
     name: 'berth-test',

@@ -1,12 +1,10 @@
-import { mkdtemp, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import type { CSIDriver, PersistentVolumeClaim, Pod, Volume } from '../../agent/api/index.js';
+import type { Pod } from '../../agent/api/index.js';
 import { csiStagingPath } from '../../csi/index.js';
 import { BuiltExample } from '../csi/build-example.js';
-import { CsiWorld } from '../csi/csi-world.js';
-import { ExampleDriver } from '../csi/example-driver.js';
+import { claimed, CsiVolumeWorld, name, podUsing } from './csi-volume-world.js';
 import { failureOf, firstContainer, podOf, uidOf, VolumeWorld } from './volume-world.js';
 
 let example: BuiltExample;
@@ -15,85 +13,8 @@ beforeAll(async () => {
 });
 afterAll(async () => await example[Symbol.asyncDispose]());
 
-const name = 'folder.csi.example.com';
-
-/** The example driver as a process, registered, and a volume manager of a machine without a cluster. */
-class CsiVolumeWorld implements AsyncDisposable {
-  readonly csi: CsiWorld;
-  readonly driver: ExampleDriver;
-  readonly volumes: VolumeWorld;
-  readonly #folder: string;
-
-  private constructor(csi: CsiWorld, driver: ExampleDriver, volumes: VolumeWorld, folder: string) {
-    this.csi = csi;
-    this.driver = driver;
-    this.volumes = volumes;
-    this.#folder = folder;
-  }
-
-  static async open(flags: readonly string[] = [], spec: Partial<CSIDriver['spec']> = {}): Promise<CsiVolumeWorld> {
-    const folder = await mkdtemp(join(tmpdir(), 'berth-driver-'));
-    const csi = await CsiWorld.open({ callTimeoutMs: 5000 });
-    const driver = new ExampleDriver({
-      main: example.main,
-      name,
-      nodeId: 'here',
-      folder,
-      registry: csi.registry,
-      flags,
-    });
-    await driver.start();
-    await csi.drivers.whenReady(name, AbortSignal.timeout(10_000));
-    const volumes = await VolumeWorld.open({ drivers: { csi: csi.drivers } });
-    volumes.objects.put('CSIDriver', {
-      metadata: { name },
-      spec: { volumeLifecycleModes: ['Persistent', 'Ephemeral'], podInfoOnMount: true, ...spec },
-    });
-    volumes.objects.put('StorageClass', {
-      metadata: { name: 'folder' },
-      provisioner: name,
-      allowVolumeExpansion: true,
-    });
-    volumes.objects.put('StorageClass', {
-      metadata: { name: 'image' },
-      provisioner: name,
-      allowVolumeExpansion: true,
-      parameters: { kind: 'image' },
-    });
-    return new CsiVolumeWorld(csi, driver, volumes, folder);
-  }
-
-  claim(claimName: string, spec: PersistentVolumeClaim['spec'] = {}): void {
-    this.volumes.objects.put('PersistentVolumeClaim', {
-      metadata: { name: claimName, namespace: 'default', uid: `uid-of-${claimName}` },
-      spec: {
-        storageClassName: 'folder',
-        accessModes: ['ReadWriteOnce'],
-        resources: { requests: { storage: '16Mi' } },
-        ...spec,
-      },
-    });
-  }
-
-  async restartDriver(): Promise<void> {
-    await this.driver.start();
-    await this.csi.drivers.whenReady(name, AbortSignal.timeout(10_000));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.volumes[Symbol.asyncDispose]();
-    await this.driver[Symbol.asyncDispose]();
-    await this.csi[Symbol.asyncDispose]();
-    await rm(this.#folder, { recursive: true });
-  }
-}
-
-const claimed = (claimName: string): Volume[] => [{ name: 'data', persistentVolumeClaim: { claimName } }];
-const podUsing = (claimName: string, fsGroup?: number): Pod =>
-  podOf({ volumes: claimed(claimName), pod: fsGroup === undefined ? {} : { securityContext: { fsGroup } } });
-
 test('a claim of a storage class is made, attached, staged, published, kept over restarts, and undone in order', async () => {
-  await using world = await CsiVolumeWorld.open(['--attach']);
+  await using world = await CsiVolumeWorld.open(example, ['--attach']);
   const { volumes } = world;
   world.claim('mine');
   const pods = [podUsing('mine', 3000), podUsing('mine', 3000)];
@@ -145,7 +66,7 @@ test('a claim of a storage class is made, attached, staged, published, kept over
 });
 
 test('a claim that asks for more grows, now or with the next pod; what fails is tried again, what cannot be is not', async () => {
-  await using world = await CsiVolumeWorld.open();
+  await using world = await CsiVolumeWorld.open(example);
   const { volumes } = world;
   const ask = (storage: string): void =>
     world.claim('mine', { storageClassName: 'image', resources: { requests: { storage } } });
@@ -213,7 +134,7 @@ test('a claim that asks for more grows, now or with the next pod; what fails is 
 });
 
 test('an inline volume lives with its pod; stats come from the driver', async () => {
-  await using world = await CsiVolumeWorld.open();
+  await using world = await CsiVolumeWorld.open(example);
   const { volumes } = world;
   const pod = podOf({ volumes: [{ name: 'scratch', csi: { driver: name } }] });
   await volumes.mount(pod);
@@ -229,7 +150,7 @@ test('an inline volume lives with its pod; stats come from the driver', async ()
 });
 
 test('a block volume is handed out as a link to its device', async () => {
-  await using world = await CsiVolumeWorld.open();
+  await using world = await CsiVolumeWorld.open(example);
   const { volumes } = world;
   world.claim('raw', { volumeMode: 'Block' });
   const pod = podOf({
@@ -249,7 +170,7 @@ test('a block volume is handed out as a link to its device', async () => {
 });
 
 test('an answer that was lost, a driver that dies in the call, a driver that is away', async () => {
-  await using world = await CsiVolumeWorld.open();
+  await using world = await CsiVolumeWorld.open(example);
   const { volumes } = world;
   world.claim('mine');
   const pod = podUsing('mine');
@@ -291,7 +212,7 @@ test('an answer that was lost, a driver that dies in the call, a driver that is 
 });
 
 test('a corrupt vol_data.json is worked out anew', async () => {
-  await using world = await CsiVolumeWorld.open();
+  await using world = await CsiVolumeWorld.open(example);
   const { volumes } = world;
   world.claim('mine');
   const pod = podUsing('mine');
@@ -304,7 +225,7 @@ test('a corrupt vol_data.json is worked out anew', async () => {
 });
 
 test('in a cluster a volume waits for its VolumeAttachment and says so', async () => {
-  await using world = await CsiVolumeWorld.open(['--attach']);
+  await using world = await CsiVolumeWorld.open(example, ['--attach']);
   await using cluster = await VolumeWorld.open({ standalone: false, drivers: { csi: world.csi.drivers } });
   const { objects } = cluster;
   objects.put('PersistentVolumeClaim', {
@@ -342,4 +263,104 @@ test('in a cluster a volume waits for its VolumeAttachment and says so', async (
   expect(woken).toEqual([uidOf(pod)]);
   // Now the driver itself is asked, which knows no such volume.
   expect((await failureOf(cluster.mount(pod))).message).toContain('NodeStageVolume');
+});
+
+test('a generic ephemeral volume is made for its pod alone, and deleted with it', async () => {
+  await using world = await CsiVolumeWorld.open(example, ['--attach']);
+  const { volumes } = world;
+  // As at the agent's start: from now on it is known which pods there are.
+  await volumes.manager.removeUnused(volumes.signal);
+  const spec = {
+    storageClassName: 'folder',
+    accessModes: ['ReadWriteOnce' as const],
+    resources: { requests: { storage: '16Mi' } },
+  };
+  const pods = [0, 1].map(() =>
+    podOf({ volumes: [{ name: 'scratch', ephemeral: { volumeClaimTemplate: { spec } } }] }),
+  );
+  for (const pod of pods) await volumes.mount(pod);
+  const paths = await Promise.all(pods.map((pod) => volumes.hostPath(pod)));
+  await writeFile(join(paths[0]!, 'f'), 'mine');
+  expect(await readdir(paths[1]!)).toEqual([]);
+  await volumes.restart();
+  await volumes.manager.removeUnused(volumes.signal);
+  for (const pod of pods) await volumes.mount(pod);
+  expect(await readFile(join(paths[0]!, 'f'), 'utf8')).toBe('mine');
+  expect(world.csi.verbs().filter((verb) => verb === 'DeleteVolume')).toEqual([]);
+  await volumes.unmount(pods[0]!);
+  expect(world.csi.verbs().filter((verb) => verb === 'DeleteVolume')).toHaveLength(1);
+  await volumes.unmount(pods[1]!);
+  expect(world.csi.verbs().slice(-2)).toEqual(['ControllerUnpublishVolume', 'DeleteVolume']);
+});
+
+test('the Secrets of a storage class go to the calls they are for, and nowhere else', async () => {
+  await using world = await CsiVolumeWorld.open(example, ['--attach']);
+  const { volumes } = world;
+  const { objects } = volumes;
+  const uses = ['provisioner', 'controller-publish', 'node-stage', 'node-publish', 'controller-expand', 'node-expand'];
+  const parameters = uses.flatMap((use) => [
+    [`csi.storage.k8s.io/${use}-secret-name`, use === 'node-publish' ? '${pvc.name}-${pv.name}' : `for-${use}`],
+    [`csi.storage.k8s.io/${use}-secret-namespace`, '${pvc.namespace}'],
+  ]);
+  objects.put('StorageClass', {
+    metadata: { name: 'guarded' },
+    provisioner: name,
+    allowVolumeExpansion: true,
+    parameters: { kind: 'image', ...(Object.fromEntries(parameters) as Record<string, string>) },
+  });
+  for (const use of uses) objects.secret(`for-${use}`, { [use]: 'hidden' });
+  objects.secret('mine-pvc-uid-of-mine', { 'node-publish': 'hidden' });
+  objects.remove('Secret', 'default', 'for-node-publish');
+  await volumes.manager.removeUnused(volumes.signal);
+  world.claim('mine', { storageClassName: 'guarded' });
+  const pod = podUsing('mine');
+  await volumes.mount(pod);
+  world.claim('mine', { storageClassName: 'guarded', resources: { requests: { storage: '32Mi' } } });
+  await volumes.mount(pod);
+  await volumes.restart();
+  await volumes.manager.removeUnused(volumes.signal);
+  objects.remove('PersistentVolumeClaim', 'default', 'mine');
+  await volumes.unmount(pod);
+  const given = world.csi.calls.map(({ call }): [string, string] => {
+    const { secrets = {} } = (call.request ?? {}) as { secrets?: Record<string, string> };
+    return [call.verb, Object.keys(secrets).join()];
+  });
+  expect(Object.fromEntries(given.filter(([, keys]) => keys !== ''))).toEqual({
+    CreateVolume: 'provisioner',
+    ControllerPublishVolume: 'controller-publish',
+    NodeStageVolume: 'node-stage',
+    NodePublishVolume: 'node-publish',
+    ControllerExpandVolume: 'controller-expand',
+    NodeExpandVolume: 'node-expand',
+    ControllerUnpublishVolume: 'controller-publish',
+    DeleteVolume: 'provisioner',
+  });
+  expect(JSON.stringify(world.csi.calls)).not.toContain('hidden');
+
+  // One that is not there is said, by the name it was worked out to.
+  world.claim('other', { storageClassName: 'guarded' });
+  const other = podUsing('other');
+  expect((await failureOf(volumes.mount(other))).message).toContain('secret "other-pvc-uid-of-other" not found');
+});
+
+test('a driver that asks for it is told again, with tokens among the secrets where it wants them there', async () => {
+  await using world = await CsiVolumeWorld.open(example, [], {
+    requiresRepublish: true,
+    tokenRequests: [{ audience: 'vault' }],
+    serviceAccountTokenInSecrets: true,
+  });
+  const { volumes } = world;
+  const pod = podOf({ volumes: [{ name: 'scratch', csi: { driver: name } }] });
+  await volumes.mount(pod);
+  await volumes.mount(pod);
+  const publishes = world.csi.calls.filter(({ call }) => call.verb === 'NodePublishVolume');
+  expect(publishes).toHaveLength(2);
+  const key = 'csi.storage.k8s.io/serviceAccount.tokens';
+  for (const { call, outcome } of publishes) {
+    expect(outcome?.error).toBeUndefined();
+    expect(call.request).toMatchObject({ secrets: { [key]: expect.any(String) as unknown } });
+    expect(call.request).not.toHaveProperty(['volumeContext', key]);
+  }
+  expect(volumes.objects.tokens).toMatchObject([{ spec: { audiences: ['vault'] } }]);
+  expect(JSON.stringify(world.csi.calls)).not.toContain('token-1');
 });

@@ -1,65 +1,12 @@
-import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { noRecorder } from '../../base/call-recorder.js';
-import { systemClock } from '../../base/clock.js';
-import { silentLogger } from '../../base/log.js';
-import { programSucceeded, runProgram, type RunProgram } from '../../base/run-program.js';
+import { runProgram, type RunProgram } from '../../base/run-program.js';
 import type { FlexVolumeSource } from '../../agent/api/index.js';
-import { FlexVolumeRegistry } from '../../csi/index.js';
-import { loopsUnder, removeWithoutLeaks } from '../csi/csi-world.js';
+import { loopsUnder } from '../csi/csi-world.js';
 import { hostProgram, tryHostProgram } from '../support/host-program.js';
-import { failureOf, podOf, uidOf, VolumeWorld } from './volume-world.js';
-
-const examples = fileURLToPath(new URL('../../csi/flexvolume/examples/', import.meta.url));
-const withoutJq = process.env['CI'] !== 'true' && !programSucceeded(await tryHostProgram(['jq', '--version']));
-if (withoutJq) process.stderr.write('SKIPPED: the example FlexVolume drivers need jq\n');
-
-/** The registry with a folder of drivers, and a volume manager on it. */
-class FlexWorld implements AsyncDisposable {
-  readonly #registry: FlexVolumeRegistry;
-  readonly drivers: string;
-  readonly volumes: VolumeWorld;
-
-  private constructor(registry: FlexVolumeRegistry, drivers: string, volumes: VolumeWorld) {
-    this.#registry = registry;
-    this.drivers = drivers;
-    this.volumes = volumes;
-  }
-
-  static async open(run: RunProgram = runProgram, standalone = true): Promise<FlexWorld> {
-    const folder = await mkdtemp(join(tmpdir(), 'berth-flex-'));
-    for (const [vendor, program] of [
-      ['example.com~scratch', 'scratch'],
-      ['example.com~loopback', 'loopback'],
-    ] as const) {
-      await mkdir(join(folder, 'exec', vendor), { recursive: true });
-      await copyFile(join(examples, vendor, program), join(folder, 'exec', vendor, program));
-      await chmod(join(folder, 'exec', vendor, program), 0o755);
-    }
-    const registry = new FlexVolumeRegistry(
-      {
-        folder: join(folder, 'exec'),
-        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', BERTH_LOOPBACK_STATE: join(folder, 'state') },
-      },
-      { runProgram: run, recorder: noRecorder, clock: systemClock, log: silentLogger },
-    );
-    await registry.start();
-    return new FlexWorld(
-      registry,
-      folder,
-      await VolumeWorld.open({ run, standalone, drivers: { flexVolumes: registry } }),
-    );
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.volumes[Symbol.asyncDispose]();
-    await this.#registry[Symbol.asyncDispose]();
-    await removeWithoutLeaks(this.drivers);
-  }
-}
+import { FlexWorld, withoutJq } from './flex-world.js';
+import { failureOf, podOf, uidOf } from './volume-world.js';
 
 const podWith = (flexVolume: FlexVolumeSource, fsGroup?: number) =>
   podOf({

@@ -256,5 +256,5 @@ test.skipIf(withoutJq).concurrent.each(kinds)(
     await matrix.finish('pods that went while the agent was dead');
     await matrix.keeps(1);
   },
-  300_000,
+  600_000,
 );

@@ -29,6 +29,7 @@ const flagsSchema = z
     manifestUrl: z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }).optional(),
     nodeName: z.string().optional(),
     rootDir: z.string().optional(),
+    shareRootDir: z.boolean().optional(),
     stateDir: z.string().optional(),
     runDir: z.string().optional(),
     podLogsDir: z.string().optional(),

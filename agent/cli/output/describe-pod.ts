@@ -1,8 +1,9 @@
-import type { Container, ContainerState, ContainerStatus, EphemeralContainer, Volume } from '../../api/index.js';
+import type { Container, ContainerState, ContainerStatus, EphemeralContainer, Probe, Volume } from '../../api/index.js';
 import type { PodExplanation } from '../../serving/node-api/index.js';
 import { eventTable } from './event-table.js';
 import { ageOf } from './age.js';
 import { podState } from './pod-table.js';
+import { probeText } from './probe-text.js';
 import { oneLine, renderTable } from './table.js';
 
 /** Label and value, aligned; a value may have further lines. */
@@ -72,7 +73,7 @@ function containersText(
 }
 
 function containerLines(spec: Container | EphemeralContainer, status: ContainerStatus | undefined): Line[] {
-  const probe = (name: string, value: object | undefined): Line[] => (value ? [[name, JSON.stringify(value)]] : []);
+  const probe = (name: string, value: Probe | undefined): Line[] => (value ? [[name, probeText(value)]] : []);
   return [
     ['Container ID', status?.containerID ?? ''],
     ['Image', spec.image ?? ''],

@@ -18,6 +18,8 @@ export function eventTable(events: readonly Event[], allNamespaces: boolean, now
 
 export function eventCells(event: Event, now: number): string[] {
   const { lastTimestamp, firstTimestamp, type = '', reason = '', involvedObject, message = '', count = 1 } = event;
+  // Which container it is about, as `kubectl describe` shows it.
+  const { fieldPath } = involvedObject;
   const last = ageSince(lastTimestamp, now);
   const seen = count > 1 ? `${last} (x${count} over ${ageSince(firstTimestamp, now)})` : last;
   return [
@@ -25,6 +27,6 @@ export function eventCells(event: Event, now: number): string[] {
     type,
     reason,
     `${involvedObject.kind?.toLowerCase()}/${involvedObject.name}`,
-    message.trim().replaceAll('\n', ' '),
+    `${fieldPath ? `${fieldPath}: ` : ''}${message.trim().replaceAll('\n', ' ')}`,
   ];
 }

@@ -25,6 +25,7 @@ import {
   type ReadableObjects,
 } from '../control-plane.js';
 import type { Accumulator } from '../../serving/metrics/accumulators.js';
+import type { ClusterTrustBundle, PodCertificateRequest } from '../certificate-objects.js';
 import type { Sealer } from '../local/sealed-file.js';
 import {
   rotatingServingCertificate,
@@ -44,8 +45,9 @@ import { PodCache } from './pod-cache.js';
 import { PodFeed } from './pod-feed.js';
 import { PodStatusWriter } from './pod-status-writer.js';
 import { ReadObjects } from './read-objects.js';
-import { objectPath, tokenPath } from './resource-paths.js';
+import { listPath, objectPath, tokenPath, trustBundlePaths } from './resource-paths.js';
 import { translated } from './to-control-plane-error.js';
+import { WatchedKind, type WatchedKindDeps } from './watched-kind.js';
 
 export interface KubernetesOptions {
   readonly nodeName: string;
@@ -81,6 +83,7 @@ export class KubernetesControlPlane implements ControlPlane {
   readonly #events: EventWriter;
   readonly #watches: ApiObjectWatches;
   readonly #objects: ReadObjects;
+  readonly #kinds: WatchedKinds;
   readonly #access: ClusterAccess;
   readonly #serving: RotatingCertificate | undefined;
   readonly #stop = new AbortController();
@@ -126,6 +129,7 @@ export class KubernetesControlPlane implements ControlPlane {
       watches: this.#watches,
       pods: () => this.#cache.all(),
     });
+    this.#kinds = watchedKinds(nodeName, { client, clock, log, lastKnown });
     if (serving) {
       const names = (): AlternativeNames | undefined => addressesOf(this.#node.current);
       this.#serving = rotatingServingCertificate(nodeName, { api: client, store: serving, clock, log, names });
@@ -163,7 +167,7 @@ export class KubernetesControlPlane implements ControlPlane {
     const { reachable, problem } = this.client.reachability;
     const certificates = [this.#access.clientCertificate?.problem, this.#serving?.problem];
     const server = reachable || problem === '' ? '' : `${this.description} cannot be used: ${problem}`;
-    return [server, ...certificates, this.#node.problem].filter(
+    return [server, ...certificates, this.#feed.problem, this.#node.problem].filter(
       (each) => each !== undefined && each !== '',
     ) as string[];
   }
@@ -193,6 +197,8 @@ export class KubernetesControlPlane implements ControlPlane {
       const known = this.#cache.named(namespace, name);
       if (known) return known as ReadableObjects[K];
     }
+    const watched = this.#watchedKind(kind);
+    if (watched) return (await watched.get(namespace, name, signal)) as ReadableObjects[K] | undefined;
     return await translated(() => this.#objects.get(kind, namespace, name, signal), signal);
   }
 
@@ -201,11 +207,15 @@ export class KubernetesControlPlane implements ControlPlane {
     namespace: string,
     signal: AbortSignal,
   ): Promise<readonly ReadableObjects[K][]> {
+    const watched = this.#watchedKind(kind);
+    if (watched) return (await watched.list(signal)) as readonly unknown[] as readonly ReadableObjects[K][];
     return await translated(() => this.#objects.list(kind, namespace, signal), signal);
   }
 
   watch(kind: ReadableKind, namespace: string, name: string, onChange: () => void): Disposable {
     if (kind === 'Node' && name === this.#node.name) return this.#node.onChange(onChange);
+    const watched = this.#watchedKind(kind);
+    if (watched) return watched.watch(namespace, name, onChange);
     return this.#watches.watch(kind, namespace, name, onChange);
   }
 
@@ -218,6 +228,18 @@ export class KubernetesControlPlane implements ControlPlane {
     const path = tokenPath(namespace, serviceAccount);
     return await translated(
       () => this.client.json<TokenRequest>({ method: 'POST', path, body: request }, signal),
+      signal,
+    );
+  }
+
+  async createPodCertificateRequest(
+    namespace: string,
+    request: PodCertificateRequest,
+    signal: AbortSignal,
+  ): Promise<PodCertificateRequest> {
+    const path = listPath('PodCertificateRequest', namespace);
+    return await translated(
+      () => this.client.json<PodCertificateRequest>({ method: 'POST', path, body: request }, signal),
       signal,
     );
   }
@@ -308,7 +330,9 @@ export class KubernetesControlPlane implements ControlPlane {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new DOMException('the agent stops', 'AbortError'));
-    await Promise.all([...this.#running, this.#events[Symbol.asyncDispose](), this.#watches[Symbol.asyncDispose]()]);
+    const { ClusterTrustBundle: bundles, PodCertificateRequest: requests } = this.#kinds;
+    const ending = [this.#events, this.#watches, bundles, requests].map((each) => each[Symbol.asyncDispose]());
+    await Promise.all([...this.#running, ...ending]);
     await this.#lastKnown[Symbol.asyncDispose]();
     await this.#access[Symbol.asyncDispose]();
     await this.#serving?.[Symbol.asyncDispose]();
@@ -330,6 +354,10 @@ export class KubernetesControlPlane implements ControlPlane {
     this.#statuses.forget(podUidOf(pod));
   }
 
+  #watchedKind(kind: ReadableKind): WatchedKind<ClusterTrustBundle | PodCertificateRequest> | undefined {
+    return isWatchedAsOne(kind) ? this.#kinds[kind] : undefined;
+  }
+
   #run(what: string, work: Promise<void>): void {
     this.#running.push(
       work.catch((err: unknown) => {
@@ -348,4 +376,36 @@ function addressesOf(node: Node | undefined): AlternativeNames | undefined {
   ];
   const addresses = of(/IP$/);
   return addresses.length === 0 ? undefined : { dnsNames: of(/^(Hostname|.*DNS)$/), addresses };
+}
+
+/** Kinds of which a node may not watch single objects, or of which pods use what matches. */
+interface WatchedKinds {
+  readonly ClusterTrustBundle: WatchedKind<ClusterTrustBundle>;
+  readonly PodCertificateRequest: WatchedKind<PodCertificateRequest>;
+}
+
+const isWatchedAsOne = (kind: ReadableKind): kind is keyof WatchedKinds =>
+  kind === 'ClusterTrustBundle' || kind === 'PodCertificateRequest';
+
+function watchedKinds(nodeName: string, deps: WatchedKindDeps): WatchedKinds {
+  return {
+    ClusterTrustBundle: new WatchedKind(
+      {
+        name: 'ClusterTrustBundles',
+        paths: trustBundlePaths,
+        needs: 'the feature gate ClusterTrustBundle and certificates.k8s.io in --runtime-config',
+        kept: true,
+      },
+      deps,
+    ),
+    PodCertificateRequest: new WatchedKind(
+      {
+        name: 'PodCertificateRequests',
+        paths: [listPath('PodCertificateRequest', '')],
+        fieldSelector: `spec.nodeName=${nodeName}`,
+        needs: 'the feature gate PodCertificateRequest and certificates.k8s.io/v1beta1 in --runtime-config',
+      },
+      deps,
+    ),
+  };
 }

@@ -3,7 +3,7 @@ import { errorText } from '../../../base/errors.js';
 import type { Logger } from '../../../base/log.js';
 import { linkSignal, orAbort } from '../../../base/signals.js';
 import { isMirrorPod, podUidOf, type Node, type Pod } from '../../api/index.js';
-import { reflect, type ApiClient } from './client/index.js';
+import { reflect, statusOf, type ApiClient } from './client/index.js';
 import { HeldPods } from './held-pods.js';
 import type { LastKnown } from './last-known.js';
 import type { PodCache } from './pod-cache.js';
@@ -30,10 +30,16 @@ export class PodFeed {
   readonly #nodeName: string;
   readonly #deps: PodFeedDeps;
   #rememberNow: () => void = () => {};
+  #problem = '';
 
   constructor(nodeName: string, deps: PodFeedDeps) {
     this.#nodeName = nodeName;
     this.#deps = deps;
+  }
+
+  /** Empty unless the server refuses to tell of this node's pods. */
+  get problem(): string {
+    return this.#problem;
   }
 
   /** `ready` says when the node itself is known to the server. */
@@ -63,6 +69,7 @@ export class PodFeed {
       {
         replaced: (pods) => {
           patience.abort();
+          this.#problem = '';
           held.clear();
           cache.replace(pods);
           this.#keep();
@@ -77,12 +84,21 @@ export class PodFeed {
           this.#deps.statuses.forget(podUidOf(pod));
           this.#keep();
         },
-        failed: () => this.#rememberNow(),
+        failed: (err) => {
+          this.#rememberNow();
+          if (statusOf(err) === 403) this.#refused(err);
+        },
       },
       this.#deps,
       signal,
     );
     await falling;
+  }
+
+  #refused(err: unknown): void {
+    const first = this.#problem === '';
+    this.#problem = `the pods of node ${this.#nodeName} cannot be watched: ${errorText(err)}`;
+    if (first) this.#deps.log.warn({ err: errorText(err) }, 'pods of this node cannot be watched; those that run stay');
   }
 
   /** The server cannot be asked: its last word counts, and that a pod is missing in it means nothing. */

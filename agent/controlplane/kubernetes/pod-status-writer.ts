@@ -5,7 +5,7 @@ import { ControlPlaneError } from '../control-plane.js';
 import { statusOf, type ApiClient } from './client/index.js';
 import type { PodCache } from './pod-cache.js';
 import { objectPath } from './resource-paths.js';
-import { statusPatch } from './status-patch.js';
+import { statusPatch, unknownFields } from './status-patch.js';
 
 export interface PodStatusWriterDeps {
   readonly client: ApiClient;
@@ -30,6 +30,8 @@ export class PodStatusWriter {
   readonly #wanted = new Map<PodUid, Wanted>();
   /** Pods that are looked at again when their time has come. */
   readonly #due = new Set<PodUid>();
+  /** Fields that the server drops: written again, they would be missing again. */
+  readonly #unknown = new Set<string>();
 
   constructor(deps: PodStatusWriterDeps) {
     this.#deps = deps;
@@ -47,7 +49,8 @@ export class PodStatusWriter {
     const wanted = this.#wanted.get(uid);
     const known = this.#deps.cache.get(uid);
     const { clock } = this.#deps;
-    if (!wanted || !known || !statusPatch(known.status, wanted.status, wanted)) return;
+    const unknown = this.#unknown;
+    if (!wanted || !known || !statusPatch(known.status, wanted.status, { ...wanted, unknown })) return;
     const waitMs = wanted.repairedAt + repairEveryMs - clock.now();
     if (waitMs > 0 && waitMs <= repairEveryMs) {
       if (this.#due.has(uid)) return;
@@ -78,12 +81,14 @@ export class PodStatusWriter {
     if (!cached && cache.synced) throw gone(pod);
     const known = cached ?? (await client.json<Pod>({ method: 'GET', path }, signal));
     if (known.metadata?.uid !== uid) throw gone(pod);
-    const patch = statusPatch(known.status, status, { mayRevive });
+    const patch = statusPatch(known.status, status, { mayRevive, unknown: this.#unknown });
     if (!patch) return;
     try {
       const body = { metadata: { uid }, status: patch };
       const request = { method: 'PATCH', path: `${path}/status`, body, bodyType: 'strategic-merge-patch' } as const;
-      cache.written(await client.json<Pod>(request, signal));
+      const answer = await client.json<Pod>(request, signal);
+      for (const field of unknownFields(patch, answer.status)) this.#unknown.add(field);
+      cache.written(answer);
     } catch (err) {
       if (statusOf(err) === 404 || this.#isGone(pod, err)) throw gone(pod);
       throw err;

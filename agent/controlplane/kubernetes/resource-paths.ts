@@ -8,6 +8,7 @@ interface Resource {
 
 const core = '/api/v1';
 const storage = '/apis/storage.k8s.io/v1';
+const certificates = '/apis/certificates.k8s.io/v1beta1';
 
 const resources: { readonly [K in ReadableKind]: Resource } = {
   ConfigMap: { group: core, plural: 'configmaps', namespaced: true },
@@ -23,6 +24,8 @@ const resources: { readonly [K in ReadableKind]: Resource } = {
   RuntimeClass: { group: '/apis/node.k8s.io/v1', plural: 'runtimeclasses', namespaced: false },
   PriorityClass: { group: '/apis/scheduling.k8s.io/v1', plural: 'priorityclasses', namespaced: false },
   ResourceClaim: { group: '/apis/resource.k8s.io/v1', plural: 'resourceclaims', namespaced: true },
+  ClusterTrustBundle: { group: certificates, plural: 'clustertrustbundles', namespaced: false },
+  PodCertificateRequest: { group: certificates, plural: 'podcertificaterequests', namespaced: true },
   Node: { group: core, plural: 'nodes', namespaced: false },
   Pod: { group: core, plural: 'pods', namespaced: true },
 };
@@ -46,6 +49,11 @@ export function objectPaths(kind: ReadableKind, namespace: string, name: string)
   const { group } = resources.ResourceClaim;
   return ['v1', 'v1beta2', 'v1beta1'].map((version) => newest.replace(group, group.replace(/v1$/, version)));
 }
+
+/** Where all trust bundles of a cluster may be, in the same order. */
+export const trustBundlePaths: readonly string[] = ['v1', 'v1beta1', 'v1alpha1'].map((version) =>
+  listPath('ClusterTrustBundle', '').replace('v1beta1', version),
+);
 
 export function isNamespacedKind(kind: ReadableKind): boolean {
   return resources[kind].namespaced;

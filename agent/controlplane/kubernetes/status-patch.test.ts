@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { PodStatus } from '../../api/index.js';
-import { statusPatch } from './status-patch.js';
+import { statusPatch, unknownFields } from './status-patch.js';
 
 const at = '2026-01-01T00:00:00Z';
 const ready = (status: 'True' | 'False', reason?: string): NonNullable<PodStatus['conditions']>[number] => ({
@@ -34,6 +34,15 @@ test.each<[string, PodStatus | undefined, PodStatus, Record<string, unknown> | u
     base,
     { ...base, podIPs: [{ ip: '10.0.0.2' }] },
     { podIPs: [{ ip: '10.0.0.2' }, { $patch: 'replace' }] },
+  ],
+  [
+    'amounts are replaced, not joined',
+    { allocatedResources: { cpu: '1', memory: '2' }, resources: { requests: { cpu: '1' }, limits: { cpu: '1' } } },
+    { allocatedResources: { cpu: '1' }, resources: { requests: { memory: '2' } } },
+    {
+      allocatedResources: { cpu: '1', memory: null },
+      resources: { requests: { cpu: null, memory: '2' }, limits: null },
+    },
   ],
   [
     'a condition drops the reason it had',
@@ -82,4 +91,13 @@ test('a static pod starts anew under one name', () => {
     phase: 'Running',
     startTime: '2027-01-01T00:00:00Z',
   });
+});
+
+test('what a server dropped is known, and not written again', () => {
+  const wanted: PodStatus = { ...base, allocatedResources: { cpu: '1' }, resources: { requests: { cpu: '1' } } };
+  const patch = statusPatch(base, wanted) ?? {};
+  expect(unknownFields(patch, base)).toEqual(['resources', 'allocatedResources']);
+  expect(unknownFields(patch, wanted)).toEqual([]);
+  const unknown = new Set(unknownFields(patch, base));
+  expect(statusPatch(base, wanted, { mayRevive: false, unknown })).toBeUndefined();
 });

@@ -24,6 +24,8 @@ const ownedFields = [
 const lasting = new Set<string>(['startTime', 'qosClass', 'hostIP', 'hostIPs', 'observedGeneration']);
 /** Lists that a strategic merge would join by address instead of replacing. */
 const mergedByAddress = new Set<string>(['podIPs', 'hostIPs']);
+/** Objects that it would join by the names of their fields. */
+const mergedByName = new Set<string>(['resources', 'allocatedResources']);
 
 const ownedConditions = new Set([
   'PodScheduled',
@@ -41,6 +43,19 @@ const sharedConditions = new Set(['DisruptionTarget', 'PodScheduled']);
 
 const isTerminal = (phase: string | undefined): boolean => phase === 'Succeeded' || phase === 'Failed';
 
+export interface StatusPatchOptions {
+  readonly mayRevive: boolean;
+  /** Fields that this server does not know. */
+  readonly unknown?: ReadonlySet<string> | undefined;
+}
+
+/** Fields of the patch that the server did not take over: it is older than they are. */
+export function unknownFields(patch: Readonly<Record<string, unknown>>, answer: PodStatus | undefined): string[] {
+  return (['resources', 'allocatedResources'] as const).filter((field) => {
+    return pruned(patch[field]) !== undefined && pruned(answer?.[field]) === undefined;
+  });
+}
+
 /**
  * What must be changed in the server's status to make the node's part of it `wanted`, as a strategic merge patch; undefined when
  * it is so already. A terminal phase is never taken back, except of a static pod, which starts anew under one name.
@@ -48,23 +63,38 @@ const isTerminal = (phase: string | undefined): boolean => phase === 'Succeeded'
 export function statusPatch(
   current: PodStatus | undefined,
   wanted: PodStatus,
-  options: { readonly mayRevive: boolean } = { mayRevive: false },
+  options: StatusPatchOptions = { mayRevive: false },
 ): Record<string, unknown> | undefined {
   const before = current ?? {};
   if (!options.mayRevive && isTerminal(before.phase) && before.phase !== wanted.phase) return undefined;
   const patch: Record<string, unknown> = {};
   for (const field of ownedFields) {
+    if (options.unknown?.has(field) === true) continue;
     const is = pruned(before[field]);
     const next = pruned(wanted[field]);
     if (same(is, next)) continue;
     if (next === undefined && lasting.has(field)) continue;
     if (field === 'startTime' && is !== undefined && !options.mayRevive) continue;
     if (field === 'observedGeneration' && Number(is ?? 0) > Number(next ?? 0)) continue;
-    patch[field] = next === undefined ? null : mergedByAddress.has(field) ? replaced(next as unknown[]) : wanted[field];
+    patch[field] = next === undefined ? null : whole(field, is, next, wanted[field]);
   }
   const conditions = conditionsPatch(before.conditions ?? [], wanted.conditions ?? []);
   if (conditions.length > 0) patch['conditions'] = conditions;
   return Object.keys(patch).length === 0 ? undefined : patch;
+}
+
+/** A merge would keep what is no longer there. */
+function whole(field: string, is: unknown, next: unknown, wanted: unknown): unknown {
+  if (mergedByAddress.has(field)) return replaced(next as unknown[]);
+  return mergedByName.has(field) ? withoutGone(is, next) : wanted;
+}
+
+function withoutGone(is: unknown, next: unknown): unknown {
+  const isMap = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
+  if (!isMap(is) || !isMap(next)) return next;
+  const gone = Object.keys(is).filter((key) => next[key] === undefined);
+  const kept = Object.entries(next).map(([key, value]) => [key, withoutGone(is[key], value)]);
+  return Object.fromEntries([...kept, ...gone.map((key) => [key, null])]) as unknown;
 }
 
 const replaced = (items: unknown[]): unknown[] => [...items, { $patch: 'replace' }];

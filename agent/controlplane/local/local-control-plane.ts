@@ -8,6 +8,7 @@ import {
   type ReadableKind,
   type ReadableObjects,
 } from '../control-plane.js';
+import type { PodCertificateRequest } from '../certificate-objects.js';
 import { keyOf, type ObjectKey, type ObjectStore, type StoredObject } from './object-store.js';
 
 /** Kinds without a namespace. */
@@ -16,6 +17,7 @@ const clusterScoped = new Set([
   'StorageClass',
   'RuntimeClass',
   'PriorityClass',
+  'ClusterTrustBundle',
   'Node',
   'CSIDriver',
   'CSINode',
@@ -66,10 +68,12 @@ export class LocalControlPlane implements ControlPlane {
 
   get<K extends ReadableKind>(kind: K, namespace: string, name: string): Promise<ReadableObjects[K] | undefined> {
     if (kind === 'Node') return Promise.resolve(this.#node as ReadableObjects[K] | undefined);
+    if (kind === 'ClusterTrustBundle') return Promise.reject(noBundles(name));
     return Promise.resolve(this.#store.get(scoped(kind, namespace, name)) as ReadableObjects[K] | undefined);
   }
 
   list<K extends ReadableKind>(kind: K, namespace: string): Promise<readonly ReadableObjects[K][]> {
+    if (kind === 'ClusterTrustBundle') return Promise.reject(noBundles(''));
     return Promise.resolve(this.#store.list(kind, clusterScoped.has(kind) ? '' : namespace) as ReadableObjects[K][]);
   }
 
@@ -81,6 +85,15 @@ export class LocalControlPlane implements ControlPlane {
     return Promise.reject(
       new ControlPlaneError(
         `request a token for service account ${namespace}/${serviceAccount}: a machine without a cluster has nobody to issue tokens`,
+        { code: 'unsupported' },
+      ),
+    );
+  }
+
+  createPodCertificateRequest(namespace: string, { spec }: PodCertificateRequest): Promise<PodCertificateRequest> {
+    return Promise.reject(
+      new ControlPlaneError(
+        `request a certificate for pod ${namespace}/${spec.podName}: a machine without a cluster has nobody to sign it`,
         { code: 'unsupported' },
       ),
     );
@@ -182,6 +195,11 @@ export class LocalControlPlane implements ControlPlane {
 
   async [Symbol.asyncDispose](): Promise<void> {}
 }
+
+const noBundles = (name: string): ControlPlaneError =>
+  new ControlPlaneError(`read ClusterTrustBundle ${name}: a machine without a cluster has none`, {
+    code: 'unsupported',
+  });
 
 const scoped = (kind: string, namespace: string, name: string): ObjectKey => ({
   kind,

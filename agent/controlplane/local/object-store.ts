@@ -2,8 +2,10 @@ import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeUnfinishedWrites, writeFileAtomic } from '../../../base/atomic-file.js';
 import { errnoOf, errorText } from '../../../base/errors.js';
+import type { Clock } from '../../../base/clock.js';
 import type { Logger } from '../../../base/log.js';
 import type { ObjectMeta } from '../../api/index.js';
+import { FirstSeenTimes } from './first-seen-times.js';
 import type { Sealer } from './sealed-file.js';
 
 /** Any object of the store. */
@@ -29,22 +31,31 @@ export class ObjectStore {
   readonly #dir: string;
   readonly #sealer: Sealer;
   readonly #log: Logger;
+  readonly #firstSeen: FirstSeenTimes;
   readonly #applied = new Map<string, StoredObject>();
+  /** One object for each that a source gave: a source gives the very same one as long as nothing changed. */
+  readonly #aged = new WeakMap<StoredObject, StoredObject>();
   #fromManifests = new Map<string, StoredObject>();
   readonly #watchers = new Map<string, Set<() => void>>();
   readonly #anyWatchers = new Set<(key: ObjectKey) => void>();
   #version = 0;
 
-  private constructor(dir: string, sealer: Sealer, log: Logger) {
+  private constructor(dir: string, sealer: Sealer, log: Logger, firstSeen: FirstSeenTimes) {
     this.#dir = dir;
     this.#sealer = sealer;
     this.#log = log;
+    this.#firstSeen = firstSeen;
   }
 
-  static async open(dir: string, sealer: Sealer, log: Logger): Promise<ObjectStore> {
-    const store = new ObjectStore(dir, sealer, log);
+  static async open(
+    dir: string,
+    sealer: Sealer,
+    deps: { readonly clock: Clock; readonly log: Logger },
+  ): Promise<ObjectStore> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
     await removeUnfinishedWrites(dir);
+    const firstSeen = await FirstSeenTimes.open(join(dir, 'manifest-objects.json'), deps);
+    const store = new ObjectStore(dir, sealer, deps.log, firstSeen);
     for (const file of await readdir(dir)) if (file.endsWith('.sealed')) await store.#load(file);
     return store;
   }
@@ -82,15 +93,28 @@ export class ObjectStore {
     return true;
   }
 
-  /** The newest full set of the manifest folder's objects. */
-  setManifestObjects(objects: readonly StoredObject[]): void {
+  /** The newest full set of the manifests' objects; not `complete` while a source of manifests has not been read yet. */
+  setManifestObjects(objects: readonly StoredObject[], complete: boolean): void {
     const before = this.#fromManifests;
-    this.#fromManifests = new Map(objects.map((object) => [text(keyOf(object)), object]));
+    const keyed = objects.map((object) => [text(keyOf(object)), object] as const);
+    const since = this.#firstSeen.of(
+      keyed.map(([key]) => key),
+      complete,
+    );
+    this.#fromManifests = new Map(keyed.map(([key, object]) => [key, this.#withAge(object, since.get(key))]));
     const changed = new Map<string, ObjectKey>();
     for (const [key, object] of [...before, ...this.#fromManifests]) {
       if (before.get(key) !== this.#fromManifests.get(key)) changed.set(key, keyOf(object));
     }
     for (const key of changed.values()) this.#changed(key);
+  }
+
+  #withAge(object: StoredObject, creationTimestamp: string | undefined): StoredObject {
+    const known = this.#aged.get(object);
+    if (known !== undefined) return known;
+    const aged: StoredObject = { ...object, metadata: { creationTimestamp, ...object.metadata } };
+    this.#aged.set(object, aged);
+    return aged;
   }
 
   watch(key: ObjectKey, onChange: () => void): Disposable {

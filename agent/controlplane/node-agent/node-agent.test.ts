@@ -9,6 +9,7 @@ let node: Node | undefined;
 let written: { at: number; status: NodeStatus }[];
 let leases: { at: number; lease: Lease }[];
 let volumesInUse: string[];
+let csiNodesServed: boolean;
 let status: NodeStatus;
 let began: number;
 let changed: () => void;
@@ -44,6 +45,7 @@ const seconds = (): number => Math.round((Date.now() - began) / 1000);
 beforeEach(() => {
   vi.useFakeTimers();
   [node, written, leases, volumesInUse, status, began] = [undefined, [], [], [], ready('fine'), Date.now()];
+  csiNodesServed = true;
   const watchers = new Set<() => void>();
   const keep = (next: Node): Promise<Node> => {
     node = { ...next, metadata: { ...next.metadata, uid: node?.metadata?.uid ?? `uid-${Date.now()}` } };
@@ -54,7 +56,7 @@ beforeEach(() => {
       get volumesInUse() {
         return volumesInUse;
       },
-      get: (kind) => Promise.resolve((kind === 'Node' ? node : {}) as never),
+      get: (kind) => Promise.resolve((kind === 'Node' ? node : csiNodesServed ? {} : undefined) as never),
       watch: (_kind, _namespace, _name, onChange) => {
         watchers.add(onChange);
         return { [Symbol.dispose]: () => void watchers.delete(onChange) };
@@ -68,7 +70,7 @@ beforeEach(() => {
         leases.push({ at: seconds(), lease });
         return Promise.resolve(lease);
       },
-      writeCsiNode: () => Promise.resolve(),
+      writeCsiNode: () => (csiNodesServed ? Promise.resolve() : Promise.reject(new Error('csinodes is forbidden'))),
     },
     source: {
       read: () => Promise.resolve(status),
@@ -129,4 +131,22 @@ test('what somebody else changed of its status is written again; a node object t
   node = undefined;
   await vi.advanceTimersByTimeAsync(10_000);
   expect(node).toMatchObject({ metadata: { name: 'n' } });
+});
+
+test('a node of which no CSINode can be made is not ready and says why; it goes on to tell of itself', async () => {
+  await vi.advanceTimersByTimeAsync(1000);
+  csiNodesServed = false;
+  node = undefined;
+  await vi.advanceTimersByTimeAsync(11_000);
+  const shown = (): unknown => written.at(-1)?.status.conditions?.find(({ type }) => type === 'Ready');
+  const message = 'CSINode is not yet initialized: csinodes is forbidden';
+  expect(shown()).toMatchObject({ status: 'False', reason: 'KubeletNotReady', message });
+  status = ready('something new');
+  changed();
+  await vi.advanceTimersByTimeAsync(0);
+  const both = written.length;
+  csiNodesServed = true;
+  await vi.advanceTimersByTimeAsync(11_000);
+  expect(shown()).toMatchObject({ status: 'True', message: 'something new' });
+  expect(written.length).toBe(both + 1);
 });

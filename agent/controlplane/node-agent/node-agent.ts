@@ -1,12 +1,13 @@
 import { toRfc3339, type Clock } from '../../../base/clock.js';
 import { errorText } from '../../../base/errors.js';
 import type { Logger } from '../../../base/log.js';
-import type { Lease, Node, NodeStatus, Taint } from '../../api/index.js';
+import type { CSINode, Lease, Node, NodeStatus, Taint } from '../../api/index.js';
 import { WakeUp } from '../../sources/wake-up.js';
 import { same } from '../../status/same-status.js';
 import type { ControlPlane } from '../control-plane.js';
 import { conditionEvents, cordonEvent, rebootEvent, type NodeEvent } from './node-events.js';
 import type { NodeStatusSource } from './node-status-source.js';
+import { notReady } from './not-ready.js';
 
 export interface NodeAgentOptions {
   readonly nodeName: string;
@@ -62,6 +63,7 @@ export class NodeAgent implements AsyncDisposable {
   #reported: NodeStatus | undefined;
   #cordoned: boolean | undefined;
   #problem = 'not registered yet';
+  #csiProblem = '';
 
   constructor(options: NodeAgentOptions, deps: NodeAgentDeps) {
     this.#options = options;
@@ -116,8 +118,9 @@ export class NodeAgent implements AsyncDisposable {
       try {
         const status = await this.#read(undefined, signal);
         if (!this.#options.register) {
-          if (await this.#current(signal)) return;
-          throw new Error(`nobody has made the node object ${this.#options.nodeName} yet`);
+          const found = await this.#current(signal);
+          if (!found) throw new Error(`nobody has made the node object ${this.#options.nodeName} yet`);
+          return await this.#ensureCsiNode(found, signal);
         }
         const node = await controlPlane.registerNode(this.#node(this.#stamped(status)), signal);
         log.info({ node: this.#options.nodeName }, 'node is registered');
@@ -137,6 +140,7 @@ export class NodeAgent implements AsyncDisposable {
   async #writeStatus(signal: AbortSignal): Promise<void> {
     const { controlPlane, clock } = this.#deps;
     const current = await this.#current(signal);
+    if (this.#csiProblem !== '' && current) await this.#ensureCsiNode(current, signal);
     const status = await this.#read(current?.status, signal);
     const now = clock.now();
     const due = now - this.#reportedAt >= this.#options.reportEveryMs || now < this.#reportedAt;
@@ -152,7 +156,8 @@ export class NodeAgent implements AsyncDisposable {
   }
 
   async #read(previous: NodeStatus | undefined, signal: AbortSignal): Promise<NodeStatus> {
-    const status = await this.#deps.source.read(previous, signal);
+    const read = await this.#deps.source.read(previous, signal);
+    const status = this.#csiProblem === '' ? read : notReady(read, previous, this.#csiProblem, this.#deps.clock.now());
     const volumesInUse = [...this.#deps.controlPlane.volumesInUse];
     return { declaredFeatures: [...declaredFeatures], ...status, volumesInUse };
   }
@@ -179,20 +184,24 @@ export class NodeAgent implements AsyncDisposable {
     }
   }
 
-  /** As long as there is none, the attach-detach controller and the scheduler do not know the node's drivers. */
+  /**
+   * As long as there is none, the attach-detach controller and the scheduler do not know the node's drivers: until then it is not ready,
+   * as a kubelet's is not. Never rejects but for the signal; what is wrong is told on the node.
+   */
   async #ensureCsiNode(node: Node, signal: AbortSignal): Promise<void> {
-    const { controlPlane } = this.#deps;
+    const { controlPlane, log } = this.#deps;
     const { nodeName } = this.#options;
-    if (await controlPlane.get('CSINode', '', nodeName, signal)) return;
-    await controlPlane.writeCsiNode(
-      {
-        apiVersion: 'storage.k8s.io/v1',
-        kind: 'CSINode',
-        metadata: { name: nodeName, ownerReferences: [ownedBy(node)] },
-        spec: { drivers: [] },
-      },
-      signal,
-    );
+    const metadata = { name: nodeName, ownerReferences: [ownedBy(node)] };
+    const spec = { drivers: [] };
+    const body: CSINode = { apiVersion: 'storage.k8s.io/v1', kind: 'CSINode', metadata, spec };
+    try {
+      if (!(await controlPlane.get('CSINode', '', nodeName, signal))) await controlPlane.writeCsiNode(body, signal);
+      this.#csiProblem = '';
+    } catch (err) {
+      signal.throwIfAborted();
+      if (this.#csiProblem === '') log.warn({ node: nodeName, err: errorText(err) }, 'CSINode could not be made');
+      this.#csiProblem = `CSINode is not yet initialized: ${errorText(err)}`;
+    }
   }
 
   async #current(signal: AbortSignal): Promise<Node | undefined> {

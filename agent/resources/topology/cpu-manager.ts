@@ -9,6 +9,7 @@ import {
   type PodUid,
 } from '../../api/index.js';
 import { formatCpuSet, parseCpuSet } from './cpu-set.js';
+import { DrainNeeded } from './kubelet-checkpoint.js';
 import { hintsOf, type HintProvider, type ResourceHints, type TopologyHint } from './hints.js';
 import type { Cpu, MachineTopology } from './machine-topology.js';
 import { takeCpus, takeCpusEvenly, type TakeOptions } from './take-cpus.js';
@@ -143,7 +144,10 @@ export class CpuManager implements HintProvider<Pod> {
     return { policyName: 'static', defaultCpuSet: formatCpuSet(this.shared()), entries: Object.fromEntries(entries) };
   }
 
-  /** Throws `CpuError` when the state is of another policy or another machine: grants of containers that run must not be guessed. */
+  /**
+   * Throws `CpuError` when the state is of another policy or another machine: grants of containers that run must not be guessed; and
+   * `DrainNeeded` when a container has a CPU for itself that is reserved for the machine now.
+   */
   restore(state: CpuManagerState): void {
     if (state.policyName !== 'static') throw bad(`it was written by policy "${state.policyName}"`);
     const present = new Set(this.#topology.cpus.map(({ id }) => id));
@@ -163,8 +167,25 @@ export class CpuManager implements HintProvider<Pod> {
     }
     for (const cpu of parseCpuSet(state.defaultCpuSet))
       if (seen.has(cpu)) throw bad(`CPU ${cpu} is shared and exclusive at once`);
+    this.#checkReserved(grants, state.defaultCpuSet);
     this.#grants.clear();
     for (const [uid, own] of grants) this.#grants.set(uid, own);
+  }
+
+  /** In the kubelet's words, and whose they are. */
+  #checkReserved(grants: ReadonlyMap<PodUid, ReadonlyMap<string, readonly number[]>>, defaultCpuSet: string): void {
+    const { reserved } = this.#options;
+    for (const [uid, own] of grants)
+      for (const [container, cpus] of own) {
+        const taken = cpus.filter((cpu) => reserved.has(cpu));
+        if (taken.length === 0) continue;
+        const all = formatCpuSet([...reserved]);
+        const whose = `${formatCpuSet(taken)} belongs to container ${container} of pod ${uid}`;
+        throw new DrainNeeded(
+          `not all reserved cpus: "${all}" are present in defaultCpuSet: "${defaultCpuSet}" (${whose}; reserving other CPUs helps, too)`,
+          { code: 'reservation-changed' },
+        );
+      }
   }
 
   #isNear({ numaNode, socket }: Cpu, numaNodes: readonly number[] | undefined): boolean {

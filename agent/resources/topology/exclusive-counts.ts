@@ -57,6 +57,19 @@ export class ExclusiveCounts {
       'The number of memory pages allocations which required pinning that failed.',
     ),
   };
+  /** The kubelet tells of these where pods may have a pool of their own; here all is the node's. */
+  readonly #grants = new CounterMetric(
+    'resource_manager_allocations_total',
+    'Number of exclusive resource allocations performed by a resource manager.',
+  );
+  readonly #grantFailures = new CounterMetric(
+    'resource_manager_allocation_errors_total',
+    'Number of errors encountered during exclusive resource allocation.',
+  );
+  readonly #assigned = new CounterMetric(
+    'resource_manager_container_assignments',
+    'Number of containers with a specific type of resource assignment.',
+  );
   readonly #aligned = new CounterMetric(
     'kubelet_container_aligned_compute_resources_count',
     'Cumulative number of aligned compute resources allocated to containers by alignment type.',
@@ -80,6 +93,7 @@ export class ExclusiveCounts {
     return [
       ...[this.#admissions, this.#refusals, this.#took, this.#aligned, this.#misaligned],
       ...[...Object.values(this.#pins), ...Object.values(this.#pinFailures)],
+      ...[this.#grants, this.#grantFailures, this.#assigned],
       ...this.#gauges(),
     ];
   }
@@ -102,12 +116,16 @@ export class ExclusiveCounts {
   pinned(kind: 'cpu' | 'memory', wants: boolean, pin: () => void): void {
     if (!wants) return pin();
     this.#pins[kind].add({});
+    const ofNode = { resource_name: kind, source: 'node' };
     try {
       if (kind === 'cpu' && this.#options.wholeCores)
         this.#counted({ scope: 'container', boundary: 'physical_cpu' }, pin);
       else pin();
+      this.#grants.add(ofNode);
+      this.#assigned.add({ resource_name: kind, assignment_type: 'node_exclusive' });
     } catch (err) {
       this.#pinFailures[kind].add({});
+      this.#grantFailures.add(ofNode);
       throw err;
     }
   }

@@ -4,7 +4,7 @@ export { ExclusiveGrants, type PlacedGrants } from './exclusive-grants.js';
 export { reservedCpus } from './reserved-cpus.js';
 export { formatCpuSet, parseCpuSet } from './cpu-set.js';
 export type { HintProvider, ResourceHints, TopologyHint } from './hints.js';
-export { KubeletCheckpoint, PolicyChanged, type CheckpointRead } from './kubelet-checkpoint.js';
+export { DrainNeeded, KubeletCheckpoint, type CheckpointRead } from './kubelet-checkpoint.js';
 export { readMachineTopology, type Cpu, type MachineTopology, type NumaNode } from './machine-topology.js';
 export { MemoryError, MemoryManager, type MemoryBlock, type MemoryManagerState } from './memory-manager.js';
 export { mergeHints, type MergedHint, type MergeOptions, type TopologyPolicy } from './merge-hints.js';

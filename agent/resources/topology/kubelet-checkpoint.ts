@@ -8,8 +8,11 @@ export type CheckpointRead<T> =
   /** It was renamed out of the way. */
   | { readonly kind: 'set-aside'; readonly reason: string; readonly movedTo: string };
 
-/** The file is of another policy: what runs was placed by other rules, and only its operator knows what may become of it. */
-export class PolicyChanged extends BerthError<{ code: 'policy-changed'; path: string }> {}
+/**
+ * The file is of another policy, or what it grants is reserved for the machine now: what runs was placed by other rules, and only the node's
+ * operator knows what may become of it.
+ */
+export class DrainNeeded extends BerthError<{ code: 'policy-changed' | 'reservation-changed' }> {}
 
 interface Named {
   readonly policyName: string;
@@ -32,18 +35,15 @@ export class KubeletCheckpoint<T extends Named> {
     await writeFileAtomic(this.#path, JSON.stringify({ ...state, checksum: this.#checksum(state) }));
   }
 
-  /** Throws `PolicyChanged` when there is a file of another policy (the kubelet's words). */
+  /** Throws `DrainNeeded` when there is a file of another policy (the kubelet's words). */
   async checkPolicy(policyName: string): Promise<void> {
     const found = await this.#parse().catch(() => undefined);
     if (found === undefined || found.policyName === policyName) return;
     const reason = `configured policy "${policyName}" differs from state checkpoint policy "${found.policyName}"`;
-    throw new PolicyChanged(
-      `could not restore state from checkpoint: ${reason}, please drain this node and delete the ${this.#what} checkpoint file "${this.#path}" before restarting berth`,
-      { code: 'policy-changed', path: this.#path },
-    );
+    throw this.#asked(new DrainNeeded(reason, { code: 'policy-changed' }));
   }
 
-  /** `restore` takes the content in or throws with the reason it cannot be. */
+  /** `restore` takes the content in or throws with the reason it cannot be; a `DrainNeeded` leaves the file where it is and is thrown on. */
   async read(now: number, restore: (state: T) => void): Promise<CheckpointRead<T>> {
     try {
       const state = await this.#parse();
@@ -54,10 +54,19 @@ export class KubeletCheckpoint<T extends Named> {
       restore(own as unknown as T);
       return { kind: 'read', state: own as unknown as T };
     } catch (err) {
+      if (err instanceof DrainNeeded) throw this.#asked(err);
       const movedTo = `${this.#path}.corrupt-${now}`;
       await rename(this.#path, movedTo);
       return { kind: 'set-aside', reason: err instanceof Error ? err.message : String(err), movedTo };
     }
+  }
+
+  /** With what the operator is to do. */
+  #asked({ message, failure }: DrainNeeded): DrainNeeded {
+    return new DrainNeeded(
+      `could not restore state from checkpoint: ${message}, please drain this node and delete the ${this.#what} checkpoint file "${this.#path}" before restarting berth`,
+      failure,
+    );
   }
 
   async #parse(): Promise<(T & { readonly checksum?: number }) | undefined> {

@@ -88,7 +88,7 @@ export class MemoryManager implements HintProvider<Pod> {
       [...wanted].map(([type, size]) => {
         const own = held?.find((block) => block.type === type);
         if (own) return [type, [{ numaNodes: own.numaAffinity, preferred: true }]];
-        const fits = (set: ReadonlySet<number>): boolean => this.#mayUse(set) && this.#free(set, type) >= size;
+        const fits = this.#fits(pod, container, type, size);
         return [type, hintsOf(nodes, fits, (set) => this.#allocatable(set, type) >= size)];
       }),
     );
@@ -99,9 +99,12 @@ export class MemoryManager implements HintProvider<Pod> {
     const uid = podUidOf(pod);
     const wanted = wantedMemory(pod, container);
     if (wanted.size === 0 || this.#grants.get(uid)?.has(container)) return;
+    const nodes = this.#topology.numaNodes.map(({ id }) => id);
     const blocks = [...wanted].map(([type, size]): MemoryBlock => {
-      const asked = numaNodes && this.#free(new Set(numaNodes), type) >= size ? numaNodes : undefined;
-      const numaAffinity = asked ?? this.#smallest(type, size);
+      const set = new Set(numaNodes);
+      const free = this.#free(set, type) + this.#reusable(pod, container, type, set);
+      const fits = this.#fits(pod, container, type, size);
+      const numaAffinity = numaNodes && free >= size ? numaNodes : hintsOf(nodes, fits, fits)[0]?.numaNodes;
       if (!numaAffinity)
         throw new MemoryError(
           `[memorymanager] failed to find NUMA nodes with ${size} bytes of ${type} for container ${container}`,
@@ -112,6 +115,7 @@ export class MemoryManager implements HintProvider<Pod> {
       return { numaAffinity, type, size };
     });
     const own = this.#grants.get(uid) ?? new Map<string, readonly MemoryBlock[]>();
+    for (const block of blocks) this.#handOn(pod, container, block, own);
     own.set(container, blocks);
     this.#grants.set(uid, own);
   }
@@ -157,15 +161,37 @@ export class MemoryManager implements HintProvider<Pod> {
   #mayUse(nodes: ReadonlySet<number>): boolean {
     return this.#blocks().every(({ numaAffinity }) => {
       const touches = numaAffinity.some((node) => nodes.has(node));
-      const same = numaAffinity.length === nodes.size && numaAffinity.every((node) => nodes.has(node));
-      return !touches || same || (nodes.size === 1 && numaAffinity.length === 1);
+      return !touches || isSame(numaAffinity, nodes) || (nodes.size === 1 && numaAffinity.length === 1);
     });
   }
 
-  #smallest(type: string, size: number): readonly number[] | undefined {
-    const nodes = this.#topology.numaNodes.map(({ id }) => id);
-    const fits = (set: ReadonlySet<number>): boolean => this.#mayUse(set) && this.#free(set, type) >= size;
-    return hintsOf(nodes, fits, fits)[0]?.numaNodes;
+  #fits(pod: Pod, container: string | undefined, type: string, size: number): (set: ReadonlySet<number>) => boolean {
+    return (set) => this.#mayUse(set) && this.#free(set, type) + this.#reusable(pod, container, type, set) >= size;
+  }
+
+  /** What init containers of the same pod, which have ended by the time this one starts, have of exactly these nodes. */
+  #reusable(pod: Pod, container: string | undefined, type: string, nodes: ReadonlySet<number>): number {
+    const own = this.#grants.get(podUidOf(pod));
+    if (!own || container === undefined) return 0;
+    return initsBefore(pod, container)
+      .flatMap((name) => own.get(name) ?? [])
+      .filter((block) => block.type === type && isSame(block.numaAffinity, nodes))
+      .reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Those before keep what is left of theirs, as in the kubelet's state: the blocks of a pod together are what it takes of the machine. */
+  #handOn(pod: Pod, container: string, block: MemoryBlock, own: Map<string, readonly MemoryBlock[]>): void {
+    const nodes = new Set(block.numaAffinity);
+    let left = block.size;
+    for (const name of initsBefore(pod, container)) {
+      const kept = (own.get(name) ?? []).map((each) => {
+        if (each.type !== block.type || !isSame(each.numaAffinity, nodes)) return each;
+        const reused = Math.min(each.size, left);
+        left -= reused;
+        return { ...each, size: each.size - reused };
+      });
+      if (own.has(name)) own.set(name, kept);
+    }
   }
 
   #allocatable(nodes: ReadonlySet<number>, type: string): number {
@@ -206,13 +232,29 @@ function wantedMemory(pod: Pod, name: string): ReadonlyMap<string, number> {
   );
 }
 
+/** What the pod needs at once: init containers run one at a time and before the others, sidecars go on. */
 function wantedByPod(pod: Pod): ReadonlyMap<string, number> {
-  const total = new Map<string, number>();
+  const together = new Map<string, number>();
+  const before = new Map<string, number>();
   for (const { kind, container } of allContainers(pod))
-    for (const [type, size] of kind === 'init' ? [] : wantedMemory(pod, container.name))
-      total.set(type, (total.get(type) ?? 0) + size);
-  return total;
+    for (const [type, size] of wantedMemory(pod, container.name)) {
+      const sum = (together.get(type) ?? 0) + size;
+      if (kind === 'init') before.set(type, Math.max(before.get(type) ?? 0, sum));
+      else together.set(type, sum);
+    }
+  const types = new Set([...together.keys(), ...before.keys()]);
+  return new Map([...types].map((type) => [type, Math.max(together.get(type) ?? 0, before.get(type) ?? 0)]));
 }
+
+/** Plain init containers that have ended when this one starts. */
+function initsBefore(pod: Pod, container: string): readonly string[] {
+  const all = allContainers(pod);
+  const at = all.findIndex((each) => each.container.name === container);
+  return all.slice(0, Math.max(at, 0)).flatMap((each) => (each.kind === 'init' ? [each.container.name] : []));
+}
+
+const isSame = (nodes: readonly number[], set: ReadonlySet<number>): boolean =>
+  nodes.length === set.size && nodes.every((node) => set.has(node));
 
 function bad(reason: string): MemoryError {
   return new MemoryError(`read memory manager state: ${reason}`, { code: 'bad-checkpoint' });

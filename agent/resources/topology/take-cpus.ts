@@ -22,7 +22,10 @@ export function takeCpus(
   const perNode = new Set(topology.cpus.map(({ socket }) => socket)).size > topology.numaNodes.length;
   const levels: ReadonlyArray<keyof Cpu> = perNode ? ['numaNode', 'socket'] : ['socket', 'numaNode'];
   for (const level of levels) picker.takeWhole(level);
-  if (options.alignToCache) picker.takeWhole('uncoreCache');
+  if (options.alignToCache) {
+    picker.takeWhole('uncoreCache');
+    picker.takeFromOneCache(options.fullCores);
+  }
   if (options.spreadOverCores) picker.takeOnePerCore();
   else picker.takeWhole('core');
   if (options.fullCores && picker.missing > 0) return undefined;
@@ -56,6 +59,30 @@ class CpuPicker {
       if (group.length > this.#missing || !group.every(({ id }) => this.#free.has(id))) continue;
       this.#take(group);
     }
+  }
+
+  /** All that is missing from the cache with the fewest CPUs left that has enough; nothing where none has. */
+  takeFromOneCache(wholeCores: boolean): void {
+    if (this.#missing === 0) return;
+    const onNode = countBy(this.#freeCpus(), 'numaNode');
+    const left = this.#groups('uncoreCache')
+      .map((cache) => this.#freeByCore(cache, wholeCores))
+      .filter((free) => free.length >= this.#missing)
+      .sort(
+        (a, b) =>
+          (onNode.get(a[0]?.numaNode ?? 0) ?? 0) - (onNode.get(b[0]?.numaNode ?? 0) ?? 0) || a.length - b.length,
+      );
+    this.#take((left[0] ?? []).slice(0, this.#missing));
+  }
+
+  /** Those that are free, the most complete cores first. */
+  #freeByCore(cpus: readonly Cpu[], wholeCores: boolean): Cpu[] {
+    const free = cpus.filter(({ id }) => this.#free.has(id));
+    const [all, left] = [countBy(this.#all, 'core'), countBy(free, 'core')];
+    const taken = ({ core }: Cpu): number => (all.get(core) ?? 0) - (left.get(core) ?? 0);
+    return free
+      .filter((cpu) => !wholeCores || taken(cpu) === 0)
+      .sort((a, b) => taken(a) - taken(b) || a.core - b.core || a.id - b.id);
   }
 
   takeOnePerCore(): void {

@@ -257,6 +257,23 @@ describe('static memory policy', () => {
     restored.restore(manager.state());
     expect(restored.state()).toEqual(manager.state());
   });
+
+  test('an init container hands its memory on, what stays beside it does not', () => {
+    const manager = new MemoryManager(machine(1, 2), reserved);
+    const pod = guaranteed('p', { c: 1 }, '3Gi', { first: 1, sidecar: 1, second: 1 });
+    const sidecar = pod.spec?.initContainers?.[1];
+    if (sidecar) sidecar.restartPolicy = 'Always';
+    // Two at once of what six gibibytes hold; with one for each of the four there would be no place.
+    expect(manager.hints(pod, undefined).get('memory')).toEqual([{ numaNodes: [0], preferred: true }]);
+    for (const name of ['first', 'sidecar', 'second', 'c']) manager.allocate(pod, name, [0]);
+    const sizes = ['first', 'sidecar', 'second', 'c'].map((name) => manager.blocksOf(podUidOf(pod), name)[0]?.size);
+    expect(sizes).toEqual([0, 3 * gibi, 0, 3 * gibi]);
+    expect(manager.state().machineState['0']?.memoryMap['memory']).toMatchObject({ reserved: 6 * gibi, free: 0 });
+    expect(() => manager.allocate(guaranteed('q', { c: 1 }, '1Gi'), 'c', [0])).toThrow('failed to find NUMA nodes');
+    const greedy = guaranteed('g', { c: 1 }, '4Gi', { sidecar: 1 });
+    for (const each of greedy.spec?.initContainers ?? []) each.restartPolicy = 'Always';
+    expect(manager.hints(greedy, undefined).get('memory')).toEqual([]);
+  });
 });
 
 test('CPUs and memory of a container come from one node, of the whole pod with scope pod', () => {
@@ -358,6 +375,28 @@ describe('a checkpoint', () => {
         `could not restore state from checkpoint: configured policy "static" differs from state checkpoint policy "none", please drain this node and delete the CPU manager checkpoint file "${path}" before restarting`,
       );
       expect(await readdir(folder)).toEqual(['cpu_manager_state']);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('that grants what is reserved now is refused as well; one that does not is read', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'berth-reserved-'));
+    try {
+      const path = join(folder, 'cpu_manager_state');
+      const file = new KubeletCheckpoint<CpuManagerState>(path, 'CPU manager', cpuStateChecksum);
+      const before = new CpuManager(machine(1, 2), cpuOptions);
+      before.allocate(guaranteed('p', { c: 1 }), 'c', undefined);
+      const mine = before.cpusOf(podUidOf(guaranteed('p', {})), 'c')[0] ?? -1;
+      await file.write(before.state());
+      const now = (reserved: readonly number[]): CpuManager =>
+        new CpuManager(machine(1, 2), { ...cpuOptions, reserved: new Set(reserved) });
+      await expect(file.read(1, (state) => now([0, mine]).restore(state))).rejects.toThrow(
+        `could not restore state from checkpoint: not all reserved cpus: "${formatCpuSet([0, mine])}" are present in defaultCpuSet: "${before.state().defaultCpuSet}" (${mine} belongs to container c of pod p; reserving other CPUs helps, too), please drain this node and delete the CPU manager checkpoint file "${path}" before restarting`,
+      );
+      expect(await readdir(folder)).toEqual(['cpu_manager_state']);
+      const others = [0, 1, 2, 3].filter((cpu) => cpu !== mine);
+      expect((await file.read(1, (state) => now(others).restore(state))).kind).toBe('read');
     } finally {
       await rm(folder, { recursive: true });
     }

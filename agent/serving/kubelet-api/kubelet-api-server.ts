@@ -30,6 +30,8 @@ export interface KubeletApiServerDeps {
 
 /** Longer than clients keep unused connections, so that it is never the server that closes one that is about to be used. */
 const idleMs = 120_000;
+/** Between probes of a connection on which nothing is said. */
+const keepAliveMs = 15_000;
 const streamNames: ReadonlySet<string> = new Set<StreamRouteName>(['exec', 'attach', 'portForward']);
 
 /**
@@ -144,9 +146,28 @@ export class KubeletApiServer implements AsyncDisposable {
     void this.#answer(request, response, async (session, signal) => {
       response.detachSocket(socket as TLSSocket);
       socket.off('drain', onDrain);
+      this.#endWhenIdle(request, socket as TLSSocket);
       using link = linkSignal(signal);
       await session(socket, head, link.signal);
     });
+  }
+
+  /** A client that vanished without a word would keep its command running, and its memory, for ever. */
+  #endWhenIdle(request: IncomingMessage, socket: TLSSocket): void {
+    const { streamIdleMs } = this.#settings;
+    socket.setKeepAlive(true, keepAliveMs);
+    if (streamIdleMs <= 0) return;
+    const bytes = (): number => socket.bytesRead + socket.bytesWritten;
+    let [seen, since] = [bytes(), performance.now()];
+    // The socket's own time-out is taken off by the WebSocket protocol.
+    const look = (): void => {
+      if (bytes() !== seen) [seen, since] = [bytes(), performance.now()];
+      if (performance.now() - since < streamIdleMs) return;
+      this.#deps.log.info({ path: request.url?.split('?')[0], idleMs: streamIdleMs }, 'a stream was idle and is ended');
+      socket.destroy();
+    };
+    const timer = setInterval(look, Math.min(streamIdleMs / 4, 60_000)).unref();
+    socket.once('close', () => clearInterval(timer));
   }
 
   async #answer(

@@ -54,6 +54,7 @@ export function kubeletApiSettings({ kubelet, cluster, paths }: AgentConfig): Ku
     debuggingHandlers: kubelet.enableDebuggingHandlers,
     systemLogHandler: kubelet.enableSystemLogHandler,
     systemLogQuery: kubelet.enableSystemLogQuery,
+    streamIdleMs: kubelet.streamingConnectionIdleTimeout,
     readOnlyPort: kubelet.readOnlyPort,
   };
 }

@@ -33,6 +33,8 @@ export interface KubeletApiSettings {
   readonly systemLogHandler: boolean;
   /** `/logs?query=`. */
   readonly systemLogQuery: boolean;
+  /** A stream on which nothing comes for so long, not even a ping, is ended; 0 for never. */
+  readonly streamIdleMs: number;
   /** Plain HTTP without authentication, for what may be read by all; 0 for none. */
   readonly readOnlyPort: number;
   /** What `/logs/` shows. */
@@ -57,6 +59,7 @@ export function defaultKubeletApiSettings(certDir: string, port = 10_250): Kubel
     debuggingHandlers: true,
     systemLogHandler: true,
     systemLogQuery: false,
+    streamIdleMs: 4 * 3600 * 1000,
     readOnlyPort: 0,
     nodeLogDir: '/var/log',
   };

@@ -1,11 +1,12 @@
 import type { CallInterface } from '../../../base/call-recorder.js';
 import type { Pod } from '../../api/index.js';
+import { noWork, type WorkCounts } from './work-metrics.js';
 import type { Accumulator, GaugeReading } from './accumulators.js';
 
 /** What parts of the agent count. Never waits and never throws; cheap enough for every call. */
 export interface AgentMetrics {
   /** One CRI verb, in the kubelet's word for it (`run_podsandbox`). */
-  runtimeOperation(operation: string, seconds: number, failed: boolean): void;
+  runtimeOperation(operation: string, seconds: number, failed: boolean, runtimeHandler?: string): void;
   probe(
     kind: 'startup' | 'readiness' | 'liveness',
     result: 'success' | 'warning' | 'failure',
@@ -21,6 +22,7 @@ export interface AgentMetrics {
   podResourcesRequest(method: PodResourcesMethod, version: 'v1' | 'v1alpha1', failed: boolean): void;
   /** One deed of the volume manager, in the kubelet's word for it (`volume_mount`). */
   storageOperation(operation: string, plugin: string, seconds: number, failed: boolean): void;
+  readonly work: WorkCounts;
   /** `statsAgeSeconds`: how old what was measured is when the pod is told to go. */
   evicted(signal: string, statsAgeSeconds: number): void;
   /** A number that is read when somebody asks for it. */
@@ -40,6 +42,7 @@ export const noMetrics: AgentMetrics = {
   claimsHandled: nothing,
   podResourcesRequest: nothing,
   storageOperation: nothing,
+  work: noWork,
   evicted: nothing,
   gauge: nothing,
   add: nothing,

@@ -44,7 +44,7 @@ function counted<T extends object>(service: T, metrics: AgentMetrics): T {
       if (!(answer instanceof Promise)) return answer;
       const signal = args.find((arg) => arg instanceof AbortSignal);
       const done = (failed: boolean): void =>
-        metrics.runtimeOperation(operation, (performance.now() - started) / 1000, failed);
+        metrics.runtimeOperation(operation, (performance.now() - started) / 1000, failed, handlerOf(args[0]));
       answer.then(
         () => done(false),
         (err: unknown) => done(!(signal && isAbortOf(err, signal))),
@@ -61,4 +61,10 @@ function counted<T extends object>(service: T, metrics: AgentMetrics): T {
       return known;
     },
   });
+}
+
+/** Of a sandbox: the runtime class it is made with. */
+function handlerOf(request: unknown): string {
+  const { runtimeHandler } = (request ?? {}) as { readonly runtimeHandler?: unknown };
+  return typeof runtimeHandler === 'string' ? runtimeHandler : '';
 }

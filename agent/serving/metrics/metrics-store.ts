@@ -13,6 +13,8 @@ import type { AgentMetrics, PodResourcesMethod } from './agent-metrics.js';
 import { PluginMetrics } from './plugin-metrics.js';
 import { podGauges, PodMetrics } from './pod-metrics.js';
 import { processGauges } from './process-metrics.js';
+import { startupGauges } from './startup-metrics.js';
+import { WorkMetrics } from './work-metrics.js';
 
 /** The kubelet's buckets. */
 const callSeconds = Array.from({ length: 14 }, (_, power) => 0.005 * 2.5 ** power);
@@ -36,7 +38,7 @@ export class MetricsStore implements AgentMetrics {
   readonly #sandboxSeconds = new HistogramMetric(
     'kubelet_run_podsandbox_duration_seconds',
     'How long making sandboxes took.',
-    callSeconds,
+    probeSeconds,
   );
   readonly #sandboxErrors = new CounterMetric(
     'kubelet_run_podsandbox_errors_total',
@@ -46,11 +48,6 @@ export class MetricsStore implements AgentMetrics {
   readonly #startedPodErrors = new CounterMetric(
     'kubelet_started_pods_errors_total',
     'Sandboxes that could not be made.',
-  );
-  readonly #startedContainers = new CounterMetric('kubelet_started_containers_total', 'Containers asked to start.');
-  readonly #startedContainerErrors = new CounterMetric(
-    'kubelet_started_containers_errors_total',
-    'Containers that could not be started.',
   );
   readonly #probes = new CounterMetric('prober_probe_total', 'Probes by result.');
   readonly #probeSeconds = new HistogramMetric('prober_probe_duration_seconds', 'How long probes took.', probeSeconds);
@@ -62,22 +59,19 @@ export class MetricsStore implements AgentMetrics {
   );
   readonly #plugins = new PluginMetrics();
   readonly #pods = new PodMetrics(Date.now);
+  readonly work = new WorkMetrics();
   readonly #gauges: Accumulator[] = [];
 
-  runtimeOperation(operation: string, seconds: number, failed: boolean): void {
+  runtimeOperation(operation: string, seconds: number, failed: boolean, runtimeHandler = ''): void {
     const labels = { operation_type: operation };
     this.#operations.add(labels);
     this.#operationSeconds.observe(labels, seconds);
     if (failed) this.#operationErrors.add(labels);
     if (operation === 'run_podsandbox') {
       this.#startedPods.add({});
-      this.#sandboxSeconds.observe({ runtime_handler: '' }, seconds);
+      this.#sandboxSeconds.observe({ runtime_handler: runtimeHandler }, seconds);
       if (failed) this.#startedPodErrors.add({});
-      if (failed) this.#sandboxErrors.add({ runtime_handler: '' });
-    }
-    if (operation === 'start_container') {
-      this.#startedContainers.add({ container_type: 'container' });
-      if (failed) this.#startedContainerErrors.add({ container_type: 'container', code: 'RunContainerError' });
+      if (failed) this.#sandboxErrors.add({ runtime_handler: runtimeHandler });
     }
   }
 
@@ -127,6 +121,13 @@ export class MetricsStore implements AgentMetrics {
   watch(agent: Agent): Disposable {
     const { counts = [] } = agent.controlPlane;
     this.#gauges.push(...agentGauges(agent), ...podGauges(() => agent.pods()), ...processGauges(), ...counts);
+    this.#gauges.push(
+      ...startupGauges(
+        agent,
+        () => this.work.registration?.at,
+        () => this.#pods.nodeReadyAt,
+      ),
+    );
     const pods = agent.onPodChange((pod) => this.#podChanged(pod));
     const events = agent.onEvent((event) => this.#pods.event(event));
     return {
@@ -146,8 +147,7 @@ export class MetricsStore implements AgentMetrics {
       this.#sandboxErrors,
       this.#startedPods,
       this.#startedPodErrors,
-      this.#startedContainers,
-      this.#startedContainerErrors,
+      ...this.work.all,
       this.#probes,
       this.#probeSeconds,
       this.#evictions,
@@ -175,6 +175,11 @@ function agentGauges(agent: Agent): GaugeMetric[] {
     new GaugeMetric('kubelet_running_pods', 'Pods with a ready sandbox.', () =>
       one(agent.pods().filter(({ observed }) => observed?.sandboxes.some(({ ready }) => ready)).length),
     ),
+    new GaugeMetric('kubelet_pleg_last_seen_seconds', 'Timestamp in seconds when PLEG was last seen active.', () => {
+      const { ready, trouble } = agent.runtimeHealth;
+      // While the runtime tells what happens, pods are watched all the time.
+      return one(Math.floor((ready ? Date.now() : (trouble?.since ?? agent.startedAt)) / 1000));
+    }),
     new GaugeMetric('kubelet_running_containers', 'Containers by state.', () => {
       const states = agent.pods().flatMap(({ observed }) => observed?.containers.map(({ state }) => state) ?? []);
       return (['created', 'running', 'exited', 'unknown'] as const).map((state) => ({

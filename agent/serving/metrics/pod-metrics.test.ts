@@ -48,7 +48,6 @@ test('a start is timed once, with and without the pulls and the init containers'
   expect(seriesOf(metrics.all, 'kubelet_pod_start_total_duration_seconds_sum')).toEqual(['= 7']);
   expect(seriesOf(metrics.all, 'kubelet_pod_start_sli_duration_seconds_sum')).toEqual(['= 1']);
   expect(seriesOf(metrics.all, 'kubelet_pod_start_sli_duration_seconds_count')).toEqual(['= 1']);
-  expect(seriesOf(metrics.all, 'kubelet_image_pull_duration_seconds_sum')).toEqual(['N/A = 4']);
 });
 
 test('each end of a container counts once, however often it is seen', () => {
@@ -61,6 +60,36 @@ test('a refused pod counts once, with the reason it was refused for', () => {
   const refused = pod({ phase: 'Failed', reason: 'OutOfcpu' }, [], { termination: { cause: 'rejected' } });
   for (let pass = 0; pass < 2; pass++) metrics.changed(refused);
   expect(seriesOf(metrics.all, 'kubelet_admission_rejections_total')).toEqual(['OutOfcpu = 1']);
+});
+
+test('what only events tell: user namespaces that could not be made, hooks without TLS, the node that is ready', () => {
+  metrics.changed(pod(undefined, [], { pod: { metadata: {}, spec: { containers: [], hostUsers: false } } }));
+  for (const reason of ['FailedCreatePodSandBox', 'LifecycleHTTPFallback', 'Created']) metrics.event(event(reason));
+  expect(seriesOf(metrics.all, 'kubelet_started_user_namespaced_pods_errors_total')).toEqual(['= 1']);
+  expect(seriesOf(metrics.all, 'kubelet_lifecycle_handler_http_fallbacks_total')).toEqual(['= 1']);
+  const ready = { reason: 'NodeReady', involvedObject: { kind: 'Node' } } as Event;
+  metrics.event(ready);
+  now += 1000;
+  metrics.event(ready);
+  expect(metrics.nodeReadyAt).toBe(now - 1000);
+});
+
+test('the first pod with a network of its own is told apart, and when a pod was first seen', () => {
+  const seen = {
+    metadata: { annotations: { 'kubernetes.io/config.seen': '2025-12-31T23:59:58Z' } },
+    spec: { containers: [] },
+  };
+  metrics.changed(
+    pod({ phase: 'Running' }, [], {
+      pod: { ...pod(undefined).desired?.pod, spec: { containers: [], hostNetwork: true } },
+    }),
+  );
+  expect(seriesOf(metrics.all, 'kubelet_first_network_pod_start_sli_duration_seconds')).toEqual([]);
+  metrics.changed({ ...pod(undefined, [], { pod: seen }), uid: 'u-2' as never });
+  expect(seriesOf(metrics.all, 'kubelet_pod_worker_start_duration_seconds_sum')).toEqual(['= 2']);
+  now += 3000;
+  metrics.changed({ ...pod({ phase: 'Running' }), uid: 'u-3' as never });
+  expect(seriesOf(metrics.all, 'kubelet_first_network_pod_start_sli_duration_seconds')).toEqual(['= 3']);
 });
 
 test('what pods are now is read when asked for', () => {

@@ -1,16 +1,18 @@
 import type { AgentPod } from '../../agent.js';
-import type { Event } from '../../api/index.js';
+import type { Event, Pod } from '../../api/index.js';
 import { CounterMetric, GaugeMetric, HistogramMetric, type Accumulator, type Labels } from './accumulators.js';
 import { containerType, lifecycleOf, resizeOf } from './pod-kinds.js';
 
 const startSeconds = [
   0.5, 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, 45, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600,
 ];
+const usualSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const perPod = [1, 2, 4, 8, 16];
-const pullSeconds = [1, 5, 10, 20, 30, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600];
 
 interface Seen {
   runs: boolean;
+  /** It has a user namespace. */
+  readonly ownUsers: boolean;
   /** That it was refused, or found without an owner, was counted. */
   rejected: boolean;
   /** Containers whose end was counted. */
@@ -38,11 +40,6 @@ export class PodMetrics {
     'Duration in seconds to start a pod since creation, excluding time to pull images and run init containers.',
     startSeconds,
   );
-  readonly #pulls = new HistogramMetric(
-    'kubelet_image_pull_duration_seconds',
-    'Duration in seconds to pull an image.',
-    pullSeconds,
-  );
   readonly #perPod = new HistogramMetric('kubelet_containers_per_pod_count', 'Containers per pod.', perPod);
   readonly #rejections = new CounterMetric(
     'kubelet_admission_rejections_total',
@@ -60,17 +57,40 @@ export class PodMetrics {
     'kubelet_terminated_containers_total',
     'Cumulative number of container terminations.',
   );
+  readonly #userNamespaceErrors = new CounterMetric(
+    'kubelet_started_user_namespaced_pods_errors_total',
+    'Cumulative number of errors when starting pods with user namespaces. This metric will only be collected on Linux.',
+  );
+  readonly #httpFallbacks = new CounterMetric(
+    'kubelet_lifecycle_handler_http_fallbacks_total',
+    'The number of times lifecycle handlers successfully fell back to http from https.',
+  );
+  readonly #workerStart = new HistogramMetric(
+    'kubelet_pod_worker_start_duration_seconds',
+    'Duration in seconds from kubelet seeing a pod to starting a worker.',
+    usualSeconds,
+  );
+  readonly #firstNetworkPod = new GaugeMetric(
+    'kubelet_first_network_pod_start_sli_duration_seconds',
+    'Duration in seconds to start the first network pod, excluding time to pull images and run init containers, measured from pod creation timestamp to when all its containers are reported as started and observed via watch',
+    () => (this.#firstNetworkPodSeconds === undefined ? [] : [{ labels: {}, value: this.#firstNetworkPodSeconds }]),
+  );
   readonly #seen = new Map<string, Seen>();
+  #firstNetworkPodSeconds: number | undefined;
+  /** When the node became ready for the first time. */
+  nodeReadyAt: number | undefined;
 
   constructor(now: () => number) {
     this.#now = now;
-    for (const counter of [this.#orphans, this.#userNamespaces]) counter.add({}, 0);
+    for (const counter of [this.#orphans, this.#userNamespaces, this.#userNamespaceErrors, this.#httpFallbacks])
+      counter.add({}, 0);
   }
 
   get all(): readonly Accumulator[] {
     return [
-      ...[this.#start, this.#startTotal, this.#startSli, this.#pulls, this.#perPod],
+      ...[this.#start, this.#startTotal, this.#startSli, this.#perPod],
       ...[this.#rejections, this.#orphans, this.#userNamespaces, this.#terminated],
+      ...[this.#userNamespaceErrors, this.#httpFallbacks, this.#workerStart, this.#firstNetworkPod],
     ];
   }
 
@@ -96,6 +116,7 @@ export class PodMetrics {
 
   /** Images are pulled between two events of a pod. */
   event({ reason, involvedObject }: Event): void {
+    this.#countEvent(reason ?? '', involvedObject);
     const seen = this.#seen.get(involvedObject.uid ?? '');
     if (!seen) return;
     if (reason === 'Pulling') seen.pullingSince ??= this.#now();
@@ -104,13 +125,21 @@ export class PodMetrics {
     const took = Math.max(this.#now() - seen.pullingSince, 0);
     seen.pulledMs += took;
     seen.pullingSince = undefined;
-    if (reason === 'Pulled') this.#pulls.observe({ image_size_in_bytes: 'N/A' }, took / 1000);
+  }
+
+  #countEvent(reason: string, { uid, kind }: Event['involvedObject']): void {
+    if (reason === 'LifecycleHTTPFallback') this.#httpFallbacks.add({});
+    if (reason === 'NodeReady' && kind === 'Node') this.nodeReadyAt ??= this.#now();
+    if (reason === 'FailedCreatePodSandBox' && this.#seen.get(uid ?? '')?.ownUsers) this.#userNamespaceErrors.add({});
   }
 
   #first({ desired }: AgentPod): Seen {
+    const sighted = seenAt(desired?.pod);
+    if (sighted !== undefined) this.#workerStart.observe({}, Math.max(this.#now() - sighted, 0) / 1000);
+    const ownUsers = desired?.pod.spec?.hostUsers === false;
     if (desired) this.#perPod.observe({}, desired.pod.spec?.containers.length ?? 0);
-    if (desired?.pod.spec?.hostUsers === false) this.#userNamespaces.add({});
-    return { runs: false, rejected: false, ended: new Set(), pulledMs: 0 };
+    if (ownUsers) this.#userNamespaces.add({});
+    return { runs: false, rejected: false, ownUsers, ended: new Set(), pulledMs: 0 };
   }
 
   #countEnds({ desired, observed }: AgentPod, seen: Seen): void {
@@ -125,10 +154,8 @@ export class PodMetrics {
   }
 
   #started({ desired, status }: AgentPod, seen: Seen): void {
-    const { annotations, creationTimestamp } = desired?.pod.metadata ?? {};
-    const created = Date.parse(creationTimestamp ?? '');
-    const sighted = Date.parse(annotations?.['kubernetes.io/config.seen'] ?? '');
-    const first = Number.isFinite(sighted) ? sighted : created;
+    const created = Date.parse(desired?.pod.metadata?.creationTimestamp ?? '');
+    const first = seenAt(desired?.pod) ?? created;
     const now = this.#now();
     if (Number.isFinite(first)) this.#start.observe({}, Math.max(now - first, 0) / 1000);
     if (!Number.isFinite(created)) return;
@@ -137,8 +164,15 @@ export class PodMetrics {
       return sum + (Math.max(Date.parse(finishedAt) - Date.parse(startedAt), 0) || 0);
     }, 0);
     this.#startTotal.observe({}, Math.max(now - created, 0) / 1000);
-    this.#startSli.observe({}, Math.max(now - created - seen.pulledMs - init, 0) / 1000);
+    const sli = Math.max(now - created - seen.pulledMs - init, 0) / 1000;
+    this.#startSli.observe({}, sli);
+    if (desired?.pod.spec?.hostNetwork !== true) this.#firstNetworkPodSeconds ??= sli;
   }
+}
+
+function seenAt(pod: Pod | undefined): number | undefined {
+  const at = Date.parse(pod?.metadata?.annotations?.['kubernetes.io/config.seen'] ?? '');
+  return Number.isFinite(at) ? at : undefined;
 }
 
 /** What pods are now. */

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { kubeVersion } from '../../config/agent-config.js';
+import { parseNetDev } from '../../stats/parse-proc.js';
 import { berthVersion } from '../version.js';
 import { GaugeMetric, type Accumulator, type Labels } from './accumulators.js';
 
@@ -12,19 +13,23 @@ export function processGauges(): Accumulator[] {
     return (user + system) / 1e6;
   };
   const startedAt = Date.now() / 1000 - process.uptime();
-  const cpuCounter: Accumulator = {
-    snapshot: () => ({
-      name: 'process_cpu_seconds_total',
-      help: 'CPU time of the agent.',
-      type: 'counter',
-      values: [{ metricName: 'process_cpu_seconds_total', labels: {}, value: cpu() }],
-    }),
-  };
+  const counter = (name: string, help: string, read: () => number): Accumulator => ({
+    snapshot: () => ({ name, help, type: 'counter', values: [{ metricName: name, labels: {}, value: read() }] }),
+  });
   const gauge = (name: string, help: string, read: () => number): GaugeMetric =>
     new GaugeMetric(name, help, () => one(read()));
   return [
-    cpuCounter,
+    counter('process_cpu_seconds_total', 'CPU time of the agent.', cpu),
     gauge('process_resident_memory_bytes', 'Memory of the agent.', () => process.memoryUsage.rss()),
+    counter('process_network_receive_bytes_total', 'Number of bytes received by the process over the network.', () =>
+      networkBytes('rxBytes'),
+    ),
+    counter('process_network_transmit_bytes_total', 'Number of bytes sent by the process over the network.', () =>
+      networkBytes('txBytes'),
+    ),
+    gauge('process_virtual_memory_max_bytes', 'Maximum amount of virtual memory available in bytes.', () =>
+      maxAddressSpace(),
+    ),
     gauge('process_virtual_memory_bytes', 'Address space of the agent.', () => virtualBytes()),
     gauge('process_start_time_seconds', 'When the agent started.', () => startedAt),
     gauge('process_open_fds', 'Open files of the agent.', () => readdirSync('/proc/self/fd').length),
@@ -60,4 +65,15 @@ function virtualBytes(): number {
 function maxFiles(): number {
   const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
   return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
+}
+
+/** As monitoring has it of every process: what its network namespace carried. */
+function networkBytes(direction: 'rxBytes' | 'txBytes'): number {
+  return parseNetDev(readFileSync('/proc/self/net/dev', 'utf8')).reduce((sum, each) => sum + each[direction], 0);
+}
+
+function maxAddressSpace(): number {
+  const soft = /^Max address space\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+  // What none is written as.
+  return soft === undefined ? 2 ** 64 : Number(soft);
 }

@@ -48,8 +48,12 @@ function podOf({ pod, status, uid, desired }: AgentPod): Pod {
 }
 
 export function manifestOf(agent: Agent, pod: Pod): string | undefined {
-  const key = podKey(pod);
-  return agent.manifests().find(({ objects }) => objects.some((object) => object.kind === 'Pod' && object.key === key))
+  return manifestOfObject(agent, 'Pod', podKey(pod));
+}
+
+/** `key` is `namespace/name`, or the name alone for kinds without a namespace. */
+export function manifestOfObject(agent: Agent, kind: string, key: string): string | undefined {
+  return agent.manifests().find(({ objects }) => objects.some((object) => object.kind === kind && object.key === key))
     ?.file;
 }
 

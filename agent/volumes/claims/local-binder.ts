@@ -24,11 +24,13 @@ export interface LocalProvisioner {
   create(claim: PersistentVolumeClaim, signal: AbortSignal): Promise<PersistentVolume | undefined>;
   delete(volume: PersistentVolume, signal: AbortSignal): Promise<void>;
   /** What the volume is after it grew to what the claim asks for; undefined where its class does not let it grow. */
-  grow(
-    volume: PersistentVolume,
-    claim: PersistentVolumeClaim,
-    signal: AbortSignal,
-  ): Promise<{ readonly volume: PersistentVolume; readonly nodeMustGrow: boolean } | undefined>;
+  grow(volume: PersistentVolume, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<GrownVolume | undefined>;
+}
+
+export interface GrownVolume {
+  readonly volume: PersistentVolume;
+  /** Its file system or device on the node has not grown yet. */
+  readonly nodeMustGrow: boolean;
 }
 
 interface Binding {
@@ -42,6 +44,8 @@ interface Binding {
   readonly podUid?: string | undefined;
   /** What its file system has, where the volume itself may have more. */
   readonly size?: Quantity | undefined;
+  /** What a volume that somebody else keeps the object of has been grown to. */
+  readonly grownTo?: Quantity | undefined;
 }
 
 export interface LocalBinderDeps {
@@ -143,8 +147,9 @@ export class LocalBinder implements ClaimBinder {
     const { claim: key, claimUid } = namesOf(claim);
     const before = this.#bindings.get(idOf({ claim: key, claimUid }));
     if (before) {
-      const binding = await this.#grownVolume(pod, before, claim, signal);
-      return boundClaim(await this.#bindingVolume(pod, binding, signal), claim, binding.size);
+      const volume = await this.#bindingVolume(pod, before, signal);
+      const binding = await this.#grownVolume(pod, before, volume, claim, signal);
+      return boundClaim(withCapacity(binding.made ?? volume, binding.grownTo), claim, binding.size);
     }
     const volumes = await this.#deps.objects.list('PersistentVolume', '', signal);
     const found = matchVolume(claim, volumes, (volume) => this.#isTaken(volume, key, claim));
@@ -168,16 +173,22 @@ export class LocalBinder implements ClaimBinder {
     await this.#file.write([...this.#bindings.values()]);
   }
 
-  /** A volume that was made for a claim grows with it. When it cannot, the pod goes on with what there is. */
-  async #grownVolume(pod: Pod, binding: Binding, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<Binding> {
-    const { made } = binding;
-    const has = made?.spec?.capacity?.['storage'] ?? '0';
-    if (!made || compareQuantities(claim.spec?.resources?.requests?.['storage'] ?? '0', has) <= 0) return binding;
+  /** A volume grows with its claim where its class lets it. When it cannot, the pod goes on with what there is. */
+  async #grownVolume(
+    pod: Pod,
+    binding: Binding,
+    volume: PersistentVolume,
+    claim: PersistentVolumeClaim,
+    signal: AbortSignal,
+  ): Promise<Binding> {
+    const has = withCapacity(volume, binding.grownTo).spec?.capacity?.['storage'] ?? '0';
+    if (compareQuantities(claim.spec?.resources?.requests?.['storage'] ?? '0', has) <= 0) return binding;
     try {
-      const grown = await this.#deps.provisioner?.grow(made, claim, signal);
+      const grown = await this.#grow(volume, claim, signal);
       if (!grown) return binding;
-      const size = grown.nodeMustGrow ? (binding.size ?? has) : grown.volume.spec?.capacity?.['storage'];
-      const kept = { ...binding, made: grown.volume, size };
+      const capacity = grown.volume.spec?.capacity?.['storage'];
+      const size = grown.nodeMustGrow ? (binding.size ?? has) : capacity;
+      const kept = binding.made ? { ...binding, made: grown.volume, size } : { ...binding, grownTo: capacity, size };
       await this.#keep(kept);
       return kept;
     } catch (err) {
@@ -186,6 +197,19 @@ export class LocalBinder implements ClaimBinder {
       this.#deps.event(pod, 'Warning', 'VolumeResizeFailed', words);
       return binding;
     }
+  }
+
+  /** A FlexVolume driver is asked on the node, with the volume in its hands (`expandvolume`, `expandfs`). */
+  async #grow(
+    volume: PersistentVolume,
+    claim: PersistentVolumeClaim,
+    signal: AbortSignal,
+  ): Promise<GrownVolume | undefined> {
+    if (!volume.spec?.flexVolume) return await this.#deps.provisioner?.grow(volume, claim, signal);
+    const className = volume.spec.storageClassName ?? '';
+    const storageClass = className && (await this.#deps.objects.get('StorageClass', '', className, signal));
+    if (!storageClass || storageClass.allowVolumeExpansion !== true) return undefined;
+    return { volume: withCapacity(volume, claim.spec?.resources?.requests?.['storage']), nodeMustGrow: true };
   }
 
   /** A claim made anew gets its old volume only where the claim or the volume names the other: its data may not be meant for it. */
@@ -225,6 +249,13 @@ function boundClaim(volume: PersistentVolume, claim: PersistentVolumeClaim, size
   };
 }
 
+/** Never less than the object says: whoever keeps it may have made it larger meanwhile. */
+function withCapacity(volume: PersistentVolume, storage: Quantity | undefined): PersistentVolume {
+  const has = volume.spec?.capacity?.['storage'] ?? '0';
+  if (storage === undefined || compareQuantities(storage, has) <= 0) return volume;
+  return { ...volume, spec: { ...volume.spec, capacity: { ...volume.spec?.capacity, storage } } };
+}
+
 function unboundReason({ spec }: PersistentVolumeClaim): string {
   if (spec?.volumeName)
     return `persistentvolume "${spec.volumeName}" does not exist, is taken, or does not fit the claim`;
@@ -234,9 +265,9 @@ function unboundReason({ spec }: PersistentVolumeClaim): string {
 function parseBindings(data: unknown): readonly Binding[] {
   if (!Array.isArray(data)) throw new Error('not a list');
   return data.map((entry: unknown) => {
-    const { claim, claimUid, volume, made, podUid, size } = entry as Partial<Binding>;
+    const { claim, claimUid, volume, made, podUid, size, grownTo } = entry as Partial<Binding>;
     if (typeof claim !== 'string' || typeof claimUid !== 'string' || typeof volume !== 'string')
       throw new Error('an entry lacks claim, claimUid or volume');
-    return { claim, claimUid, volume, made, podUid, size };
+    return { claim, claimUid, volume, made, podUid, size, grownTo };
   });
 }

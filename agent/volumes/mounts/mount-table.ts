@@ -10,12 +10,14 @@ export interface MountEntry {
   readonly fsType: string;
   readonly source: string;
   readonly superOptions: string;
+  /** What is mounted below it appears in its peers too, and the other way round (mount_namespaces(7)). */
+  readonly shared: boolean;
 }
 
 /** One line of `/proc/<pid>/mountinfo` (proc(5)). */
 export function parseMountLine(line: string): MountEntry | undefined {
   const [left = '', right] = line.split(' - ');
-  const [id, , device = '', root = '', mountPoint = ''] = left.split(' ');
+  const [id, , device = '', root = '', mountPoint = '', , ...optional] = left.split(' ');
   if (right === undefined || mountPoint === '') return undefined;
   const [fsType = '', source = '', superOptions = ''] = right.split(' ');
   return {
@@ -26,7 +28,22 @@ export function parseMountLine(line: string): MountEntry | undefined {
     fsType,
     source: unescape(source),
     superOptions,
+    shared: optional.some((field) => field.startsWith('shared:')),
   };
+}
+
+/** The mount that a path without links lies on. */
+export function mountHolding(mountInfo: string, path: string): MountEntry | undefined {
+  let best: MountEntry | undefined;
+  for (const line of mountInfo.split('\n')) {
+    const entry = parseMountLine(line);
+    if (!entry) continue;
+    const { mountPoint } = entry;
+    const holds = mountPoint === '/' || path === mountPoint || path.startsWith(`${mountPoint}/`);
+    // Of two at one place the later one covers the other.
+    if (holds && mountPoint.length >= (best?.mountPoint.length ?? 0)) best = entry;
+  }
+  return best;
 }
 
 /** Mounts at `dir` or below it, those that must go first first. A point mounted over twice is there twice. */

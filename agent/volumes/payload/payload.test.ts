@@ -43,6 +43,8 @@ const sources: ContentSources = {
   configMap: (_pod, name) => Promise.resolve(name === 'c' ? { data: { a: 'map', b: 'map' } } : undefined),
   secret: (_pod, name) => Promise.resolve(name === 's' ? { data: { a: base64('secret') } } : undefined),
   token: () => Promise.resolve({ token: 'T', expiresAt: 900, refreshAt: 500 }),
+  trustBundles: () => ({ named: () => Promise.resolve(undefined), all: () => Promise.resolve([]) }),
+  certificate: (_pod, source) => Promise.resolve({ keyPem: `key of ${source};`, chainPem: 'chain', refreshAt: 400 }),
   nodeFields: () => ({ nodeName: 'n', hostIps: [], podIps: [] }),
   allocatable: () => ({}),
 };
@@ -69,11 +71,28 @@ test('a token is for one user only where one user is known', async () => {
   expect((await collect(source, { fsGroup: 2000 })).payload.get('token')).toMatchObject({ mode: 0o600 });
 });
 
+test('a certificate of the pod is written where its source says, and is looked at again when it ages', async () => {
+  const kind = { signerName: 's', keyType: 'ED25519' };
+  const apart = { ...kind, keyPath: 'key', certificateChainPath: 'chain' };
+  const podCertificate = { ...kind, credentialBundlePath: 'both' };
+  const { payload, refreshAt } = await collect(
+    { sources: [{ podCertificate }, { podCertificate: apart }, { serviceAccountToken: { path: 'token' } }] },
+    { name: 'v', fsUser: 1000 },
+  );
+  expect(shown(payload)).toEqual({
+    both: 'key of v/0;chain 600',
+    key: 'key of v/1; 600',
+    chain: 'chain 600',
+    token: 'T 600',
+  });
+  expect(refreshAt).toBe(400);
+});
+
 test('all that is wrong is said at once', async () => {
   const broken = {
-    sources: [{ configMap: { name: 'x' } }, { secret: { name: 'y' } }, { clusterTrustBundle: { path: 'z' } }],
+    sources: [{ configMap: { name: 'x' } }, { clusterTrustBundle: { name: 'y', path: 'z' } }, {}],
   };
   await expect(collect(broken)).rejects.toThrow(
-    '[configmap "x" not found, secret "y" not found, projection of clusterTrustBundle is not supported]',
+    '[configmap "x" not found, clustertrustbundle "y" not found, projection of an empty source is not supported]',
   );
 });

@@ -9,6 +9,8 @@ export interface TokenCacheDeps {
   readonly clock: Clock;
   /** 0 to 1, so that the tokens of many pods are not fetched in one moment. */
   readonly random: () => number;
+  /** A token that still holds could not be renewed; it is tried again after so many ms. */
+  notRenewed?(pod: Pod, err: unknown, retryInMs: number): void;
 }
 
 const longestUseMs = 24 * 3600 * 1000;
@@ -45,8 +47,9 @@ export class TokenCache {
       return fresh;
     } catch (err) {
       signal.throwIfAborted();
-      if (cached && now < cached.expiresAt) return { ...cached, refreshAt: now + retryMs };
-      throw err;
+      if (!cached || now >= cached.expiresAt) throw err;
+      this.#deps.notRenewed?.(pod, err, retryMs);
+      return { ...cached, refreshAt: now + retryMs };
     }
   }
 

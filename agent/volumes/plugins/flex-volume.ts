@@ -1,4 +1,4 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   flexVolumeDeviceMountPath,
@@ -25,7 +25,7 @@ import type {
   PublishRequest,
   VolumePlugin,
 } from '../volume-plugin.js';
-import { bindInto, removeStagingFolder, stagedNames, unmountAllAt } from './staging-folders.js';
+import { bindInto, isUntouched, removeStagingFolder, stagedNames, unmountAllAt } from './staging-folders.js';
 
 export interface FlexVolumeDrivers {
   driver(name: string): FlexVolumeDriver;
@@ -253,9 +253,4 @@ async function driversBelow(root: string): Promise<string[]> {
     found.push(...inside.filter((name) => name !== 'mounts').map((name) => `${first}/${name}`));
   }
   return found;
-}
-
-async function isUntouched(path: string): Promise<boolean> {
-  if (await isMountPoint(path)) return false;
-  return (await readdir(path).catch(() => [])).length === 0;
 }

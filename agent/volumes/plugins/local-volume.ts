@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { errnoOf } from '../../../base/errors.js';
 import { isMountPoint } from '../fs/is-mount-point.js';
 import { formatAndMount } from '../mounts/format-and-mount.js';
+import { growFileSystem } from '../mounts/grow-file-system.js';
 import { giveToGroup } from '../ownership.js';
 import type { PluginContext } from '../plugin-context.js';
 import { VolumeProblem } from '../volume-error.js';
@@ -62,6 +63,14 @@ export class LocalVolumePlugin implements VolumePlugin {
       if (!volume.readOnly) await giveToGroup(volume, path, wasMounted, this.#context, signal);
     }
     return { hostPath: path, readOnly: volume.readOnly };
+  }
+
+  /** Whoever prepared the disk made it larger; a folder has what its file system has. */
+  async expand({ volume, staged }: PublishRequest, bytes: number, signal: AbortSignal): Promise<number> {
+    const { path } = sourceOf(volume.origin);
+    const { stagePath = path } = staged;
+    if (!volume.block && (await isBlockDevice(path))) await growFileSystem(path, stagePath, this.#context, signal);
+    return bytes;
   }
 
   async unstage({ key }: FoundStage, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { errnoOf } from '../../../base/errors.js';
+import { isMountPoint } from '../fs/is-mount-point.js';
 import { mountsBelow, readMountInfo } from '../mounts/mount-table.js';
 import type { Mounter } from '../mounts/mounter.js';
 import { removeEmptyFolders } from '../pod-teardown.js';
@@ -22,6 +23,12 @@ export async function unmountAllAt(path: string, mounter: Mounter, signal: Abort
     mounts.map(({ mountPoint }) => mountPoint),
     signal,
   );
+}
+
+/** Nothing was mounted at the folder and nothing was put into it: whoever would have is not to be asked to undo it. */
+export async function isUntouched(path: string): Promise<boolean> {
+  if (await isMountPoint(path)) return false;
+  return (await readdir(path).catch(() => [])).length === 0;
 }
 
 /** Names of the folders in which something was staged; none where the folder above is missing. */

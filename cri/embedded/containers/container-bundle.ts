@@ -8,7 +8,7 @@ import { mustRun } from '../host/oci-program.js';
 import { pathInRoot } from '../host/path-in-root.js';
 import type { StoredImage } from '../images/image-store.js';
 import { buildCapabilities } from '../oci-spec/capabilities.js';
-import { containerCgroup } from '../oci-spec/cgroup-path.js';
+import { containerCgroup, scopeAnnotations } from '../oci-spec/cgroup-path.js';
 import { containerSpec, namespaceList, type NamespacePaths } from '../oci-spec/container-spec.js';
 import { buildCommand, buildEnvironment } from '../oci-spec/environment.js';
 import { buildMounts, canonicalPath, rootfsPropagation } from '../oci-spec/mounts.js';
@@ -89,6 +89,7 @@ async function bundleSpec(
       imageVolumes: await imageVolumes(context, parts, asked, signal),
     }),
     annotations: {
+      ...scopeAnnotations(context.options.cgroupDriver),
       'io.kubernetes.cri.container-type': 'container',
       'io.kubernetes.cri.sandbox-id': sandbox.id,
       'io.kubernetes.cri.sandbox-name': sandbox.record.metadata.name,

@@ -47,6 +47,9 @@ export async function clearAway(context: RuntimeContext, entry: ContainerEntry, 
   context.containers.delete(entry.id);
   context.names.delete(nameKey(entry));
   await context.at('container-removed', entry.id);
+  const { images } = context.deps;
+  // Layers of an image that was removed meanwhile may have been kept for this container alone.
+  if (entry.record.imageId !== '' && images.find(entry.record.imageId) === undefined) void images.sweep?.();
 }
 
 /** Mount points are gone, or this fails here: nothing below the bundle can be a mount when its folder is deleted. */

@@ -1,7 +1,8 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { errnoOf } from '../../../base/errors.js';
 import type { RuntimeContext } from '../context.js';
 import { emitContainer } from '../emit-event.js';
+import { innerCgroup } from '../host/inner-cgroup.js';
 import { mayBeAlive, isSameAlive } from '../host/process-identity.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import type { ContainerExit } from '../state/records.js';
@@ -52,15 +53,21 @@ export function settleFromExitFile(context: RuntimeContext, entry: ContainerEntr
   return true;
 }
 
-/** The kernel's own count in the container's cgroup; the cgroup stays until the container is removed. */
+/**
+ * The kernel's own count in the container's cgroup, which stays until the container is removed. systemd removes a scope as soon as it is
+ * empty: then what conmon has seen, which leaves an empty file where it was started.
+ */
 function wasOomKilled(context: RuntimeContext, entry: ContainerEntry): boolean {
-  const { host } = context;
+  const { host, layout } = context;
   const file = host.cgroupVersion === 2 ? 'memory.events' : 'memory.oom_control';
   try {
-    const text = readFileSync(`${host.cgroupMount('memory')}${entry.record.cgroup}/${file}`, 'utf8');
+    const cgroup = innerCgroup(host, 'memory', entry.record.cgroup);
+    const text = readFileSync(`${host.cgroupMount('memory')}${cgroup}/${file}`, 'utf8');
     return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0) > 0;
   } catch (err) {
-    if (errnoOf(err) === 'ENOENT') return false;
+    const errno = errnoOf(err);
+    // ENODEV: removed between the opening and the reading.
+    if (errno === 'ENOENT' || errno === 'ENODEV') return existsSync(`${layout.bundle(entry.id)}/oom`);
     throw err;
   }
 }

@@ -57,6 +57,11 @@ export function skopeoWords(stderr: string): string {
   }
 }
 
+/** That the registry does not know TLS at all: another thing than a certificate that nobody vouches for. */
+export function speaksPlainHttp(result: ProgramResult): boolean {
+  return /server gave http response to https client/i.test(result.stderr);
+}
+
 /** The error for a program that did not do what it was asked; `subject` reads "pull docker.io/library/busybox:latest". */
 export function programFailure(subject: string, result: ProgramResult): ImageError {
   const program = result.argv[0] ?? 'the program';

@@ -11,10 +11,10 @@ import { IdleSweep } from './idle-sweep.js';
 import { imageError } from './image-error.js';
 import { dropName, type ImageRecord } from './image-index.js';
 import type { ArchiveFormat, ImageStore, ImageUsage, ImportOptions, StoredImage } from './image-store.js';
-import { blobDigests, imageUsage, storedImage } from './image-usage.js';
+import { blobDigests, imageUsage, removeUnusedLayers, storedImage } from './image-usage.js';
 import { importArchive, importFromDocker, type ImportDeps } from './import-image.js';
 import { JoinedWork } from './joined-work.js';
-import { pullImage, type PullOptions } from './pull-image.js';
+import { pullImage, type PullOptions, type PullRequest } from './pull-image.js';
 import { parseReference, referenceText, tryParseReference } from './reference.js';
 import { toCriImage, verboseInfo } from './cri-image.js';
 
@@ -87,13 +87,7 @@ export class EmbeddedImageStore implements ImageStore {
       this.#pulls.run(
         key,
         async (pullSignal, report) =>
-          this.#idle.during(
-            async () =>
-              pullImage({ reference, auth, subject }, this.#options, this.#deps, pullSignal, (text) =>
-                report({ image, text }),
-              ),
-            pullSignal,
-          ),
+          await this.#pull({ reference, auth, subject }, pullSignal, (text) => report({ image, text })),
         guarded,
         onProgress,
       ),
@@ -224,6 +218,16 @@ export class EmbeddedImageStore implements ImageStore {
     return view;
   }
 
+  /** What a failed pull has fetched is there for the next try; of a cancelled one nothing stays: nobody wants it any more. */
+  async #pull(request: PullRequest, signal: AbortSignal, report: (text: string) => void): Promise<ImageRecord> {
+    try {
+      return await this.#idle.during(async () => pullImage(request, this.#options, this.#deps, signal, report), signal);
+    } catch (err) {
+      if (signal.aborted && !this.#closing.signal.aborted) await this.#idle.request();
+      throw err;
+    }
+  }
+
   /** After a failed import nothing stays, not even blobs. */
   async #import<T>(what: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     try {
@@ -254,11 +258,7 @@ export class EmbeddedImageStore implements ImageStore {
   async #sweep(): Promise<void> {
     const { index, layers, blobs, log, layersInUse } = this.#deps;
     try {
-      const wanted = new Set(index.kept().flatMap((record) => record.chainIds));
-      const mounted = layersInUse?.() ?? new Set<string>();
-      const layersRemoved = await layers.removeUnless(
-        (layer) => wanted.has(layer.chainId) || mounted.has(layers.path(layer)),
-      );
+      const layersRemoved = await removeUnusedLayers(index, layers, layersInUse?.() ?? new Set());
       const blobsRemoved = await blobs.removeUnless(blobDigests(index.kept()));
       if (layersRemoved + blobsRemoved > 0) log.info({ layersRemoved, blobsRemoved }, 'unused image data removed');
     } catch (err) {

@@ -36,6 +36,8 @@ export interface StoredImage {
 export interface ImageLookup {
   /** By id, `name:tag`, `name@digest`, or an unambiguous short id; undefined when it is not here. */
   find(reference: string): StoredImage | undefined;
+  /** Called when a container has gone whose image is no longer here: layers may have been kept for it alone. Never rejects. */
+  sweep?(): Promise<void>;
 }
 
 /** One image as `berth images` shows it. Times are milliseconds since the epoch. */
@@ -82,8 +84,8 @@ export interface ImportOptions {
 export type ArchiveFormat = 'docker-archive' | 'oci-archive';
 
 /**
- * The images of the embedded runtime. All verbs throw `ImageError`; a verb that fails changes nothing but blobs a later pull can
- * use. Disposing stops the pulls under way and removes nothing.
+ * The images of the embedded runtime. All verbs throw `ImageError`; a verb that fails changes nothing but blobs and layers a later
+ * pull can use, one that is cancelled changes nothing. Disposing stops the pulls under way and removes nothing.
  */
 export interface ImageStore extends ImageService, ImageLookup, AsyncDisposable {
   /** A docker-archive, an oci-archive (compressed or not), or the folder of an OCI layout; every image in it. */
@@ -101,7 +103,8 @@ export interface ImageStore extends ImageService, ImageLookup, AsyncDisposable {
   usage(): ImageUsage;
   /**
    * Removes layers that no image has and `layersInUse` does not hold back, and blobs no image has. Happens by itself after a
-   * removal; call it when containers that kept layers of a removed image are gone.
+   * removal, a cancelled pull and a failed import, and at the start; call it when a container that kept layers of a removed
+   * image has gone.
    */
   sweep(): Promise<void>;
 }

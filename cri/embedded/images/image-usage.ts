@@ -29,6 +29,16 @@ export function blobDigests(records: readonly ImageRecord[]): Set<string> {
   return new Set(records.flatMap((record) => blobsOf(record).map((blob) => blob.digest)));
 }
 
+/** Removes layers that no image needs and no container has mounted; returns how many. */
+export async function removeUnusedLayers(
+  index: ImageIndex,
+  layers: LayerStore,
+  mounted: ReadonlySet<string>,
+): Promise<number> {
+  const wanted = new Set(index.kept().flatMap((record) => record.chainIds));
+  return await layers.removeUnless((layer) => wanted.has(layer.chainId) || mounted.has(layers.path(layer)));
+}
+
 export function imageUsage(index: ImageIndex, layers: LayerStore, view: (r: ImageRecord) => StoredImage): ImageUsage {
   const records = index.all();
   const layerUsers = countUsers(records, (record) => record.chainIds);

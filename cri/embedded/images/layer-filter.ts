@@ -46,6 +46,14 @@ export class LayerFilter {
 
   async *filter(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     const reader = new TarReader(pieces);
+    try {
+      yield* this.#entries(reader);
+    } finally {
+      await reader.close();
+    }
+  }
+
+  async *#entries(reader: TarReader): AsyncGenerator<Buffer> {
     for (let entry = await reader.next(); entry !== undefined; entry = await reader.next()) {
       const path = cleanPath(entry.path, 'entry');
       const name = path.slice(path.lastIndexOf('/') + 1);

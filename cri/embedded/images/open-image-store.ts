@@ -8,7 +8,7 @@ import { EmbeddedImageStore } from './embedded-image-store.js';
 import { imageError, isImageFailure } from './image-error.js';
 import { ensureLayout, ImageIndex, parseImageRecords, type ImageRecord } from './image-index.js';
 import type { ImageStore, ImageStoreDeps, ImageStoreOptions } from './image-store.js';
-import { blobDigests } from './image-usage.js';
+import { blobDigests, removeUnusedLayers } from './image-usage.js';
 import { LayerStore } from './layer-store.js';
 import { rebuildRecords } from './rebuild-index.js';
 import { Skopeo } from './skopeo.js';
@@ -48,6 +48,8 @@ export async function openImageStore(
   const adoptDeps = { blobs, layers, index, clock: deps.clock };
   await loadIndex(index, file, layout, adoptDeps, deps, signal);
   await blobs.removeUnless(blobDigests(index.kept()));
+  // Of a pull that was killed between its layers and its record. Without knowing what is mounted a container could lose its root.
+  if (deps.layersInUse !== undefined) await removeUnusedLayers(index, layers, deps.layersInUse());
   const policyFile = options.policyFile ?? join(dir, 'policy.json');
   // Only when it differs: a full disk must not keep the images from being used.
   if (options.policyFile === undefined && (await readIfPresent(policyFile)) !== acceptEverything) {

@@ -52,7 +52,8 @@ export async function pullImage(
   const registry = { domain: reference.domain, login };
   onProgress('asking the registry');
   const call = { what, subject };
-  const raw = await deps.skopeo.inspectRaw(name, registry, { ...call, timeoutMs: options.resolveTimeoutMs }, signal);
+  const question = { ...call, timeoutMs: options.resolveTimeoutMs };
+  const { raw, reached } = await deps.skopeo.inspectRaw(name, registry, question, signal);
   const digest = registryDigest(raw, reference, what);
   const naming = {
     what,
@@ -86,7 +87,11 @@ export async function pullImage(
     async (copySignal) => {
       const flags = ['--dest-shared-blob-dir', deps.blobs.dir, '--dest-oci-accept-uncompressed-layers'];
       const source = `docker://${reference.name}@${digest}`;
-      await deps.skopeo.copy({ source, destination: `oci:${layout}`, registry, tmpDir, flags }, call, copySignal);
+      await deps.skopeo.copy(
+        { source, destination: `oci:${layout}`, registry: reached, tmpDir, flags },
+        call,
+        copySignal,
+      );
     },
     signal,
     onProgress,

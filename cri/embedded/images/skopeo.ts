@@ -1,7 +1,8 @@
 import { describeEnd, programSucceeded, type ProgramResult, type RunProgram } from '../../../base/run-program.js';
 import type { CallRecorder, CallSubject } from '../../../base/call-recorder.js';
 import { isAbortOf } from '../../../base/signals.js';
-import { programFailure, skopeoWords } from './classify-failure.js';
+import { programFailure, skopeoWords, speaksPlainHttp } from './classify-failure.js';
+import { isLoopbackHost } from './loopback-host.js';
 import type { RegistryLogin } from './registry-login.js';
 
 /** How one registry host is to be reached. */
@@ -15,7 +16,7 @@ export interface RegistryAccess {
 export interface SkopeoOptions {
   readonly path: string;
   readonly policyFile: string;
-  /** By host and port. */
+  /** By host and port. One on the loopback that is not named here is spoken to over plain http when it knows nothing else. */
   readonly registries: Readonly<Record<string, RegistryAccess>>;
   readonly platform?:
     { readonly os: string; readonly architecture: string; readonly variant?: string | undefined } | undefined;
@@ -33,6 +34,8 @@ export interface SkopeoCall {
 export interface RegistrySource {
   readonly domain: string;
   readonly login: RegistryLogin;
+  /** It has said that it knows nothing else, and may do so. */
+  readonly plainHttp?: boolean | undefined;
 }
 
 const maxManifestBytes = 8 * 1024 * 1024;
@@ -49,18 +52,34 @@ export class Skopeo {
     this.#deps = deps;
   }
 
-  /** The manifest (or index) a registry has for the reference, byte for byte. */
-  async inspectRaw(reference: string, source: RegistrySource, call: SkopeoCall, signal: AbortSignal): Promise<Buffer> {
-    const { file } = source.login;
-    const argv = [
-      ...this.#globals(),
-      'inspect',
-      '--raw',
-      ...(file === undefined ? ['--no-creds'] : ['--authfile', file]),
-      ...this.#tls(source.domain, ''),
-      `docker://${reference}`,
-    ];
-    return (await this.#run('inspect', argv, call, signal)).stdout;
+  /** The manifest (or index) a registry has for the reference, byte for byte, and how it was reached: so it is copied from. */
+  async inspectRaw(
+    reference: string,
+    source: RegistrySource,
+    call: SkopeoCall,
+    signal: AbortSignal,
+  ): Promise<{ readonly raw: Buffer; readonly reached: RegistrySource }> {
+    const inspect = async (from: RegistrySource): Promise<ProgramResult> => {
+      const { file } = from.login;
+      const login = file === undefined ? ['--no-creds'] : ['--authfile', file];
+      const argv = [...this.#globals(), 'inspect', '--raw', ...login, ...this.#tls(from, ''), `docker://${reference}`];
+      return await this.#run('inspect', argv, call, signal);
+    };
+    const first = await inspect(source);
+    if (programSucceeded(first) || !speaksPlainHttp(first) || !(await this.#mayBePlain(source.domain))) {
+      return { raw: mustHaveSucceeded(first, call).stdout, reached: source };
+    }
+    const reached = { ...source, plainHttp: true };
+    return { raw: mustHaveSucceeded(await inspect(reached), call).stdout, reached };
+  }
+
+  /**
+   * As with Docker, what cannot leave this machine need not be encrypted. Unlike there a certificate, where there is one, must be good:
+   * credentials go on to whatever server such a registry names, perhaps at the far end of a tunnel. What is configured for a
+   * registry holds in any case.
+   */
+  async #mayBePlain(domain: string): Promise<boolean> {
+    return this.#options.registries[domain] === undefined && (await isLoopbackHost(domain));
   }
 
   /** Copies one image. `source` and `destination` are `transport:details`. */
@@ -91,11 +110,11 @@ export class Skopeo {
       '--remove-signatures',
       ...request.flags,
       ...login,
-      ...(registry === undefined ? [] : this.#tls(registry.domain, 'src-')),
+      ...(registry === undefined ? [] : this.#tls(registry, 'src-')),
       request.source,
       request.destination,
     ];
-    await this.#run('copy', argv, call, signal);
+    mustHaveSucceeded(await this.#run('copy', argv, call, signal), call);
   }
 
   #globals(): string[] {
@@ -108,14 +127,15 @@ export class Skopeo {
     ];
   }
 
-  #tls(domain: string, side: '' | 'src-'): string[] {
+  #tls({ domain, plainHttp }: RegistrySource, side: '' | 'src-'): string[] {
     const access = this.#options.registries[domain];
     return [
-      ...(access?.insecure === true ? [`--${side}tls-verify=false`] : []),
+      ...(access?.insecure === true || plainHttp === true ? [`--${side}tls-verify=false`] : []),
       ...(access?.certDir === undefined ? [] : [`--${side}cert-dir`, access.certDir]),
     ];
   }
 
+  /** Runs it to its end and records it; how it ended is for the caller to judge. */
   async #run(verb: string, args: readonly string[], call: SkopeoCall, signal: AbortSignal): Promise<ProgramResult> {
     const done = this.#deps.recorder.begin({
       interface: 'image',
@@ -135,16 +155,20 @@ export class Skopeo {
         },
         signal,
       );
-      if (programSucceeded(result)) {
-        done({});
-        return result;
+      if (programSucceeded(result)) done({});
+      else {
+        const code = programFailure(call.what, result).failure.reason;
+        done({ error: { code, message: skopeoWords(result.stderr) || describeEnd(result) } });
       }
-      const failure = programFailure(call.what, result);
-      done({ error: { code: failure.failure.reason, message: skopeoWords(result.stderr) || describeEnd(result) } });
-      throw failure;
+      return result;
     } catch (err) {
       if (isAbortOf(err, signal)) done({ error: { code: 'cancelled', message: 'stopped' } });
       throw err;
     }
   }
+}
+
+function mustHaveSucceeded(result: ProgramResult, call: SkopeoCall): ProgramResult {
+  if (!programSucceeded(result)) throw programFailure(call.what, result);
+  return result;
 }

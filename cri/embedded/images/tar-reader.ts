@@ -54,6 +54,10 @@ class ByteSource {
     }
     return Buffer.concat(parts);
   }
+
+  async close(): Promise<void> {
+    await this.#pieces.return?.();
+  }
 }
 
 /** Reads a tar stream entry by entry. The content of an entry must be read (or skipped) before the next. */
@@ -105,6 +109,11 @@ export class TarReader {
   /** Reads what stands behind the end mark, so that a digest over the whole stream is over all of it. */
   async drain(): Promise<void> {
     while ((await this.#source.some(Number.MAX_SAFE_INTEGER)) !== undefined);
+  }
+
+  /** Lets go of the stream, wherever it stands: what it reads from is closed. */
+  async close(): Promise<void> {
+    await this.#source.close();
   }
 
   async #header(): Promise<RawHeader | undefined> {

@@ -36,7 +36,7 @@ export async function unpackLayer(request: UnpackRequest, signal: AbortSignal): 
   const filter = new LayerFilter(paths);
   const hash = createHash(request.diffId.slice(0, request.diffId.indexOf(':')));
   try {
-    const plain = hashed(await uncompressed(request), hash);
+    const plain = hashed(uncompressed(request), hash);
     await runTar(request, filter.filter(plain), signal);
   } catch (err) {
     signal.throwIfAborted();
@@ -79,8 +79,8 @@ async function* hashed(pieces: AsyncIterable<Buffer>, hash: Hash): AsyncGenerato
   }
 }
 
-/** The media type is not to be trusted; the first bytes are. */
-async function uncompressed(request: UnpackRequest): Promise<AsyncIterable<Buffer>> {
+/** The media type is not to be trusted; the first bytes are. Nothing is open before the first piece is asked for. */
+async function* uncompressed(request: UnpackRequest): AsyncGenerator<Buffer> {
   const head = Buffer.alloc(4);
   const file = await open(request.blob, 'r');
   try {
@@ -89,9 +89,9 @@ async function uncompressed(request: UnpackRequest): Promise<AsyncIterable<Buffe
     await file.close();
   }
   const blob = createReadStream(request.blob, { highWaterMark: 256 * 1024 });
-  if (head[0] === 0x1f && head[1] === 0x8b) return gunzipped(blob);
-  if (head.readUInt32LE() === 0xfd2fb528) return throughProgram([request.programs.zstd, '-dc'], env, blob);
-  return blob;
+  if (head[0] === 0x1f && head[1] === 0x8b) yield* gunzipped(blob);
+  else if (head.readUInt32LE() === 0xfd2fb528) yield* throughProgram([request.programs.zstd, '-dc'], env, blob);
+  else for await (const piece of blob) yield piece as Buffer;
 }
 
 async function* gunzipped(blob: Readable): AsyncGenerator<Buffer> {

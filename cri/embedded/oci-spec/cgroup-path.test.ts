@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { containerCgroup, expandSlice, podCgroup } from './cgroup-path.js';
+import { containerCgroup, expandSlice, podCgroup, scopeAnnotations } from './cgroup-path.js';
 
 describe('containerCgroup', () => {
   test.each([
@@ -33,4 +33,9 @@ test('podCgroup', () => {
   expect(podCgroup('cgroupfs', '/kubepods/podX')).toBe('/kubepods/podX');
   expect(podCgroup('cgroupfs', '')).toBe('');
   expect(podCgroup('systemd', '/kubepods.slice/kubepods-podX.slice')).toBe('/kubepods.slice/kubepods-podX.slice');
+});
+
+test('a container is in a cgroup below its scope, which is forgotten with it', () => {
+  expect(scopeAnnotations('cgroupfs')).toEqual({});
+  expect(scopeAnnotations('systemd')).toMatchObject({ 'run.oci.systemd.subgroup': 'container' });
 });

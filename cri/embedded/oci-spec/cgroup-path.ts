@@ -19,6 +19,19 @@ export function containerCgroup(driver: 'cgroupfs' | 'systemd', parent: string, 
   return { oci: `${slice}:berth:${id}`, path: `${expandSlice(slice)}/berth-${id}.scope` };
 }
 
+/** The cgroup below a scope in which crun puts a container. */
+export const scopeSubgroup = 'container';
+
+/**
+ * What a scope of systemd is told. crun writes limits itself: in the scope's own cgroup systemd would take them away with its next
+ * reload, in one below it, which is delegated, it does not touch them. And a scope that ended badly is forgotten, or failed
+ * units would pile up.
+ */
+export function scopeAnnotations(driver: 'cgroupfs' | 'systemd'): Readonly<Record<string, string>> {
+  if (driver === 'cgroupfs') return {};
+  return { 'run.oci.systemd.subgroup': scopeSubgroup, 'org.systemd.property.CollectMode': "'inactive-or-failed'" };
+}
+
 /** The path of the pod's own cgroup below the hierarchy; empty when the pod has none. */
 export function podCgroup(driver: 'cgroupfs' | 'systemd', parent: string): string {
   if (parent === '') return '';

@@ -6,7 +6,7 @@ import { sandboxSubject, type RuntimeContext } from '../context.js';
 import { startConmon } from '../host/conmon.js';
 import { mustRunOci } from '../host/oci-program.js';
 import { identify, readPidFile } from '../host/process-identity.js';
-import { containerCgroup } from '../oci-spec/cgroup-path.js';
+import { containerCgroup, scopeAnnotations } from '../oci-spec/cgroup-path.js';
 import { containerSpec, namespaceList } from '../oci-spec/container-spec.js';
 import { idMappings } from '../oci-spec/id-mappings.js';
 import { buildCapabilities } from '../oci-spec/capabilities.js';
@@ -144,7 +144,7 @@ function initSpec(context: RuntimeContext, sandbox: SandboxEntry): ReturnType<ty
       { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'noexec', 'mode=755', 'size=64k'] },
       { destination: '/init', type: 'bind', source: options.initPath, options: ['bind', 'ro'] },
     ],
-    annotations: {},
+    annotations: scopeAnnotations(options.cgroupDriver),
     idMappings: idMappings(record),
     namespaces: namespaceList({
       user: record.userNamespace === undefined ? undefined : layout.namespace(record.id, 'user'),

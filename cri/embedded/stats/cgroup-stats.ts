@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
 import { errnoOf } from '../../../base/errors.js';
 import type { HostFacts } from '../host/host-facts.js';
+import { innerCgroup } from '../host/inner-cgroup.js';
 
 /** Counters of one cgroup, of either version, in base units. */
 export interface CgroupStats {
@@ -31,8 +32,9 @@ export function readCgroupStats(
   host: Pick<HostFacts, 'cgroupVersion' | 'cgroupMount'>,
   cgroup: string,
 ): CgroupStats | undefined {
+  const inner = innerCgroup(host, 'memory', cgroup);
   const read = (controller: string, file: string): string | undefined =>
-    readIf(`${host.cgroupMount(controller)}${cgroup}/${file}`);
+    readIf(`${host.cgroupMount(controller)}${inner}/${file}`);
   return host.cgroupVersion === 2 ? parseV2((file) => read('', file)) : parseV1(read);
 }
 

@@ -1,3 +1,4 @@
+import { statfsSync } from 'node:fs';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
 import { matches } from '../containers/container-status.js';
 import type { RuntimeContext } from '../context.js';
@@ -6,8 +7,10 @@ import { podCgroup } from '../oci-spec/cgroup-path.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import type { SandboxEntry } from '../state/sandbox-entry.js';
 import { readCgroupStats, type CgroupStats } from './cgroup-stats.js';
-import { metricDescriptors, podMetrics, type MetricSource } from './metrics.js';
-import { networkUsage, parseNetDev } from '../../stats/network-stats.js';
+import type { LayerFilesystem, MetricSource } from './container-metrics.js';
+import { readMetricCounters } from './metric-counters.js';
+import { metricDescriptors, podMetrics } from './metrics.js';
+import { networkUsage, parseNetDev, type InterfaceCounters } from '../../stats/network-stats.js';
 import { WritableLayers } from './writable-layers.js';
 
 interface CpuSample {
@@ -61,7 +64,7 @@ export class RuntimeStats {
   sandbox(sandbox: SandboxEntry): v1.PodSandboxStats {
     const { record } = sandbox;
     const timestamp = this.#timestamp();
-    const containers = [...sandbox.containers].filter((entry) => entry.init !== undefined);
+    const containers = runningOf(sandbox);
     const stats = this.#podCgroupStats(sandbox, containers);
     const interfaces = this.#interfaces(sandbox);
     return {
@@ -92,25 +95,30 @@ export class RuntimeStats {
     return metricDescriptors();
   }
 
-  sandboxMetrics(): v1.PodSandboxMetrics[] {
+  async sandboxMetrics(): Promise<v1.PodSandboxMetrics[]> {
+    const ready = [...this.#context.sandboxes.values()].filter((sandbox) => sandbox.phase === 'ready');
+    const running = ready.flatMap((sandbox) => runningOf(sandbox).map(({ id }) => id));
+    await this.#layers.lookAtNew(running);
     const timestamp = this.#timestamp();
-    return [...this.#context.sandboxes.values()]
-      .filter((sandbox) => sandbox.phase === 'ready')
-      .map((sandbox) => {
-        const running = [...sandbox.containers].filter((entry) => entry.init !== undefined);
-        const sources = running.flatMap((entry): MetricSource[] => {
-          const cgroup = readCgroupStats(this.#context.host, entry.record.cgroup);
-          const layer = this.#layers.usage(entry.id);
-          return cgroup === undefined ? [] : [{ record: entry.record, cgroup, layer }];
-        });
-        return podMetrics(
-          sandbox.record,
-          this.#podCgroupStats(sandbox, running),
-          this.#interfaces(sandbox),
-          sources,
-          timestamp,
-        );
-      });
+    const filesystem = layerFilesystem(this.#context.layout.containerRecords);
+    return ready.map((sandbox) =>
+      podMetrics(
+        sandbox.record,
+        this.#podCgroupStats(sandbox, runningOf(sandbox)),
+        this.#interfaces(sandbox),
+        runningOf(sandbox).flatMap((entry) => this.#metricSource(entry, filesystem)),
+        timestamp,
+      ),
+    );
+  }
+
+  #metricSource(entry: ContainerEntry, filesystem: LayerFilesystem | undefined): MetricSource[] {
+    const { host, deps } = this.#context;
+    const { record, init } = entry;
+    const cgroup = readCgroupStats(host, record.cgroup);
+    if (init === undefined || cgroup === undefined) return [];
+    const counters = readMetricCounters(host, record.cgroup, init.pid);
+    return [{ record, cgroup, counters, layer: this.#layers.usage(entry.id), filesystem, nowMs: deps.clock.now() }];
   }
 
   #timestamp(): number {
@@ -132,7 +140,7 @@ export class RuntimeStats {
     return parts.length === 0 ? undefined : parts.reduce(sum);
   }
 
-  #interfaces(sandbox: SandboxEntry): v1.NetworkInterfaceUsage[] {
+  #interfaces(sandbox: SandboxEntry): InterfaceCounters[] {
     if (sandbox.record.network === 'NODE') return [];
     const init = [...sandbox.containers].map((entry) => entry.init).find((candidate) => candidate !== undefined);
     const text = init === undefined ? undefined : readProc(`/proc/${init.pid}/net/dev`);
@@ -166,6 +174,19 @@ export class RuntimeStats {
       usageNanoCores: before === undefined ? undefined : { value: nanoCores },
       psi: stats.psi?.cpu,
     };
+  }
+}
+
+const runningOf = (sandbox: SandboxEntry): ContainerEntry[] =>
+  [...sandbox.containers].filter((entry) => entry.init !== undefined);
+
+function layerFilesystem(folder: string): LayerFilesystem | undefined {
+  try {
+    const { blocks, bsize, files, ffree } = statfsSync(folder);
+    return { bytes: blocks * bsize, inodes: files, inodesFree: ffree };
+  } catch {
+    // Nothing else in the answer hangs on it.
+    return undefined;
   }
 }
 

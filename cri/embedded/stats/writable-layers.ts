@@ -1,4 +1,5 @@
 import { describeEnd, programSucceeded } from '../../../base/run-program.js';
+import { linkSignal, orAbort } from '../../../base/signals.js';
 import type { RuntimeContext } from '../context.js';
 import { programEnv } from '../host/oci-program.js';
 
@@ -9,6 +10,7 @@ export interface LayerUsage {
 }
 
 const maxAgeMs = 30_000;
+const firstLookMs = 2000;
 
 /**
  * Space the containers' writable layers take. Walking them is slow, so it happens behind the reader: asking gives what was last found
@@ -18,27 +20,44 @@ export class WritableLayers {
   readonly #context: RuntimeContext;
   #usage: ReadonlyMap<string, LayerUsage> = new Map();
   #walkedAtMs = 0;
-  #walking = false;
+  #walking: Promise<void> | undefined;
 
   constructor(context: RuntimeContext) {
     this.#context = context;
   }
 
   usage(id: string): LayerUsage | undefined {
-    const { deps, lifetime } = this.#context;
-    const isOld = deps.clock.now() - this.#walkedAtMs >= maxAgeMs || !this.#usage.has(id);
-    if (isOld && !this.#walking && !lifetime.aborted) {
-      this.#walking = true;
-      this.#walk()
-        .catch((err: unknown) => {
-          if (!lifetime.aborted) deps.log.warn({ err }, 'disk usage of containers not read, kept as it was');
-        })
-        .finally(() => {
-          this.#walking = false;
-          this.#walkedAtMs = deps.clock.now();
-        });
-    }
+    const isOld = this.#context.deps.clock.now() - this.#walkedAtMs >= maxAgeMs || !this.#usage.has(id);
+    if (isOld) void this.#walkBehind();
     return this.#usage.get(id);
+  }
+
+  /** Waits, for a while, until each of them has been counted once. */
+  async lookAtNew(ids: readonly string[]): Promise<void> {
+    const isNew = (): boolean => ids.some((id) => !this.#usage.has(id));
+    if (!isNew()) return;
+    using limit = linkSignal(this.#context.lifetime, { timeoutMs: firstLookMs, what: 'the size of new layers' });
+    try {
+      // One that is under way may have begun before they were there.
+      await orAbort(this.#walking ?? Promise.resolve(), limit.signal);
+      if (isNew()) await orAbort(this.#walkBehind(), limit.signal);
+    } catch {
+      // The walk goes on; whoever asks next has it.
+    }
+  }
+
+  #walkBehind(): Promise<void> {
+    const { deps, lifetime } = this.#context;
+    if (lifetime.aborted) return Promise.resolve();
+    this.#walking ??= this.#walk()
+      .catch((err: unknown) => {
+        if (!lifetime.aborted) deps.log.warn({ err }, 'disk usage of containers not read, kept as it was');
+      })
+      .finally(() => {
+        this.#walking = undefined;
+        this.#walkedAtMs = deps.clock.now();
+      });
+    return this.#walking;
   }
 
   async #walk(): Promise<void> {

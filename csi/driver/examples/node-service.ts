@@ -233,7 +233,10 @@ async function growOnNode(volume: StoredVolume, store: VolumeStore, path: string
   const device = volume.kind === 'image' ? await loopOf(store.dataPath(volume)) : undefined;
   if (device === undefined) return;
   await host('losetup', '--set-capacity', device);
-  if ((await stat(path)).isDirectory()) await host('resize2fs', device);
+  if (!(await stat(path)).isDirectory()) return;
+  const fsType = await host('findmnt', '--noheadings', '--output', 'FSTYPE', '--mountpoint', path);
+  if (fsType.trim() === 'xfs') await host('xfs_growfs', '-d', path);
+  else await host('resize2fs', device);
 }
 
 /** The files belong to the group the pod wants, and new ones will too. */

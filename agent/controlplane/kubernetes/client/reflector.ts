@@ -2,7 +2,7 @@ import type { Clock } from '../../../../base/clock.js';
 import { errorText } from '../../../../base/errors.js';
 import type { Logger } from '../../../../base/log.js';
 import type { ApiClient } from './api-client.js';
-import { ApiError, isExpired } from './api-error.js';
+import { ApiError, isExpired, statusOf } from './api-error.js';
 import { Backoff } from './backoff.js';
 import { listAll } from './list-all.js';
 import { watchStream, type WatchedObject } from './watch-stream.js';
@@ -76,7 +76,8 @@ export async function reflect<T extends WatchedObject>(
       // Twice what is no event at one place: perhaps it is the place.
       if (err instanceof ApiError && err.failure.code === 'garbage' && ++garbage > 1) version = undefined;
       const expired = isExpired(err);
-      if (expired) version = undefined;
+      // Whoever may look again is told so by a new list.
+      if (expired || statusOf(err) === 403) version = undefined;
       target.failed?.(err);
       const retryInMs = expired && backoff.failures === 0 ? 0 : backoff.next();
       deps.log.debug({ path: options.path, err: errorText(err), retryInMs }, 'watch failed');

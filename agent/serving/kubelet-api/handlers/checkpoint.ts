@@ -1,5 +1,4 @@
 import { errorText } from '../../../../base/errors.js';
-import { isCriCode } from '../../../../cri/index.js';
 import { findContainer, podFullName } from '../../../api/index.js';
 import { HttpError } from '../http-error.js';
 import { sendJson, type CallHandler } from './call.js';
@@ -14,7 +13,7 @@ export function checkpoint(host: Host): CallHandler {
     const { namespace = '', pod: name = '', container = '' } = params;
     if (!findContainer(found.pod, container)) throw new HttpError(404, `container ${container} does not exist`);
     const text = query.getAll('timeout').at(-1);
-    if (text !== undefined && !/^\d+$/.test(text)) throw new HttpError(500, 'cannot parse value of timeout parameter');
+    if (text !== undefined && !/^\d+$/.test(text)) throw new HttpError(404, 'cannot parse value of timeout parameter');
     const { id: containerId } = runningContainer(found, container);
     const folder = join(host.config.paths.rootDir, 'checkpoints');
     const stamp = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
@@ -23,8 +22,8 @@ export function checkpoint(host: Host): CallHandler {
     try {
       await host.runtime.runtime.checkpointContainer({ containerId, location, timeout: Number(text ?? 0) }, signal);
     } catch (err) {
-      const status = isCriCode(err, 'unimplemented') ? 501 : 500;
-      throw new HttpError(status, `checkpointing of ${namespace}/${name}/${container} failed (${errorText(err)})`);
+      // The kubelet knows no other status, whatever the runtime says; the message has its words.
+      throw new HttpError(500, `checkpointing of ${namespace}/${name}/${container} failed (${errorText(err)})`);
     }
     sendJson(response, { items: [location] });
   };

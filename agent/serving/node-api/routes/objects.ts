@@ -18,7 +18,7 @@ import { ApiError } from '../api-error.js';
 import { forbiddenPodChange, sameObject } from '../applied-change.js';
 import type { AppliedObject, List, ObjectRow } from '../contract.js';
 import { kindOf } from '../object-kinds.js';
-import { findPod, manifestOf } from '../pod-view.js';
+import { findPod, manifestOf, manifestOfObject } from '../pod-view.js';
 import { flag, readBody, value, wholeNumber, type Answer, type ApiRequest, type CallRoute } from '../route.js';
 import { withoutSecrets } from '../without-secrets.js';
 
@@ -148,6 +148,12 @@ const keyOf = (object: KubeObject): ObjectKey => {
   return { kind: object.kind ?? '', namespace, name };
 };
 
+const objectKeyText = ({ namespace, name }: ObjectKey): string => (namespace === '' ? name : `${namespace}/${name}`);
+
+/** The manifest that gives an object. */
+const fileOf = (agent: Agent, key: ObjectKey): string | undefined =>
+  manifestOfObject(agent, key.kind, objectKeyText(key));
+
 function refusals(
   agent: Agent,
   local: LocalControlPlane,
@@ -155,11 +161,14 @@ function refusals(
   before: StoredObject | undefined,
 ): ManifestProblem[] {
   const refuse = (message: string): ManifestProblem[] => [{ code: 'invalid', path: '', message }];
+  const file = fileOf(agent, keyOf(object));
+  if (file !== undefined) {
+    const { kind = '' } = object;
+    return refuse(`${kind.toLowerCase()} ${objectKeyText(keyOf(object))} is given by ${file}; change it there`);
+  }
   if (object.kind !== 'Pod') return [];
   const pod = object;
   const key = podKey(pod);
-  const file = manifestOf(agent, pod);
-  if (file !== undefined) return refuse(`pod ${key} is given by ${file}; change it there`);
   if (!before || !local.isApplied(before)) return [];
   if (before.metadata?.deletionTimestamp !== undefined)
     return refuse(`pod ${key} is being deleted; apply it again when it is gone`);
@@ -192,7 +201,7 @@ async function deleteOne(agent: Agent, key: ObjectKey, query: URLSearchParams): 
   const pod = key.kind === 'Pod' ? findPod(agent, key.namespace, key.name) : undefined;
   if (!before && !pod) throw new ApiError('NotFound', `delete ${what}: not found`);
   if (!before || !local.isApplied(before)) {
-    const file = pod?.pod ? manifestOf(agent, pod.pod) : undefined;
+    const file = pod?.pod ? manifestOf(agent, pod.pod) : fileOf(agent, scoped);
     throw new ApiError('Conflict', `delete ${what}: it is given by ${file ?? 'a manifest'}; remove it there`);
   }
   await local.delete(scoped, wholeNumber(query, 'gracePeriodSeconds'));

@@ -6,6 +6,7 @@ import {
   csiDataFolder,
   csiStagingPath,
   publishVolumeContext,
+  readVolumeData,
   removeVolumeFolder,
   writeVolumeData,
   type CsiDriver,
@@ -13,10 +14,10 @@ import {
   type FolderRemoval,
 } from '../../../../csi/index.js';
 import { errnoOf } from '../../../../base/errors.js';
-import type { CSIDriver as CsiDriverObject } from '../../../api/index.js';
+import type { CSIDriver as CsiDriverObject, Secret } from '../../../api/index.js';
 import { isMountPoint } from '../../fs/is-mount-point.js';
 import { giveToGroup } from '../../ownership.js';
-import { readSecret, type PluginContext } from '../../plugin-context.js';
+import { readSecret, secretContent, type PluginContext } from '../../plugin-context.js';
 import { VolumeProblem } from '../../volume-error.js';
 import type { VolumeUsage } from '../../volume-manager.js';
 import type {
@@ -30,6 +31,7 @@ import type {
 } from '../../volume-plugin.js';
 import { subjectOf } from '../flex-volume.js';
 import { linkDevice } from '../local-volume.js';
+import { isUntouched } from '../staging-folders.js';
 import { attachCsi, needsAttach } from './csi-attach.js';
 import { findCsiStages, partsOfKey, recordOf, stageKey } from './csi-records.js';
 import { capabilityOf, csiSource, groupDecision, isCsi, type CsiSource } from './csi-source.js';
@@ -129,6 +131,8 @@ export class CsiPlugin implements VolumePlugin {
     const { rootDir } = this.#context.paths;
     const block = csiBlockPaths(rootDir, found.uid, found.specName);
     const target = found.block ? block.publish : join(found.path, 'mount');
+    // The record comes before the first call: without one, a driver that never came knows of no volume and needs not be there.
+    if (!found.block && (await isUntouched(found.path))) return;
     const record = await recordOf(found, this.#context, signal);
     if (!record) {
       if (found.block || (await isMountPoint(target)))
@@ -160,10 +164,14 @@ export class CsiPlugin implements VolumePlugin {
   async detach({ key }: FoundStage, signal: AbortSignal): Promise<void> {
     const { driver: name, blockSpecName, handle } = partsOfKey(key);
     const driver = this.#drivers.get(name);
-    if (this.#context.standalone && driver.capabilities.controller.has('PUBLISH_UNPUBLISH_VOLUME'))
-      await driver.controller.unpublish(handle, driver.nodeInfo.nodeId, {}, { object: handle }, signal);
-    await this.#context.at('before volume-stage-forgotten');
     const path = this.#stagingPathOf(name, handle, blockSpecName);
+    if (this.#context.standalone && driver.capabilities.controller.has('PUBLISH_UNPUBLISH_VOLUME')) {
+      const folder =
+        blockSpecName === '' ? csiDataFolder(path) : csiBlockPaths(this.#context.paths.rootDir, '', blockSpecName).data;
+      const secrets = await this.#detachSecrets(folder, signal);
+      await driver.controller.unpublish(handle, driver.nodeInfo.nodeId, secrets, { object: handle }, signal);
+    }
+    await this.#context.at('before volume-stage-forgotten');
     if (blockSpecName === '') await rejectLeft(removeVolumeFolder(path));
     else await this.#removeBlockFolders(blockSpecName);
     await this.#context.at('after volume-stage-forgotten');
@@ -306,6 +314,17 @@ export class CsiPlugin implements VolumePlugin {
     return { driver: this.#drivers.get(source.driver), object };
   }
 
+  /** The claim and its volume may be gone by now: what the attach wrote down is all there is. */
+  async #detachSecrets(folder: string, signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
+    const read = await readVolumeData(folder);
+    if (read.kind !== 'read') return {};
+    const { attachSecretName: name, attachSecretNamespace: namespace = 'default' } = read.data;
+    const { objects } = this.#context;
+    const get = (place: string, secret: string): Promise<Secret | undefined> =>
+      objects.get('Secret', place, secret, signal);
+    return (await secretContent(get, { name, namespace }, namespace)).values;
+  }
+
   #secret(volume: PodVolume, ref: CsiSource['stageSecret'], signal: AbortSignal): ReturnType<typeof readSecret> {
     return readSecret(this.#context.read, volume.uid, ref, volume.pod.metadata?.namespace ?? 'default', signal);
   }
@@ -315,7 +334,9 @@ export class CsiPlugin implements VolumePlugin {
     const folder = volume.block
       ? csiBlockPaths(rootDir, volume.uid, volume.specName).data
       : csiDataFolder(csiStagingPath(rootDir, source.driver, source.handle));
-    await writeVolumeData(folder, { driverName: source.driver, volumeHandle: source.handle });
+    const { name, namespace } = source.controllerPublishSecret ?? {};
+    const secret = name === undefined ? {} : { attachSecretName: name, attachSecretNamespace: namespace };
+    await writeVolumeData(folder, { driverName: source.driver, volumeHandle: source.handle, ...secret });
     await this.#context.at('volume-stage-recorded');
   }
 

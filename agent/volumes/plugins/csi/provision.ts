@@ -2,8 +2,15 @@ import { volumeCapability } from '../../../../csi/index.js';
 import { quantityValue, type PersistentVolume, type PersistentVolumeClaim } from '../../../api/index.js';
 import type { ControlPlane } from '../../../controlplane/control-plane.js';
 import type { LocalProvisioner } from '../../claims/local-binder.js';
+import { secretContent, type SecretRef } from '../../plugin-context.js';
 import { VolumeProblem } from '../../volume-error.js';
+import { classSecrets, type ClassSecrets } from './class-secrets.js';
 import type { CsiDriverSource } from './csi-volume.js';
+
+const provisionedBy = 'pv.kubernetes.io/provisioned-by';
+/** Where the external provisioner notes what a deletion will need, for then there is no claim left to work it out from. */
+const deletionSecretName = 'volume.kubernetes.io/provisioner-deletion-secret-name';
+const deletionSecretNamespace = 'volume.kubernetes.io/provisioner-deletion-secret-namespace';
 
 /** The same for the same claim, whatever became of the agent meanwhile. One that stands in a manifest has no uid. */
 function volumeName({ metadata }: PersistentVolumeClaim): string {
@@ -13,6 +20,8 @@ function volumeName({ metadata }: PersistentVolumeClaim): string {
 
 /** Makes and deletes volumes of storage classes through the drivers' controller service, where no sidecar does. */
 export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPlane, 'get'>): LocalProvisioner {
+  const valuesOf = async (ref: SecretRef | undefined, signal: AbortSignal): Promise<Record<string, string>> =>
+    (await secretContent((namespace, name) => objects.get('Secret', namespace, name, signal), ref, 'default')).values;
   return {
     async create(claim, signal) {
       const className = claim.spec?.storageClassName ?? '';
@@ -26,6 +35,7 @@ export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPl
       const requiredBytes = quantityValue(claim.spec?.resources?.requests?.['storage'] ?? '0');
       const accessModes = claim.spec?.accessModes ?? ['ReadWriteOnce'];
       const volumeMode = claim.spec?.volumeMode ?? 'Filesystem';
+      const secrets = classSecrets(storageClass.parameters ?? {}, claim, name);
       const parameters = Object.fromEntries(
         Object.entries(storageClass.parameters ?? {}).filter(([key]) => !key.startsWith('csi.storage.k8s.io/')),
       );
@@ -40,7 +50,7 @@ export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPl
             ),
           ),
           parameters,
-          secrets: {},
+          secrets: await valuesOf(secrets.provisioner, signal),
           topology: Object.keys(driver.nodeInfo.topology).length > 0 ? driver.nodeInfo.topology : undefined,
         },
         { object: name },
@@ -49,7 +59,7 @@ export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPl
       return {
         apiVersion: 'v1',
         kind: 'PersistentVolume',
-        metadata: { name, annotations: { 'pv.kubernetes.io/provisioned-by': driver.name } },
+        metadata: { name, annotations: { [provisionedBy]: driver.name, ...deletionSecret(secrets) } },
         spec: {
           accessModes,
           volumeMode,
@@ -62,6 +72,11 @@ export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPl
             volumeHandle: made.volumeId,
             volumeAttributes: made.volumeContext,
             fsType: volumeMode === 'Block' ? undefined : (fsType ?? 'ext4'),
+            controllerPublishSecretRef: secrets['controller-publish'],
+            nodeStageSecretRef: secrets['node-stage'],
+            nodePublishSecretRef: secrets['node-publish'],
+            controllerExpandSecretRef: secrets['controller-expand'],
+            nodeExpandSecretRef: secrets['node-expand'],
           },
         },
       } satisfies PersistentVolume;
@@ -74,8 +89,9 @@ export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPl
         volumeMode = 'Filesystem',
         mountOptions,
       } = volume.spec ?? {};
+      if (!csi || storageClassName === '') return undefined;
       const storageClass = await objects.get('StorageClass', '', storageClassName, signal);
-      if (!csi || storageClass?.allowVolumeExpansion !== true) return undefined;
+      if (storageClass?.allowVolumeExpansion !== true) return undefined;
       const driver = drivers.get(csi.driver);
       const wanted = String(claim.spec?.resources?.requests?.['storage'] ?? '0');
       const withSize = (storage: string): PersistentVolume => ({
@@ -96,7 +112,7 @@ export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPl
             { accessMode: accessModes[0] ?? 'ReadWriteOnce', volumeMode, fsType: csi.fsType, mountOptions },
             driver.capabilities.node,
           ),
-          secrets: {},
+          secrets: await valuesOf(csi.controllerExpandSecretRef, signal),
         },
         { object: volume.metadata?.name },
         signal,
@@ -109,9 +125,15 @@ export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPl
     },
     async delete({ metadata, spec }, signal) {
       if (!spec?.csi) return;
-      await drivers
-        .get(spec.csi.driver)
-        .controller.delete(spec.csi.volumeHandle, {}, { object: metadata?.name }, signal);
+      const { [deletionSecretName]: secretName, [deletionSecretNamespace]: namespace } = metadata?.annotations ?? {};
+      const secrets = await valuesOf({ name: secretName, namespace }, signal);
+      const { controller } = drivers.get(spec.csi.driver);
+      await controller.delete(spec.csi.volumeHandle, secrets, { object: metadata?.name }, signal);
     },
   };
+}
+
+function deletionSecret({ provisioner }: ClassSecrets): Record<string, string> {
+  if (!provisioner) return {};
+  return { [deletionSecretName]: provisioner.name, [deletionSecretNamespace]: provisioner.namespace };
 }

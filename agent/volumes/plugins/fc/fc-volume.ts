@@ -1,0 +1,188 @@
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { formatAndMount } from '../../mounts/format-and-mount.js';
+import { mountsBelow, readMountInfo } from '../../mounts/mount-table.js';
+import { giveToGroup } from '../../ownership.js';
+import type { PluginContext } from '../../plugin-context.js';
+import { removeEmptyFolders } from '../../pod-teardown.js';
+import { VolumeProblem } from '../../volume-error.js';
+import type { FCVolumeSource } from '../../../api/index.js';
+import type {
+  FoundStage,
+  FoundVolume,
+  NodeStage,
+  PodVolume,
+  PublishedVolume,
+  PublishRequest,
+  VolumePlugin,
+} from '../../volume-plugin.js';
+import { IscsiSessions, linkTarget } from '../iscsi/sessions.js';
+import { linkDevice } from '../local-volume.js';
+import { bindInto, stagedNames, unmountAllAt } from '../staging-folders.js';
+import { fcDisk, fcDiskOfKey, fcKey, fcLinks, type FcDisk } from './fc-disk.js';
+
+/** Where the kernel and udev show disks. */
+export interface FcRoots {
+  readonly sys: string;
+  /** `/dev/disk`. */
+  readonly disks: string;
+}
+
+const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
+const flushMs = 30_000;
+
+/**
+ * A disk of a Fibre Channel array that is zoned to this machine: found by udev's links, formatted where it is blank, mounted once for the
+ * node, and taken out of the kernel after the last pod (the kubelet's layout).
+ */
+export class FcPlugin implements VolumePlugin {
+  readonly name = 'kubernetes.io/fc';
+  readonly hasFolder = true;
+  readonly deletesContent = false;
+  readonly #context: PluginContext;
+  readonly #roots: FcRoots;
+  readonly #root: string;
+  readonly #kernel: IscsiSessions;
+
+  constructor(context: PluginContext, roots: FcRoots = { sys: '/sys', disks: '/dev/disk' }) {
+    this.#context = context;
+    this.#roots = roots;
+    this.#root = context.paths.plugin(this.name);
+    this.#kernel = new IscsiSessions(roots.sys);
+  }
+
+  supports(origin: PodVolume['origin']): boolean {
+    return sourceOf(origin) !== undefined;
+  }
+
+  async stageKey(volume: PodVolume): Promise<string | undefined> {
+    return await Promise.resolve(fcKey(fcDisk(required(volume)), volume.block));
+  }
+
+  async attach(volume: PodVolume, signal: AbortSignal): Promise<NodeStage> {
+    const disk = fcDisk(required(volume));
+    const stagePath = join(this.#root, fcKey(disk, volume.block));
+    if (!volume.block && (await isMounted(stagePath))) return { stagePath };
+    await mkdir(stagePath, { recursive: true, mode: 0o750 });
+    await this.#context.at('volume-stage-recorded');
+    signal.throwIfAborted();
+    return { stagePath, devicePath: await this.#find(disk) };
+  }
+
+  async stage(volume: PodVolume, attached: NodeStage, signal: AbortSignal): Promise<NodeStage> {
+    const { devicePath, stagePath = '' } = attached;
+    if (volume.block || devicePath === undefined) return attached;
+    const { fsType = '', readOnly = false } = required(volume);
+    const { origin } = volume;
+    const mountOptions = origin.kind === 'persistent' ? (origin.persistentVolume.spec?.mountOptions ?? []) : [];
+    const mount = { device: devicePath, target: stagePath, fsType, readOnly: readOnly || volume.readOnly };
+    await formatAndMount({ ...mount, mountOptions }, this.#context, signal);
+    return attached;
+  }
+
+  async publish(request: PublishRequest, signal: AbortSignal): Promise<PublishedVolume> {
+    const { volume, path, devicePath, staged, before } = request;
+    const readOnly = volume.readOnly || (required(volume).readOnly ?? false);
+    if (before) return before;
+    if (volume.block) return await linkDevice(staged.devicePath ?? '', devicePath, readOnly);
+    const wasMounted = await isMounted(path);
+    if (!wasMounted) await bindInto(staged.stagePath ?? '', path, this.#context.mounter, signal);
+    if (!readOnly) await giveToGroup(volume, path, wasMounted, this.#context, signal);
+    return { hostPath: path, readOnly };
+  }
+
+  async unstage({ key }: FoundStage, signal: AbortSignal): Promise<void> {
+    await unmountAllAt(join(this.#root, key), this.#context.mounter, signal);
+  }
+
+  /** The folder goes last: until then it says that there is a disk to let go. */
+  async detach({ key }: FoundStage, signal: AbortSignal): Promise<void> {
+    for (const device of await this.#devices(fcDiskOfKey(key))) {
+      const multipath = await this.#kernel.multipathOf(device);
+      if (multipath !== undefined) await this.#flush(['multipath', '-f', join('/dev', multipath)], signal);
+      await this.#flush(['blockdev', '--flushbufs', device], signal);
+      await this.#kernel.remove(device);
+    }
+    await removeEmptyFolders(join(this.#root, key));
+  }
+
+  async findStages(): Promise<readonly FoundStage[]> {
+    const whole = (await stagedNames(this.#root)).filter((name) => name !== 'volumeDevices');
+    const raw = (await stagedNames(join(this.#root, 'volumeDevices'))).map((name) => `volumeDevices/${name}`);
+    return [...whole, ...raw].map((key) => ({ key, stage: { stagePath: join(this.#root, key) } }));
+  }
+
+  /** By what is mounted in the pod's folder, or where its link leads: both are of one disk of this plugin's. */
+  async stageKeyOf(found: FoundVolume): Promise<string | undefined> {
+    const mountInfo = await readMountInfo();
+    const stages = await this.findStages();
+    if (!found.block) {
+      const own = mountsBelow(mountInfo, found.path).find(({ mountPoint }) => mountPoint === found.path);
+      if (!own) return undefined;
+      return stages.find(({ key }) =>
+        mountsBelow(mountInfo, join(this.#root, key)).some(({ device }) => device === own.device),
+      )?.key;
+    }
+    const device = await linkTarget(found.path);
+    for (const { key } of stages) {
+      if (!key.startsWith('volumeDevices/')) continue;
+      if (device !== undefined && (await this.#devices(fcDiskOfKey(key))).includes(device)) return key;
+    }
+    return undefined;
+  }
+
+  /** The multipath device on top where there is one. The kernel is made to look for new disks once when it has none. */
+  async #find(disk: FcDisk): Promise<string> {
+    let devices = await this.#devices(disk);
+    if (devices.length === 0) {
+      await this.#rescan();
+      devices = await this.#devices(disk);
+    }
+    for (const device of devices) {
+      const multipath = await this.#kernel.multipathOf(device);
+      if (multipath !== undefined) return join('/dev', multipath);
+    }
+    const [first] = devices;
+    if (first !== undefined) return first;
+    const wanted = disk.by === 'ports' ? `${disk.wwns.join(', ')} lun ${disk.lun}` : disk.wwids.join(', ');
+    throw new VolumeProblem(
+      'unavailable',
+      `no fc disk found: no link of ${this.#roots.disks} leads to ${wanted}; is it zoned to this machine?`,
+    );
+  }
+
+  async #devices(disk: FcDisk): Promise<string[]> {
+    const listing = async (folder: string): Promise<string[]> =>
+      await readdir(join(this.#roots.disks, folder)).catch(() => []);
+    const links = fcLinks(disk, { byPath: await listing('by-path'), byId: await listing('by-id') });
+    const targets = await Promise.all(
+      links.map(({ folder, name }) => linkTarget(join(this.#roots.disks, folder, name))),
+    );
+    return [...new Set(targets)].filter((target) => target !== undefined);
+  }
+
+  async #rescan(): Promise<void> {
+    const hosts = join(this.#roots.sys, 'class/scsi_host');
+    for (const host of await readdir(hosts).catch(() => []))
+      await writeFile(join(hosts, host, 'scan'), '- - -').catch(() => {});
+  }
+
+  /** As in the kubelet, one that fails is no reason to keep the disk. */
+  async #flush(argv: [string, ...string[]], signal: AbortSignal): Promise<void> {
+    await this.#context.run({ argv, env, timeoutMs: flushMs }, signal);
+  }
+}
+
+const sourceOf = (origin: PodVolume['origin']): FCVolumeSource | undefined =>
+  origin.kind === 'inline' ? origin.volume.fc : origin.persistentVolume.spec?.fc;
+
+function required({ origin }: PodVolume): FCVolumeSource {
+  const source = sourceOf(origin);
+  if (!source) throw new VolumeProblem('unsupported', 'not a Fibre Channel volume');
+  return source;
+}
+
+/** By the mount table: an array that is gone would hang whoever looks at the path itself. */
+async function isMounted(path: string): Promise<boolean> {
+  return mountsBelow(await readMountInfo(), path).some(({ mountPoint }) => mountPoint === path);
+}
