@@ -3,7 +3,6 @@ import type { CriRuntime } from '../../cri/index.js';
 import type { AgentConfig } from '../config/agent-config.js';
 import { Lifetimes } from '../lifetimes.js';
 import { cniSandboxNetwork } from '../network/cni-sandbox-network.js';
-import { mountedLayers } from './mounted-layers.js';
 import { openConfiguredCni } from './open-cni.js';
 import type { OpenedRuntime, OpenRuntimeDeps } from './open-runtime.js';
 
@@ -16,7 +15,7 @@ export async function openEmbedded(
   await using opening = new Lifetimes();
   const { paths, runtime } = config;
   const { run, recorder, log, clock, bootId, at } = deps;
-  const [{ openEmbeddedRuntime, embeddedRuntimeDefaults }, { openImageStore }] = await Promise.all([
+  const [{ openEmbeddedRuntime, embeddedRuntimeDefaults, mountedLayers }, { openImageStore }] = await Promise.all([
     import('../../cri/embedded/index.js'),
     import('../../cri/embedded/images/index.js'),
   ]);

@@ -1,7 +1,8 @@
 import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { runProgram } from '../../base/run-program.js';
+import { mountedLayers } from '../../cri/embedded/index.js';
 import type { v1 } from '../../cri/index.js';
 import { missingComponents, neverAborted, RuntimeWorld } from './support/runtime-world.js';
 
@@ -83,7 +84,10 @@ test.skipIf(missing !== '')('the root of a pod with a user namespace is nobody o
 
   const other = await start(world, sandbox, 'other', ['cat', '/proc/self/uid_map'], {}, { runAsUser: { value: 1000 } });
   expect((await world.exited(other)).exitCode).toBe(0);
-  expect(await readdir(join(world.options.runDir, 'containers', id))).not.toContain('lower-0');
+  const bundle = await readdir(join(world.options.runDir, 'containers', id));
+  expect(bundle.filter((name) => name.startsWith('lower-'))).toEqual([]);
+  // What it has mounted is known, so that its layers are not removed with their image.
+  expect([...mountedLayers()]).toContain(basename(String(world.image.lowerDirs[0])));
 
   const { status } = await world.runtime.podSandboxStatus({ podSandboxId: sandbox }, neverAborted());
   expect(status?.linux?.namespaces?.options?.usernsOptions).toEqual({ mode: 'POD', uids: mapping, gids: mapping });

@@ -6,6 +6,7 @@ import type { RuntimeContext } from '../context.js';
 import { killMakers } from '../host/kill-makers.js';
 import { mustRunOci, programName } from '../host/oci-program.js';
 import { identify, readPidFile, readProc, signalProcess } from '../host/process-identity.js';
+import { shiftedLayer } from '../host/user-namespaces.js';
 import { pinPaths } from '../sandboxes/pin-namespaces.js';
 
 const sigKill = 9;
@@ -59,7 +60,7 @@ async function sweepOne(context: RuntimeContext, id: string, signal: AbortSignal
   }
   killCgroupsOf(context, id);
   const mounts = existsSync(bundle)
-    ? readdirSync(bundle).filter((name) => /^(rootfs|image-volume-\d+|lower-\d+)$/.test(name))
+    ? readdirSync(bundle).filter((name) => /^(rootfs|image-volume-\d+)$/.test(name) || shiftedLayer.pattern.test(name))
     : [];
   const paths = [...pinPaths(context, id), layout.shm(id), ...mounts.map((name) => `${bundle}/${name}`)];
   await unmountAll(context, paths, `unmount leftovers of ${id}`, signal);

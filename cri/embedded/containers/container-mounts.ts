@@ -7,7 +7,7 @@ import { criError } from '../../contract/cri-error.js';
 import type { RuntimeContext } from '../context.js';
 import { mustRun } from '../host/oci-program.js';
 import { pathInRoot } from '../host/path-in-root.js';
-import { overlayArgv } from '../host/user-namespaces.js';
+import { overlayArgv, shiftedLayer } from '../host/user-namespaces.js';
 import type { StoredImage } from '../images/image-store.js';
 import type { ResolvedMount } from '../oci-spec/mounts.js';
 import type { ContainerEntry } from '../state/container-entry.js';
@@ -86,10 +86,10 @@ function lowerDirs(context: RuntimeContext, image: StoredImage): readonly string
  */
 export function mountPoints(context: RuntimeContext, id: string, plan: MountPlan, isMapped: boolean): string[] {
   const bundle = context.layout.bundle(id);
-  const layers = isMapped ? plan.lines.flatMap((line) => line.lowerDirs ?? []).length : 0;
+  const layers = isMapped ? plan.lines.flatMap((line) => line.lowerDirs ?? []) : [];
   return [
     ...plan.lines.map((line) => line.target).filter((target) => target.startsWith(`${bundle}/`)),
-    ...Array.from({ length: layers }, (_, index) => `${bundle}/lower-${index}`),
+    ...layers.map((lowerDir, index) => `${bundle}/${shiftedLayer.name(index, lowerDir)}`),
   ];
 }
 

@@ -1,4 +1,5 @@
 import { constants, accessSync, existsSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { IdRange } from '../state/records.js';
 
 const perl = '/usr/bin/perl';
@@ -71,7 +72,7 @@ sub overlays {
   while (@rest) {
     my ($target, $options, $count) = splice @rest, 0, 3;
     my @names;
-    for my $lower (splice @rest, 0, $count) { my $name = 'lower-' . $next++; shifted($namespace, $lower, $name); push @names, $name }
+    for my $lower (splice @rest, 0, $count) { (my $layer = $lower) =~ s{.*/}{}; my $name = 'lower-' . $next++ . "-$layer"; shifted($namespace, $lower, $name); push @names, $name }
     my $type = 'overlay';
     my $data = join ',', 'lowerdir=' . join(':', @names), $options eq '' ? () : $options;
     call("mount $target", $mount, $type, $target, $type, 0, $data);
@@ -115,6 +116,15 @@ export interface ShiftedOverlay {
   readonly options: string;
   readonly lowerDirs: readonly string[];
 }
+
+/**
+ * Where a layer is mounted for a moment below the bundle. All that the kernel shows of it later is this name, so it names the layer:
+ * whoever removes layers reads there which are in use.
+ */
+export const shiftedLayer = {
+  name: (index: number, lowerDir: string): string => `lower-${index}-${basename(lowerDir)}`,
+  pattern: /^lower-\d+-(.+)$/,
+} as const;
 
 /** Mounts overlays whose layers show the namespace's ids instead of the host's; `folder` takes short-lived mount points. */
 export function overlayArgv(

@@ -144,6 +144,6 @@ export interface ImageStoreDeps {
   readonly recorder: CallRecorder;
   readonly log: Logger;
   readonly clock: Clock;
-  /** Lower directories that containers have mounted: not removed with their image, but by a later sweep. */
+  /** Lower directories that containers have mounted, or, where only that is known, their last names: not removed with their image, but by a later sweep. */
   readonly layersInUse?: (() => ReadonlySet<string>) | undefined;
 }

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { ImageIndex, ImageRecord } from './image-index.js';
 import type { ImageDetails, ImageUsage, StoredImage } from './image-store.js';
 import type { LayerRecord, LayerStore } from './layer-store.js';
@@ -36,7 +37,10 @@ export async function removeUnusedLayers(
   mounted: ReadonlySet<string>,
 ): Promise<number> {
   const wanted = new Set(index.kept().flatMap((record) => record.chainIds));
-  return await layers.removeUnless((layer) => wanted.has(layer.chainId) || mounted.has(layers.path(layer)));
+  return await layers.removeUnless((layer) => {
+    const path = layers.path(layer);
+    return wanted.has(layer.chainId) || mounted.has(path) || mounted.has(basename(path));
+  });
 }
 
 export function imageUsage(index: ImageIndex, layers: LayerStore, view: (r: ImageRecord) => StoredImage): ImageUsage {
