@@ -11,7 +11,6 @@ import { VolumeError, VolumeProblem, type VolumeFailure } from './volume-error.j
 import type { VolumePaths } from './volume-paths.js';
 import { growVolume, notGrown, type GrowDeps, type Grown } from './grow-volume.js';
 import type { NodeStage, PodVolume, VolumeOrigin, VolumePlugin } from './volume-plugin.js';
-import { Turns } from './turns.js';
 import { podVolume, wantedVolumes, type WantedVolume } from './wanted-volumes.js';
 
 export interface PodMounterDeps extends GrowDeps {
@@ -46,7 +45,6 @@ interface Foldered extends Resolved {
 /** Makes the volumes of a pod. They do not wait for each other, and what fails does not keep the others. */
 export class PodMounter {
   readonly #deps: PodMounterDeps;
-  readonly #turns = new Turns();
   /** Who has a ReadWriteOncePod volume. */
   readonly #holders = new Map<string, PodUid>();
 
@@ -67,7 +65,6 @@ export class PodMounter {
       this.#makeFolder(one, mounted.has(one.volume.name)),
     );
     const ready = await this.#mountMemory(foldered, errors, signal);
-    if (ready.length > 0) await this.#turns.next();
     const made = await eachOf(ready, errors, setUp, (one) => this.#publishCounted(one, mounted, signal));
     for (const one of made) mounted.set(one.volume.name, one);
     return errors;
