@@ -1,8 +1,6 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatAndMount } from '../../mounts/format-and-mount.js';
 import { mountsBelow, readMountInfo } from '../../mounts/mount-table.js';
-import { giveToGroup } from '../../ownership.js';
 import type { PluginContext } from '../../plugin-context.js';
 import { removeEmptyFolders } from '../../pod-teardown.js';
 import { VolumeProblem } from '../../volume-error.js';
@@ -16,9 +14,9 @@ import type {
   PublishRequest,
   VolumePlugin,
 } from '../../volume-plugin.js';
-import { IscsiSessions, linkTarget } from '../iscsi/sessions.js';
-import { linkDevice } from '../local-volume.js';
-import { bindInto, stagedNames, unmountAllAt } from '../staging-folders.js';
+import { isMounted, publishDisk, stageDisk } from '../network-disks/disk-volume.js';
+import { linkTarget, namesIn, ScsiDisks } from '../network-disks/scsi-disks.js';
+import { stagedNames, unmountAllAt } from '../staging-folders.js';
 import { fcDisk, fcDiskOfKey, fcKey, fcLinks, type FcDisk } from './fc-disk.js';
 
 /** Where the kernel and udev show disks. */
@@ -27,9 +25,6 @@ export interface FcRoots {
   /** `/dev/disk`. */
   readonly disks: string;
 }
-
-const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
-const flushMs = 30_000;
 
 /**
  * A disk of a Fibre Channel array that is zoned to this machine: found by udev's links, formatted where it is blank, mounted once for the
@@ -42,13 +37,13 @@ export class FcPlugin implements VolumePlugin {
   readonly #context: PluginContext;
   readonly #roots: FcRoots;
   readonly #root: string;
-  readonly #kernel: IscsiSessions;
+  readonly #disks: ScsiDisks;
 
   constructor(context: PluginContext, roots: FcRoots = { sys: '/sys', disks: '/dev/disk' }) {
     this.#context = context;
     this.#roots = roots;
     this.#root = context.paths.plugin(this.name);
-    this.#kernel = new IscsiSessions(roots.sys);
+    this.#disks = new ScsiDisks(roots.sys, context.run);
   }
 
   supports(origin: PodVolume['origin']): boolean {
@@ -70,25 +65,11 @@ export class FcPlugin implements VolumePlugin {
   }
 
   async stage(volume: PodVolume, attached: NodeStage, signal: AbortSignal): Promise<NodeStage> {
-    const { devicePath, stagePath = '' } = attached;
-    if (volume.block || devicePath === undefined) return attached;
-    const { fsType = '', readOnly = false } = required(volume);
-    const { origin } = volume;
-    const mountOptions = origin.kind === 'persistent' ? (origin.persistentVolume.spec?.mountOptions ?? []) : [];
-    const mount = { device: devicePath, target: stagePath, fsType, readOnly: readOnly || volume.readOnly };
-    await formatAndMount({ ...mount, mountOptions }, this.#context, signal);
-    return attached;
+    return await stageDisk(volume, attached, required(volume), this.#context, signal);
   }
 
   async publish(request: PublishRequest, signal: AbortSignal): Promise<PublishedVolume> {
-    const { volume, path, devicePath, staged, before } = request;
-    const readOnly = volume.readOnly || (required(volume).readOnly ?? false);
-    if (before) return before;
-    if (volume.block) return await linkDevice(staged.devicePath ?? '', devicePath, readOnly);
-    const wasMounted = await isMounted(path);
-    if (!wasMounted) await bindInto(staged.stagePath ?? '', path, this.#context.mounter, signal);
-    if (!readOnly) await giveToGroup(volume, path, wasMounted, this.#context, signal);
-    return { hostPath: path, readOnly };
+    return request.before ?? (await publishDisk(request, required(request.volume), this.#context, signal));
   }
 
   async unstage({ key }: FoundStage, signal: AbortSignal): Promise<void> {
@@ -97,12 +78,8 @@ export class FcPlugin implements VolumePlugin {
 
   /** The folder goes last: until then it says that there is a disk to let go. */
   async detach({ key }: FoundStage, signal: AbortSignal): Promise<void> {
-    for (const device of await this.#devices(fcDiskOfKey(key))) {
-      const multipath = await this.#kernel.multipathOf(device);
-      if (multipath !== undefined) await this.#flush(['multipath', '-f', join('/dev', multipath)], signal);
-      await this.#flush(['blockdev', '--flushbufs', device], signal);
-      await this.#kernel.remove(device);
-    }
+    for (const device of await this.#devices(fcDiskOfKey(key)))
+      await this.#disks.letGo(device, signal, ['blockdev', '--flushbufs', device]);
     await removeEmptyFolders(join(this.#root, key));
   }
 
@@ -135,15 +112,11 @@ export class FcPlugin implements VolumePlugin {
   async #find(disk: FcDisk): Promise<string> {
     let devices = await this.#devices(disk);
     if (devices.length === 0) {
-      await this.#rescan();
+      await this.#disks.scanAll();
       devices = await this.#devices(disk);
     }
-    for (const device of devices) {
-      const multipath = await this.#kernel.multipathOf(device);
-      if (multipath !== undefined) return join('/dev', multipath);
-    }
-    const [first] = devices;
-    if (first !== undefined) return first;
+    const device = await this.#disks.toMount(devices);
+    if (device !== undefined) return device;
     const wanted = disk.by === 'ports' ? `${disk.wwns.join(', ')} lun ${disk.lun}` : disk.wwids.join(', ');
     throw new VolumeProblem(
       'unavailable',
@@ -152,24 +125,12 @@ export class FcPlugin implements VolumePlugin {
   }
 
   async #devices(disk: FcDisk): Promise<string[]> {
-    const listing = async (folder: string): Promise<string[]> =>
-      await readdir(join(this.#roots.disks, folder)).catch(() => []);
+    const listing = (folder: string): Promise<string[]> => namesIn(join(this.#roots.disks, folder));
     const links = fcLinks(disk, { byPath: await listing('by-path'), byId: await listing('by-id') });
     const targets = await Promise.all(
       links.map(({ folder, name }) => linkTarget(join(this.#roots.disks, folder, name))),
     );
     return [...new Set(targets)].filter((target) => target !== undefined);
-  }
-
-  async #rescan(): Promise<void> {
-    const hosts = join(this.#roots.sys, 'class/scsi_host');
-    for (const host of await readdir(hosts).catch(() => []))
-      await writeFile(join(hosts, host, 'scan'), '- - -').catch(() => {});
-  }
-
-  /** As in the kubelet, one that fails is no reason to keep the disk. */
-  async #flush(argv: [string, ...string[]], signal: AbortSignal): Promise<void> {
-    await this.#context.run({ argv, env, timeoutMs: flushMs }, signal);
   }
 }
 
@@ -180,9 +141,4 @@ function required({ origin }: PodVolume): FCVolumeSource {
   const source = sourceOf(origin);
   if (!source) throw new VolumeProblem('unsupported', 'not a Fibre Channel volume');
   return source;
-}
-
-/** By the mount table: an array that is gone would hang whoever looks at the path itself. */
-async function isMounted(path: string): Promise<boolean> {
-  return mountsBelow(await readMountInfo(), path).some(({ mountPoint }) => mountPoint === path);
 }

@@ -2,9 +2,6 @@ import { mkdir, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises
 import { dirname, join } from 'node:path';
 import { KeyedLock } from '../../../../base/fifo-limit.js';
 import { errnoOf, errorText } from '../../../../base/errors.js';
-import { formatAndMount } from '../../mounts/format-and-mount.js';
-import { mountsBelow, readMountInfo } from '../../mounts/mount-table.js';
-import { giveToGroup } from '../../ownership.js';
 import { readSecret, type PluginContext } from '../../plugin-context.js';
 import { removeEmptyFolders } from '../../pod-teardown.js';
 import { VolumeProblem } from '../../volume-error.js';
@@ -18,8 +15,9 @@ import type {
   PublishRequest,
   VolumePlugin,
 } from '../../volume-plugin.js';
-import { linkDevice } from '../local-volume.js';
-import { bindInto, stagedNames, unmountAllAt } from '../staging-folders.js';
+import { isMounted, publishDisk, stageDisk } from '../network-disks/disk-volume.js';
+import { linkTarget, ScsiDisks } from '../network-disks/scsi-disks.js';
+import { stagedNames, unmountAllAt } from '../staging-folders.js';
 import { Initiator } from './initiator.js';
 import {
   diskKey,
@@ -31,7 +29,7 @@ import {
   type IscsiDisk,
   type IscsiSource,
 } from './iscsi-disk.js';
-import { IscsiSessions, linkTarget } from './sessions.js';
+import { IscsiSessions } from './sessions.js';
 
 /** Where the kernel and udev show disks. */
 export interface IscsiRoots {
@@ -50,6 +48,7 @@ export class IscsiPlugin implements VolumePlugin {
   readonly #context: PluginContext;
   readonly #root: string;
   readonly #roots: IscsiRoots;
+  readonly #disks: ScsiDisks;
   readonly #sessions: IscsiSessions;
   readonly #initiator: Initiator;
   /** Two disks of one target share its sessions. */
@@ -59,6 +58,7 @@ export class IscsiPlugin implements VolumePlugin {
     this.#context = context;
     this.#roots = roots;
     this.#root = context.paths.plugin(this.name);
+    this.#disks = new ScsiDisks(roots.sys, context.run);
     this.#sessions = new IscsiSessions(roots.sys);
     this.#initiator = new Initiator(context.run, this.#sessions);
   }
@@ -85,26 +85,13 @@ export class IscsiPlugin implements VolumePlugin {
   }
 
   async stage(volume: PodVolume, attached: NodeStage, signal: AbortSignal): Promise<NodeStage> {
-    const { devicePath, stagePath = '' } = attached;
-    if (volume.block || devicePath === undefined) return attached;
-    const { fsType = '', readOnly = false } = required(volume);
-    const { origin } = volume;
-    const mountOptions = origin.kind === 'persistent' ? (origin.persistentVolume.spec?.mountOptions ?? []) : [];
-    const mount = { device: devicePath, target: stagePath, fsType, readOnly: readOnly || volume.readOnly };
-    await formatAndMount({ ...mount, mountOptions }, this.#context, signal);
-    return attached;
+    return await stageDisk(volume, attached, required(volume), this.#context, signal);
   }
 
   async publish(request: PublishRequest, signal: AbortSignal): Promise<PublishedVolume> {
-    const { volume, path, devicePath, staged, before } = request;
-    const readOnly = volume.readOnly || (required(volume).readOnly ?? false);
-    if (before) return before;
-    await this.#rememberKey(volume, signal);
-    if (volume.block) return await linkDevice(staged.devicePath ?? '', devicePath, readOnly);
-    const wasMounted = await isMounted(path);
-    if (!wasMounted) await bindInto(staged.stagePath ?? '', path, this.#context.mounter, signal);
-    if (!readOnly) await giveToGroup(volume, path, wasMounted, this.#context, signal);
-    return { hostPath: path, readOnly };
+    if (request.before) return request.before;
+    await this.#rememberKey(request.volume, signal);
+    return await publishDisk(request, required(request.volume), this.#context, signal);
   }
 
   async unstage({ key }: FoundStage, signal: AbortSignal): Promise<void> {
@@ -154,22 +141,18 @@ export class IscsiPlugin implements VolumePlugin {
       try {
         await this.#initiator.login(portal, disk, source, values, signal);
         const host = await this.#sessions.hostOf(disk.iqn, portal);
-        if (host !== undefined) await this.#sessions.scan(host, disk.lun);
+        if (host !== undefined) await this.#disks.scan(host, disk.lun);
         devices.push(await this.#appeared(portal, disk, transport, signal));
       } catch (err) {
         signal.throwIfAborted();
         problems.push(`portal ${portal}: ${errorText(err)}`);
       }
     }
-    const [first] = devices;
-    if (first === undefined) throw new VolumeProblem('unavailable', problems.join('; '));
+    const device = await this.#disks.toMount(devices);
+    if (device === undefined) throw new VolumeProblem('unavailable', problems.join('; '));
     if (problems.length > 0)
       log.warn({ podUid: volume.uid, volume: volume.name, problems, at: clock.now() }, 'not all portals can be used');
-    for (const device of devices) {
-      const multipath = await this.#sessions.multipathOf(device);
-      if (multipath !== undefined) return join('/dev', multipath);
-    }
-    return first;
+    return device;
   }
 
   /** The device behind udev's link for the disk, once it is there. */
@@ -199,18 +182,10 @@ export class IscsiPlugin implements VolumePlugin {
     for (const portal of disk.portals) {
       const end = `ip-${portal.replaceAll(/[[\]]/g, '')}-iscsi-${disk.iqn}-lun-${disk.lun}`;
       const device = await linkTarget(join(this.#roots.byPath, end));
-      if (device === undefined) continue;
-      const multipath = await this.#sessions.multipathOf(device);
-      if (multipath !== undefined) await this.#flush(multipath, signal);
-      await this.#sessions.remove(device);
+      if (device !== undefined) await this.#disks.letGo(device, signal);
     }
     const others = (await this.#keys()).filter((other) => other !== key && diskOfKey(other)?.iqn === disk.iqn);
     if (others.length === 0) await this.#initiator.logout(disk, signal);
-  }
-
-  async #flush(multipath: string, signal: AbortSignal): Promise<void> {
-    const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
-    await this.#context.run({ argv: ['multipath', '-f', join('/dev', multipath)], env, timeoutMs: 30_000 }, signal);
   }
 
   /** Which disk a pod's folder is, for after a restart. */
@@ -233,11 +208,6 @@ function required({ origin }: PodVolume): IscsiSource {
   const source = iscsiSource(origin);
   if (!source) throw new VolumeProblem('unsupported', 'not an iSCSI volume');
   return source;
-}
-
-/** By the mount table: a target that is gone would hang whoever looks at the path itself. */
-async function isMounted(path: string): Promise<boolean> {
-  return mountsBelow(await readMountInfo(), path).some(({ mountPoint }) => mountPoint === path);
 }
 
 async function textOf(path: string): Promise<string> {
