@@ -499,6 +499,8 @@ export function criContractSuite(name: string, open: () => Promise<ContractSubje
         );
         stdin.end(data);
         expect((await done).exitCode).toBe(0);
+        // The last of it may still wait for its turn in the slow sink.
+        await new Promise<void>((resolve) => sink.end(resolve));
         expect(sink.bytes.equals(data)).toBe(true);
       });
 
