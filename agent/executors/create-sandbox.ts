@@ -12,7 +12,13 @@ export const createSandbox = (deps: ExecutorDeps): Executors['create-sandbox'] =
     try {
       const { config, runtimeHandler, notes } = await deps.configs.sandbox(pod, step.attempt, signal);
       for (const { reason, message } of notes) deps.events.record(podReference(pod), 'Warning', reason, message);
-      await deps.gate.run('sandbox', () => deps.runtime.runPodSandbox({ config, runtimeHandler }, signal), signal);
+      const { podSandboxId = '' } = await deps.gate.run(
+        'sandbox',
+        () => deps.runtime.runPodSandbox({ config, runtimeHandler }, signal),
+        signal,
+      );
+      // Also where it was seen while it was being made: its addresses may have come last.
+      deps.changed(context.uid, { id: podSandboxId, became: 'changed', sandboxId: podSandboxId });
     } catch (err) {
       if (!signal.aborted) {
         deps.events.record(

@@ -4,6 +4,7 @@ import type { Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
 import type { ContainerKind, Pod, PodContainer, PodUid, ResourceRequirements } from '../api/index.js';
 import type { EventRecorder } from '../events/event-recorder.js';
+import type { RuntimeChange } from '../observe/runtime-change.js';
 import type { ObservedContainer, DesiredPod, RuntimeFacts } from '../podloop/pod-facts.js';
 import type { PodMemory } from '../podloop/pod-memory.js';
 import type { StartGate } from '../podloop/start-gate.js';
@@ -118,6 +119,8 @@ export interface ExecutorDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly runtime: RuntimeService;
+  /** What a verb of the runtime made of a sandbox or a container: the next pass asks for that, and for nothing else. */
+  changed(uid: PodUid, change: RuntimeChange): void;
   readonly events: EventRecorder;
   readonly gate: StartGate;
   readonly configs: ConfigBuilder;

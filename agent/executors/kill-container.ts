@@ -19,6 +19,7 @@ export const killContainer = (deps: ExecutorDeps): Executors['kill-container'] =
       }
       const timeout = step.graceSeconds === 0 ? 0 : stopTimeout(left);
       await deps.runtime.stopContainer({ containerId: step.containerId, timeout }, signal);
+      deps.changed(context.uid, { id: step.containerId, became: 'exited' });
     } finally {
       if (kills.get(step.containerId) === hook) kills.delete(step.containerId);
     }

@@ -48,8 +48,10 @@ async function createAndStart(deps: ExecutorDeps, request: ContainerRequest, sig
       const { containerId = '' } = await inCase('CreateContainerError', () =>
         deps.runtime.createContainer({ podSandboxId: sandboxId, config, sandboxConfig }, signal),
       );
+      deps.changed(podUidOf(pod), { id: containerId, became: 'created', sandboxId });
       deps.events.record(reference, 'Normal', 'Created', 'Container created');
       await inCase('RunContainerError', () => deps.runtime.startContainer({ containerId }, signal));
+      deps.changed(podUidOf(pod), { id: containerId, became: 'running', sandboxId });
       deps.events.record(reference, 'Normal', 'Started', 'Container started');
       return containerId;
     },

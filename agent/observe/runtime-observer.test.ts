@@ -38,7 +38,12 @@ class World {
     },
     containerStatus: async ({ containerId = '' }: v1.ContainerStatusRequest) => {
       this.calls.push(`containerStatus ${containerId}`);
-      return { status: { id: containerId, state: this.pods.get(containerId.slice(2))?.container } };
+      const status = { id: containerId, state: this.pods.get(containerId.slice(2))?.container };
+      const held = this.#held.get(containerId);
+      this.#held.delete(containerId);
+      held?.asked();
+      await held?.answered;
+      return { status };
     },
   } as unknown as RuntimeService;
 
@@ -50,6 +55,18 @@ class World {
     },
     terminationMessage: () => Promise.resolve(''),
   });
+
+  readonly #held = new Map<string, { asked: () => void; answered: Promise<void> }>();
+
+  /** The next status of a container stays on its way until `answer`. */
+  hold(containerId: string): { readonly asked: Promise<void>; answer(): void } {
+    let asked = (): void => {};
+    let answer = (): void => {};
+    const answered = new Promise<void>((resolve) => (answer = resolve));
+    const whenAsked = new Promise<void>((resolve) => (asked = resolve));
+    this.#held.set(containerId, { asked, answered });
+    return { asked: whenAsked, answer };
+  }
 
   run(uid: string, container: v1.ContainerState = 'CONTAINER_RUNNING'): void {
     this.pods.set(uid, { sandbox: 'SANDBOX_READY', container });
@@ -142,6 +159,71 @@ test('what is said while a pod is read must show in the answer, or the pod is re
   expect(await world.stateOf(a)).toBe('running');
   world.run('a', 'CONTAINER_EXITED');
   expect(await world.stateOf(a)).toBe('exited');
+});
+
+test('after a verb only what it made is asked for, and nothing for what it took away', async () => {
+  const world = new World();
+  expect(await world.stateOf(a)).toBeUndefined();
+  world.run('a', 'CONTAINER_CREATED');
+  world.observer.tell(a, { id: 's-a', became: 'changed', sandboxId: 's-a' });
+  expect((await world.observer.observe(a, signal)).sandboxes[0]).toMatchObject({ id: 's-a', ready: true });
+  world.observer.tell(a, { id: 'c-a', became: 'created', sandboxId: 's-a' });
+  expect((await world.observer.observe(a, signal)).containers[0]).toMatchObject({ id: 'c-a', sandboxId: 's-a' });
+  world.run('a', 'CONTAINER_RUNNING');
+  world.observer.tell(a, { id: 'c-a', became: 'running', sandboxId: 's-a' });
+  expect(await world.stateOf(a)).toBe('running');
+  expect(world.asked()).toEqual([
+    'listPodSandbox',
+    'listContainers',
+    'podSandboxStatus s-a',
+    'containerStatus c-a',
+    'name',
+    'containerStatus c-a',
+  ]);
+  world.run('a', 'CONTAINER_EXITED');
+  world.pods.set('a', { sandbox: 'SANDBOX_NOTREADY', container: 'CONTAINER_EXITED' });
+  // Nobody told of the container: it ended with its sandbox.
+  world.observer.tell(a, { id: 's-a', became: 'exited' });
+  expect(await world.stateOf(a)).toBe('exited');
+  expect(world.asked()).toEqual(['podSandboxStatus s-a', 'containerStatus c-a']);
+  world.observer.tell(a, { id: 's-a', became: 'gone' });
+  expect(await world.observer.observe(a, signal)).toEqual({ sandboxes: [], containers: [] });
+  expect(world.asked()).toEqual([]);
+});
+
+test('a thing that nobody can place is found by a list', async () => {
+  const world = new World();
+  await world.stateOf(a);
+  world.run('a');
+  world.asked();
+  world.observer.tell(a, { id: 'c-a', became: 'running' });
+  expect(await world.stateOf(a)).toBe('running');
+  expect(world.asked().slice(0, 2)).toEqual(['listPodSandbox a', 'listContainers a']);
+});
+
+test('what is invalidated while it is read is listed again, and a slow reader does not undo a faster one', async () => {
+  const world = new World();
+  world.run('a', 'CONTAINER_CREATED');
+  await world.stateOf(a);
+  world.observer.invalidate(a);
+  world.meanwhile = () => {
+    world.meanwhile = () => {};
+    world.observer.invalidate(a);
+  };
+  await world.stateOf(a);
+  world.asked();
+  await world.stateOf(a);
+  expect(world.asked()[0]).toBe('listPodSandbox a');
+  const slow = world.hold('c-a');
+  world.observer.tell(a, { id: 'c-a', became: 'changed' });
+  const slowly = world.stateOf(a);
+  await slow.asked;
+  world.run('a');
+  world.observer.tell(a, { id: 'c-a', became: 'running' });
+  expect(await world.stateOf(a)).toBe('running');
+  slow.answer();
+  expect(await slowly).toBe('created');
+  expect(await world.stateOf(a)).toBe('running');
 });
 
 test('relist finds what no event told of, and nothing else', async () => {

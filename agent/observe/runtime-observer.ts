@@ -4,8 +4,9 @@ import type { PodUid } from '../api/index.js';
 import type { ObservedContainer, ObservedSandbox, RuntimeFacts } from '../podloop/pod-facts.js';
 import { isAsListed } from './is-as-listed.js';
 import { observedContainer, observedSandbox } from './observed-status.js';
+import { doubtsAfter, doubtsOf, type Doubts } from './doubts.js';
 import { showsChange, type RuntimeChange } from './runtime-change.js';
-import { RuntimeListing, type PodItems } from './runtime-listing.js';
+import { RuntimeListing } from './runtime-listing.js';
 
 export interface ObserverDeps {
   readonly runtime: RuntimeService;
@@ -17,69 +18,74 @@ export interface ObserverDeps {
   terminationMessage(status: CriContainerStatus): Promise<string>;
 }
 
-/** A read under way: what was said of the pod meanwhile must show in its answer, or the answer is not kept. */
-interface Reading {
-  readonly said: RuntimeChange[];
+/** What is known of one pod. */
+interface View {
+  /** The last answer; what can never change in it is not asked for again. */
+  facts: RuntimeFacts | undefined;
+  /** Told and not seen yet. */
+  changes: readonly RuntimeChange[];
+  /** Set when anything of the pod may have changed; another one each time. */
+  unlisted: symbol | undefined;
 }
 
 /**
- * What the runtime says of each pod. A pod is read again only after something said that it changed: an event of the runtime, or
- * one of our own verbs. That keeps a pass at rest free of calls.
+ * What the runtime says of each pod. Read again is only what something said to have changed: an event of the runtime, or one of our
+ * own verbs. That keeps a pass at rest free of calls, and one after a verb at a single call. The runtime is asked for a list of the
+ * pod where nobody can say what changed: after a failed step, and from time to time.
  */
 export class RuntimeObserver {
   readonly #deps: ObserverDeps;
   readonly #listing: RuntimeListing;
   #name: Promise<string> | undefined;
-  readonly #known = new Map<PodUid, RuntimeFacts>();
-  /** Answers that may be out of date; what can never change in them is not asked for again. */
-  readonly #last = new Map<PodUid, RuntimeFacts>();
-  /** An invalidation takes the entry away, and the answer is not kept. */
-  readonly #reading = new Map<PodUid, Reading>();
+  readonly #views = new Map<PodUid, View>();
 
   constructor(deps: ObserverDeps) {
     this.#deps = deps;
     this.#listing = new RuntimeListing(deps.runtime);
   }
 
-  /** Something of the pod changed: the next `observe` asks the runtime. */
+  /** Anything of the pod may have changed: the next `observe` lists it. */
   invalidate(uid: PodUid): void {
     this.#listing.touch(uid);
-    this.#known.delete(uid);
-    this.#reading.delete(uid);
+    const view = this.#views.get(uid);
+    if (view) view.unlisted = Symbol('unlisted');
   }
 
-  /** As `invalidate`, unless what is known shows the change already; false then. */
+  /** The pod is no more. */
+  forget(uid: PodUid): void {
+    this.#listing.touch(uid);
+    this.#views.delete(uid);
+  }
+
+  /** The next `observe` asks for what changed, unless what is known shows it already; false then. */
   tell(uid: PodUid, change: RuntimeChange): boolean {
-    const known = this.#known.get(uid);
-    if (known && showsChange(known, change)) return false;
-    const reading = this.#reading.get(uid);
-    if (reading) reading.said.push(change);
-    else this.invalidate(uid);
+    const view = this.#views.get(uid);
+    if (view?.facts && showsChange(view.facts, change)) return false;
+    this.#listing.touch(uid);
+    if (view) view.changes = [...view.changes, change];
     return true;
   }
 
   /** The runtime was away: nothing that is remembered can be relied on. */
   invalidateAll(): void {
     this.#listing.forget();
-    this.#known.clear();
-    this.#last.clear();
-    this.#reading.clear();
+    this.#views.clear();
   }
 
   async observe(uid: PodUid, signal: AbortSignal): Promise<RuntimeFacts> {
-    const known = this.#known.get(uid);
-    if (known) return known;
-    const reading: Reading = { said: [] };
-    this.#reading.set(uid, reading);
+    const view = this.#viewOf(uid);
+    const { facts: before, changes, unlisted } = view;
+    if (before && !unlisted && changes.length === 0) return before;
     const began = performance.now();
-    const facts = await this.#read(uid, signal);
+    const doubts = before && !unlisted ? doubtsAfter(before, changes) : undefined;
+    const facts = await this.#reread(doubts ?? doubtsOf(await this.#listing.of(uid, signal), before), signal);
     this.#deps.looked?.('pod', (performance.now() - began) / 1000);
-    if (facts.sandboxes.length + facts.containers.length > 0) this.#last.set(uid, facts);
-    else this.#last.delete(uid);
-    if (this.#reading.get(uid) !== reading) return facts;
-    this.#reading.delete(uid);
-    if (reading.said.every((change) => showsChange(facts, change))) this.#known.set(uid, facts);
-    else this.#listing.touch(uid);
+    // Whoever read meanwhile saw at least as much.
+    if (view.facts !== before) return facts;
+    view.facts = facts;
+    if (view.unlisted === unlisted) view.unlisted = undefined;
+    // What was said meanwhile must show in the answer, or is asked for again.
+    view.changes = view.changes.filter((change) => !changes.includes(change) && !showsChange(facts, change));
     return facts;
   }
 
@@ -99,51 +105,41 @@ export class RuntimeObserver {
     const began = performance.now();
     const all = await this.#listing.all(signal);
     this.#deps.looked?.('all', (performance.now() - began) / 1000);
-    const changed = [...this.#known].filter(([uid, facts]) => !isAsListed(facts, all.get(uid))).map(([uid]) => uid);
-    for (const uid of changed) this.#known.delete(uid);
+    const changed: PodUid[] = [];
+    for (const [uid, view] of this.#views) {
+      if (!view.facts || isAsListed(view.facts, all.get(uid))) continue;
+      view.unlisted = Symbol('unlisted');
+      changed.push(uid);
+    }
     return changed;
   }
 
-  async #read(uid: PodUid, signal: AbortSignal): Promise<RuntimeFacts> {
-    const items = await this.#listing.of(uid, signal);
-    const last = this.#last.get(uid);
-    const [sandboxes, containers] = await Promise.all([
-      Promise.all(items.sandboxes.map((item) => this.#sandbox(item, last, signal))),
-      Promise.all(items.containers.map((item) => this.#container(item, last, signal))),
-    ]);
-    return {
-      sandboxes: sandboxes
-        .filter((sandbox) => sandbox !== undefined)
-        .sort((a, b) => b.attempt - a.attempt || b.createdAt - a.createdAt),
-      containers: containers
-        .filter((container) => container !== undefined)
-        .sort((a, b) => b.createdAt - a.createdAt || b.restartCount - a.restartCount),
-    };
+  #viewOf(uid: PodUid): View {
+    const view = this.#views.get(uid) ?? { facts: undefined, changes: [], unlisted: undefined };
+    this.#views.set(uid, view);
+    return view;
   }
 
-  /** A sandbox keeps its addresses for as long as it is ready. */
-  async #sandbox(
-    { id, state }: PodItems['sandboxes'][number],
-    last: RuntimeFacts | undefined,
-    signal: AbortSignal,
-  ): Promise<ObservedSandbox | undefined> {
-    const before = last?.sandboxes.find((sandbox) => sandbox.id === id);
-    if (before?.ready && state === 'SANDBOX_READY') return before;
+  async #reread({ kept, sandboxes, containers }: Doubts, signal: AbortSignal): Promise<RuntimeFacts> {
+    const [askedSandboxes, askedContainers] = await Promise.all([
+      Promise.all(sandboxes.map((id) => this.#sandbox(id, signal))),
+      Promise.all(containers.map(({ id, sandboxId }) => this.#container(id, sandboxId, signal))),
+    ]);
+    return inOrder([
+      [...kept.sandboxes, ...askedSandboxes],
+      [...kept.containers, ...askedContainers],
+    ]);
+  }
+
+  async #sandbox(id: string, signal: AbortSignal): Promise<ObservedSandbox | undefined> {
     const answer = await ifFound(this.#deps.runtime.podSandboxStatus({ podSandboxId: id }, signal));
     return answer?.status ? observedSandbox(answer.status) : undefined;
   }
 
-  /** How a container ended never changes. */
-  async #container(
-    { id, podSandboxId = '' }: PodItems['containers'][number],
-    last: RuntimeFacts | undefined,
-    signal: AbortSignal,
-  ): Promise<ObservedContainer | undefined> {
-    const before = last?.containers.find((container) => container.id === id);
-    if (before?.state === 'exited') return before;
+  async #container(id: string, sandboxId: string, signal: AbortSignal): Promise<ObservedContainer | undefined> {
     const answer = await ifFound(this.#deps.runtime.containerStatus({ containerId: id }, signal));
     if (!answer?.status) return undefined;
-    const container = observedContainer(answer.status, podSandboxId, await this.#runtimeName(signal));
+    const container = observedContainer(answer.status, sandboxId, await this.#runtimeName(signal));
     if (container.state !== 'exited') return container;
     return { ...container, message: (await this.#deps.terminationMessage(answer.status)) || container.message };
   }
@@ -155,6 +151,21 @@ export class RuntimeObserver {
     asked.catch(() => (this.#name = undefined));
     return asked;
   }
+}
+
+/** Newest first. */
+function inOrder([sandboxes, containers]: [
+  readonly (ObservedSandbox | undefined)[],
+  readonly (ObservedContainer | undefined)[],
+]): RuntimeFacts {
+  return {
+    sandboxes: sandboxes
+      .filter((sandbox) => sandbox !== undefined)
+      .sort((a, b) => b.attempt - a.attempt || b.createdAt - a.createdAt),
+    containers: containers
+      .filter((container) => container !== undefined)
+      .sort((a, b) => b.createdAt - a.createdAt || b.restartCount - a.restartCount),
+  };
 }
 
 /** Removed between the list and the status: it is simply not there any more. */

@@ -2,11 +2,11 @@ import { expect, test } from 'vitest';
 import { systemClock } from '../../base/clock.js';
 import { silentLogger } from '../../base/log.js';
 import { Operations, type OperationsDeps } from './operations.js';
-import type { Step, StepFailure } from './steps.js';
+import type { Step } from './steps.js';
 
 interface World {
   readonly operations: Operations;
-  readonly ended: [string, string | undefined][];
+  readonly ended: [string, string][];
   readonly calls: { step: Step; signal: AbortSignal; finish: (err?: Error) => void }[];
   readonly settle: () => Promise<void>;
 }
@@ -24,7 +24,7 @@ function world(): World {
       }),
     describe: (_step, err) => ({ reason: 'Broken', message: (err as Error).message }),
     retryAfter: (_step, attempt) => attempt * 100,
-    ended: (step, failure: StepFailure | undefined) => ended.push([step.kind, failure?.message]),
+    ended: (step, outcome) => ended.push([step.kind, typeof outcome === 'object' ? outcome.message : outcome]),
   };
   const operations = new Operations(deps, new AbortController().signal);
   return { operations, ended, calls, settle: () => new Promise((resolve) => setImmediate(resolve)) };
@@ -50,7 +50,7 @@ test('a step runs once however often it is named, and its end is told', async ()
   calls[0]?.finish();
   await settle();
   expect(operations.inFlight.size).toBe(0);
-  expect(ended).toEqual([['mount-volumes', undefined]]);
+  expect(ended).toEqual([['mount-volumes', 'done']]);
 });
 
 test('failures count up, keep when they began, and go with a success', async () => {
@@ -81,7 +81,7 @@ test('a cancelled step is no failure', async () => {
   await settle();
   operations.cancel(['mount-volumes']);
   await settle();
-  expect(ended).toEqual([['mount-volumes', undefined]]);
+  expect(ended).toEqual([['mount-volumes', 'cancelled']]);
   expect(operations.failures.size).toBe(0);
 });
 
@@ -118,7 +118,7 @@ test('a step that succeeds over and over and changes nothing is a failure', asyn
     calls[n]?.finish();
     await settle();
   }
-  expect(ended.at(-2)).toEqual(['mount-volumes', undefined]);
+  expect(ended.at(-2)).toEqual(['mount-volumes', 'done']);
   expect(ended.at(-1)?.[1]).toMatch(/succeeded 11 times in a row and is still to be done/);
 });
 

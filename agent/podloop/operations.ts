@@ -2,7 +2,7 @@ import type { Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import { linkSignal, type LinkedSignal } from '../../base/signals.js';
-import { stepKey, type Operation, type Step, type StepFailure } from './steps.js';
+import { stepKey, type Operation, type Step, type StepFailure, type StepOutcome } from './steps.js';
 
 /** What an executor's failure looks like to the pod: a reason in Kubernetes' words and the cause in the plugin's. */
 export interface FailureWords {
@@ -19,7 +19,7 @@ export interface OperationsDeps {
   /** Milliseconds until a failed step may be tried again. */
   retryAfter(step: Step, attempt: number, reason: string): number;
   /** A step ended, one way or the other. */
-  ended(step: Step, failure: StepFailure | undefined): void;
+  ended(step: Step, outcome: StepOutcome): void;
 }
 
 interface Running extends Operation {
@@ -110,19 +110,19 @@ export class Operations implements AsyncDisposable {
   ): Promise<void> {
     // Let `start` put the operation into the map before it can end.
     await Promise.resolve();
-    let failure: StepFailure | undefined;
+    let outcome: StepOutcome = 'done';
     try {
       await this.#deps.execute(step, link.signal);
       await before;
       this.#checkRepeats(step, key);
       this.#failures.delete(key);
     } catch (err) {
-      if (!link.signal.aborted) failure = this.#failed(step, key, attempt, since, err);
+      outcome = link.signal.aborted ? 'cancelled' : this.#failed(step, key, attempt, since, err);
     } finally {
       link[Symbol.dispose]();
     }
     if (this.#running.get(key)?.link === link) this.#running.delete(key);
-    this.#deps.ended(step, failure);
+    this.#deps.ended(step, outcome);
   }
 
   /** A step that succeeds over and over without an effect would keep the loop spinning: it is a failure like any other. */

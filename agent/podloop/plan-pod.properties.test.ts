@@ -176,9 +176,11 @@ function condition(world: SimulatedPod, type: string): string | undefined {
   return world.status?.conditions?.find((each) => each.type === type)?.status;
 }
 
+/** Hundreds of lives of a pod: seconds of CPU, of which a busy machine gives little. */
+const patience = { timeout: 60_000 };
 const runs = { numRuns: Number(process.env['BERTH_PROPERTY_RUNS'] ?? 200) };
 
-test('whatever happened, a pod that is left alone becomes ready or has ended, and then asks for nothing', () => {
+test('whatever happened, a pod that is left alone becomes ready or has ended, and then asks for nothing', patience, () => {
   fc.assert(
     fc.property(specs, fc.array(event(false), { maxLength: 80, size: 'max' }), (spec, events) => {
       const world = new SimulatedPod(testPod(spec));
@@ -206,7 +208,7 @@ test('whatever happened, a pod that is left alone becomes ready or has ended, an
   );
 });
 
-test('a deleted pod is forgotten at the end and leaves nothing, whatever happened before and meanwhile', () => {
+test('a deleted pod is forgotten at the end and leaves nothing, whatever happened before and meanwhile', patience, () => {
   fc.assert(
     fc.property(
       specs,
@@ -230,7 +232,7 @@ test('a deleted pod is forgotten at the end and leaves nothing, whatever happene
   );
 });
 
-test('a pod that nobody names any more leaves nothing', () => {
+test('a pod that nobody names any more leaves nothing', patience, () => {
   fc.assert(
     fc.property(specs, fc.array(event(false), { maxLength: 40, size: 'max' }), (spec, events) => {
       const world = new SimulatedPod(testPod(spec));
@@ -248,7 +250,7 @@ test('a pod that nobody names any more leaves nothing', () => {
   );
 });
 
-test('sidecars run before the containers they serve and stop after them, in reverse order', () => {
+test('sidecars run before the containers they serve and stop after them, in reverse order', patience, () => {
   fc.assert(
     fc.property(specs, fc.constantFrom(1, 30), (spec, grace) => {
       const world = new SimulatedPod(testPod(spec));

@@ -7,7 +7,7 @@ import { PodMemory } from './pod-memory.js';
 import { Operations, type FailureWords } from './operations.js';
 import { stepNotes } from './plan-notes.js';
 import { runPodLoop, type PassResult } from './pod-loop.js';
-import type { PodPlan, Step, StepFailure } from './steps.js';
+import type { PodPlan, Step, StepOutcome } from './steps.js';
 import { Wakeups } from './wakeups.js';
 
 /** What one pod's loop and its executors share. */
@@ -30,7 +30,7 @@ export interface PodLoopsDeps {
   describe(step: Step, err: unknown): FailureWords;
   retryAfter(step: Step, attempt: number, reason: string): number;
   /** A step ended; what it may have changed must be read again. */
-  stepEnded(pod: LivePod, step: Step, failure: StepFailure | undefined): void;
+  stepEnded(pod: LivePod, step: Step, outcome: StepOutcome): void;
   reported(uid: PodUid, result: PassResult): void;
   /** The loop ended: nothing of the pod is left but what is cleared away here. Must not fail. */
   gone(uid: PodUid): Promise<void>;
@@ -125,8 +125,8 @@ export class PodLoops implements AsyncDisposable {
         execute: (step, stepSignal) => this.#deps.execute(step, pod, stepSignal),
         describe: (step, err) => this.#deps.describe(step, err),
         retryAfter: (step, attempt, reason) => this.#deps.retryAfter(step, attempt, reason),
-        ended: (step, failure) => {
-          this.#deps.stepEnded(pod, step, failure);
+        ended: (step, outcome) => {
+          this.#deps.stepEnded(pod, step, outcome);
           this.#wakeups.wake(uid);
         },
       },

@@ -120,6 +120,9 @@ export interface StepFailure {
   readonly message: string;
 }
 
+/** How a step ended; one that was cancelled may have done anything or nothing. */
+export type StepOutcome = 'done' | 'cancelled' | StepFailure;
+
 /** What a pod waits for besides its steps. */
 export type WaitStep =
   | Step['kind']

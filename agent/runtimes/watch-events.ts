@@ -72,7 +72,8 @@ function tell(event: v1.ContainerEventResponse, deps: WatchEventsDeps): void {
   }
   const ofSandbox = event.containerId === event.podSandboxStatus?.id;
   const news = type === 'CONTAINER_STOPPED_EVENT' || (type === 'CONTAINER_STARTED_EVENT' && !ofSandbox);
-  deps.changed(uid as PodUid, { id: event.containerId ?? '', became: states[type] }, news);
+  const change = { id: event.containerId ?? '', became: states[type], sandboxId: event.podSandboxStatus?.id };
+  deps.changed(uid as PodUid, change, news);
 }
 
 const states: Readonly<Record<v1.ContainerEventType, RuntimeChange['became']>> = {

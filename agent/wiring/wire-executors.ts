@@ -12,7 +12,17 @@ import { countedExecutors, type WorkCounts } from '../serving/metrics/index.js';
 
 export interface ExecutorParts extends Pick<
   ExecutorDeps,
-  'configs' | 'volumes' | 'cgroups' | 'sizes' | 'cpusOf' | 'folders' | 'logs' | 'grants' | 'reject' | 'images'
+  | 'changed'
+  | 'configs'
+  | 'volumes'
+  | 'cgroups'
+  | 'sizes'
+  | 'cpusOf'
+  | 'folders'
+  | 'logs'
+  | 'grants'
+  | 'reject'
+  | 'images'
 > {
   readonly clock: Clock;
   readonly log: Logger;

@@ -43,6 +43,16 @@ const besideTheRuntime: ReadonlySet<Step['kind']> = new Set([
   'release-pod',
 ]);
 
+/** Steps that say themselves what they made of the runtime's things, when they are done. */
+const saysWhatChanged: ReadonlySet<Step['kind']> = new Set([
+  'create-sandbox',
+  'start-container',
+  'kill-container',
+  'stop-sandbox',
+  'remove-container',
+  'remove-sandbox',
+]);
+
 /** Quiet time after which a container's restart back-off starts again (kubelet). */
 const backoffResetMs = 600_000;
 const firstBackoffMs = 10_000;
@@ -68,11 +78,12 @@ export function wireLoops(config: AgentConfig, parts: LoopParts): PodLoops {
     },
     describe: describeFailure,
     retryAfter: nextTryAfter,
-    stepEnded: (pod, step, failure) => {
-      if (!besideTheRuntime.has(step.kind)) observer.invalidate(pod.uid);
+    stepEnded: (pod, step, outcome) => {
+      const told = outcome === 'done' && saysWhatChanged.has(step.kind);
+      if (!told && !besideTheRuntime.has(step.kind)) observer.invalidate(pod.uid);
       if (!startSteps.has(step.kind)) return;
       const wanted = parts.desired().get(pod.uid);
-      if (failure && wanted) references.failed(pod.uid, wanted.pod);
+      if (typeof outcome === 'object' && wanted) references.failed(pod.uid, wanted.pod);
       else if (step.kind === 'start-container') references.release(pod.uid);
     },
     reported: (uid, result) => statuses.report(uid, result),
@@ -81,7 +92,7 @@ export function wireLoops(config: AgentConfig, parts: LoopParts): PodLoops {
       const last = desired.get(uid);
       parts.probes.remove(uid);
       references.release(uid);
-      observer.invalidate(uid);
+      observer.forget(uid);
       await parts.logs
         .removePod(uid)
         .catch((err: unknown) => log.warn({ podUid: uid, err: errorText(err) }, 'pod logs could not be removed'));
