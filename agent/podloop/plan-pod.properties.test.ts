@@ -180,57 +180,65 @@ function condition(world: SimulatedPod, type: string): string | undefined {
 const patience = { timeout: 60_000 };
 const runs = { numRuns: Number(process.env['BERTH_PROPERTY_RUNS'] ?? 200) };
 
-test('whatever happened, a pod that is left alone becomes ready or has ended, and then asks for nothing', patience, () => {
-  fc.assert(
-    fc.property(specs, fc.array(event(false), { maxLength: 80, size: 'max' }), (spec, events) => {
-      const world = new SimulatedPod(testPod(spec));
-      for (const each of events) happen(world, each);
-      world.networkReady = true;
-      // A liveness probe that failed is answered by a new container, not by a probe that passes again.
-      world.settle();
-      const plan = world.pass();
-      expect(plan.steps).toEqual([]);
-      expect(plan.cancel).toEqual([]);
-      if (isOver(world)) {
-        expect(world.containers.filter(({ state }) => state === 'running')).toEqual([]);
-        expect(world.sandboxes.filter(({ ready }) => ready)).toEqual([]);
-        expect(world.facts()).toMatchObject({ volumesPresent: false, released: true });
-      } else {
-        const states = world.status?.containerStatuses?.map(({ state }) => state) ?? [];
-        expect(states.filter((state) => state?.waiting)).toEqual([]);
-        // A container that ended well and stays down keeps its pod from being ready.
-        expect(condition(world, 'Ready')).toBe(states.every((state) => state?.running) ? 'True' : 'False');
-        expect(plan.waits).toEqual([]);
-        expect(condition(world, 'PodResizeInProgress')).toBeUndefined();
-      }
-    }),
-    runs,
-  );
-});
-
-test('a deleted pod is forgotten at the end and leaves nothing, whatever happened before and meanwhile', patience, () => {
-  fc.assert(
-    fc.property(
-      specs,
-      fc.array(event(true), { maxLength: 80, size: 'max' }),
-      fc.constantFrom(0, 1, 30),
-      (spec, events, grace) => {
+test(
+  'whatever happened, a pod that is left alone becomes ready or has ended, and then asks for nothing',
+  patience,
+  () => {
+    fc.assert(
+      fc.property(specs, fc.array(event(false), { maxLength: 80, size: 'max' }), (spec, events) => {
         const world = new SimulatedPod(testPod(spec));
-        for (const each of events) {
-          if (world.plan?.next === 'forget') break;
-          happen(world, each);
+        for (const each of events) happen(world, each);
+        world.networkReady = true;
+        // A liveness probe that failed is answered by a new container, not by a probe that passes again.
+        world.settle();
+        const plan = world.pass();
+        expect(plan.steps).toEqual([]);
+        expect(plan.cancel).toEqual([]);
+        if (isOver(world)) {
+          expect(world.containers.filter(({ state }) => state === 'running')).toEqual([]);
+          expect(world.sandboxes.filter(({ ready }) => ready)).toEqual([]);
+          expect(world.facts()).toMatchObject({ volumesPresent: false, released: true });
+        } else {
+          const states = world.status?.containerStatuses?.map(({ state }) => state) ?? [];
+          expect(states.filter((state) => state?.waiting)).toEqual([]);
+          // A container that ended well and stays down keeps its pod from being ready.
+          expect(condition(world, 'Ready')).toBe(states.every((state) => state?.running) ? 'True' : 'False');
+          expect(plan.waits).toEqual([]);
+          expect(condition(world, 'PodResizeInProgress')).toBeUndefined();
         }
-        world.terminate(grace);
-        expect(world.settle().next).toBe('forget');
-        expect(world.containers).toEqual([]);
-        expect(world.sandboxes).toEqual([]);
-        expect(world.facts()).toMatchObject({ volumesPresent: false, released: true });
-        expect(isOver(world)).toBe(true);
-      },
-    ),
-    runs,
-  );
-});
+      }),
+      runs,
+    );
+  },
+);
+
+test(
+  'a deleted pod is forgotten at the end and leaves nothing, whatever happened before and meanwhile',
+  patience,
+  () => {
+    fc.assert(
+      fc.property(
+        specs,
+        fc.array(event(true), { maxLength: 80, size: 'max' }),
+        fc.constantFrom(0, 1, 30),
+        (spec, events, grace) => {
+          const world = new SimulatedPod(testPod(spec));
+          for (const each of events) {
+            if (world.plan?.next === 'forget') break;
+            happen(world, each);
+          }
+          world.terminate(grace);
+          expect(world.settle().next).toBe('forget');
+          expect(world.containers).toEqual([]);
+          expect(world.sandboxes).toEqual([]);
+          expect(world.facts()).toMatchObject({ volumesPresent: false, released: true });
+          expect(isOver(world)).toBe(true);
+        },
+      ),
+      runs,
+    );
+  },
+);
 
 test('a pod that nobody names any more leaves nothing', patience, () => {
   fc.assert(
