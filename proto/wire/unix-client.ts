@@ -159,6 +159,11 @@ export class UnixClient<M extends WireMethods<M>> implements Disposable {
       'grpc.max_reconnect_backoff_ms': 1000,
       'grpc.client_idle_timeout_ms': idleAfterMs,
       'grpc.max_receive_message_length': maxAnswerBytes,
+      // A call is sent once: whether it may be repeated is known only to whoever asked for it.
+      'grpc.enable_retries': 0,
+      'grpc.service_config_disable_resolution': 1,
+      'grpc.enable_http_proxy': 0,
+      'grpc.enable_channelz': 0,
     });
     return { client, service: Service.service };
   }
