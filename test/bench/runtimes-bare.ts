@@ -7,6 +7,11 @@ import type { CriRuntime, v1 } from '../../cri/index.js';
 import { removeCgroups } from '../support/containerd.js';
 import type { Sample } from './measure.js';
 
+/** What one burst cost this process, which asks and does nothing else. */
+export interface BareSample extends Sample {
+  readonly cpuMsPerPod: number;
+}
+
 const never = new AbortController().signal;
 
 export interface BareBurstOptions {
@@ -19,7 +24,7 @@ export interface BareBurstOptions {
  * The CRI calls of the burst's pods and nothing else: run the sandbox, create, start, and ask how they are, with the configurations the
  * agent would send. What a runtime needs for the same pods whoever calls it.
  */
-export async function runBareBurst({ runtime, images }: CriRuntime, options: BareBurstOptions): Promise<Sample> {
+export async function runBareBurst({ runtime, images }: CriRuntime, options: BareBurstOptions): Promise<BareSample> {
   const folder = await mkdtemp(join(tmpdir(), 'berth-bare-'));
   const gate = new FifoLimit(options.concurrency);
   const sandboxes: string[] = [];
@@ -28,6 +33,7 @@ export async function runBareBurst({ runtime, images }: CriRuntime, options: Bar
     const { image } = await images.imageStatus({ image: { image: options.image } }, never);
     const imageId = image?.id ?? options.image;
     const started = performance.now();
+    const cpuBefore = process.cpuUsage();
     await Promise.all(
       Array.from({ length: options.count }, (_, index) =>
         gate.run(async () => {
@@ -36,9 +42,14 @@ export async function runBareBurst({ runtime, images }: CriRuntime, options: Bar
         }, never),
       ),
     );
+    const { user, system } = process.cpuUsage(cpuBefore);
     const deleteStarted = performance.now();
     await Promise.all(sandboxes.map((id) => gate.run(() => endPod(runtime, id), never)));
-    return { readyMs: readyMs.sort((a, b) => a - b), deleteMs: performance.now() - deleteStarted };
+    return {
+      readyMs: readyMs.sort((a, b) => a - b),
+      deleteMs: performance.now() - deleteStarted,
+      cpuMsPerPod: (user + system) / 1000 / options.count,
+    };
   } finally {
     await removeCgroups(basename(folder));
     await rm(folder, { recursive: true, force: true });

@@ -1,13 +1,13 @@
 // `npm run bench -- --runtimes`: the same burst of pods on each runtime of this machine, and what the agent adds to one.
 import { runBurst, type AgentSample } from './agent-burst.js';
-import { benchRow, percentile, rowTable, type BenchRow, type Sample } from './measure.js';
-import { runBareBurst } from './runtimes-bare.js';
+import { benchRow, percentile, rowTable, type BenchRow } from './measure.js';
+import { runBareBurst, type BareSample } from './runtimes-bare.js';
 import { relistCpuMs } from './runtimes-relist.js';
 import { runtimeKinds, type RuntimeKind, type RuntimeUnderTest } from './runtimes-under-test.js';
 
 export interface RuntimesOptions {
   readonly count: number;
-  /** Bursts of the bare calls and of the agent, one after the other in turn; the best of each counts. */
+  /** Bursts of the bare calls and of the agent, one after the other, each first in its turn. */
   readonly rounds: number;
   readonly idleMs: number;
   /** Only runtimes whose name holds this word. */
@@ -17,7 +17,9 @@ export interface RuntimesOptions {
 interface Measured {
   readonly name: string;
   readonly agent: AgentSample;
-  readonly bare: Sample | undefined;
+  readonly bare: BareSample | undefined;
+  /** The agent's time and that of the bare calls in the same round: the median of the rounds. */
+  readonly addedPercent: number | undefined;
   readonly relistMs: number | undefined;
 }
 
@@ -25,13 +27,18 @@ const targets = { addedPercent: 10, cpuMsPerPod: 20, relistMs: 5, idleCpuPerMinu
 /** Pods started at once by the agent's configuration for two cores, and by the bare loop. */
 const concurrency = 4;
 
-const lastReady = ({ readyMs }: Sample): number => percentile(readyMs, 1);
+const lastReady = ({ readyMs }: { readonly readyMs: readonly number[] }): number => percentile(readyMs, 1);
 const seconds = (ms: number): string => (ms / 1000).toFixed(2);
 
 export async function printRuntimes(options: RuntimesOptions): Promise<void> {
   const rows: BenchRow[] = [];
-  console.log(`${options.count} pods at once, the best of ${options.rounds} rounds; "bare" are the CRI calls alone\n`);
-  console.log('| runtime | bare s | agent s | added | p50 s | CPU ms/pod | RSS MiB | idle CPU s/min | relist ms CPU |');
+  const { count, rounds: times } = options;
+  console.log(
+    `${count} pods at once, the best of ${times} rounds; "bare" are the CRI calls alone, "added" is the median of the rounds\n`,
+  );
+  console.log(
+    '| runtime | bare s | agent s | added | p50 s | CPU ms/pod (bare) | RSS MiB | idle CPU s/min | relist ms CPU |',
+  );
   console.log('|---|---:|---:|---:|---:|---:|---:|---:|---:|');
   for (const kind of runtimeKinds.filter(({ name }) => name.includes(options.only ?? ''))) {
     if (kind.missing !== undefined) {
@@ -48,13 +55,17 @@ export async function printRuntimes(options: RuntimesOptions): Promise<void> {
 
 async function measure(kind: RuntimeKind, { count, rounds, idleMs }: RuntimesOptions): Promise<Measured> {
   await using runtime = await kind.open();
-  const bare: Sample[] = [];
+  const bare: BareSample[] = [];
   const agent: AgentSample[] = [];
   let relistMs: number | undefined;
-  for (let round = 0; round < rounds; round++) {
+  const bareRound = async (): Promise<void> => {
     const sample = await bareBurst(runtime, count);
     if (sample !== undefined) bare.push(sample);
+  };
+  for (let round = 0; round < rounds; round++) {
     const last = round === rounds - 1;
+    // A daemon grows slower with what it has run: neither is always the later one.
+    if (round % 2 === 0) await bareRound();
     agent.push(
       await runBurst({
         count,
@@ -66,16 +77,31 @@ async function measure(kind: RuntimeKind, { count, rounds, idleMs }: RuntimesOpt
         },
       }),
     );
+    if (round % 2 === 1) await bareRound();
   }
-  const best = <S extends Sample>(samples: readonly S[]): S | undefined =>
-    samples.toSorted((a, b) => lastReady(a) - lastReady(b))[0];
-  const fastest = best(agent) as AgentSample;
-  const cpuMsPerPod = Math.min(...agent.map((one) => one.cpuMsPerPod));
-  const idleCpuPerMinute = agent.at(-1)?.idleCpuPerMinute;
-  return { name: kind.name, agent: { ...fastest, cpuMsPerPod, idleCpuPerMinute }, bare: best(bare), relistMs };
+  const added = bare.map((sample, round) => (lastReady(agent[round] as AgentSample) / lastReady(sample) - 1) * 100);
+  return {
+    name: kind.name,
+    agent: { ...best(agent), idleCpuPerMinute: agent.at(-1)?.idleCpuPerMinute },
+    bare: bare.length > 0 ? best(bare) : undefined,
+    addedPercent:
+      added.length > 0
+        ? percentile(
+            added.toSorted((a, b) => a - b),
+            0.5,
+          )
+        : undefined,
+    relistMs,
+  };
 }
 
-async function bareBurst(runtime: RuntimeUnderTest, count: number): Promise<Sample | undefined> {
+/** The fastest, with the least CPU that any of them took. */
+function best<S extends BareSample>(samples: readonly S[]): S {
+  const fastest = samples.toSorted((a, b) => lastReady(a) - lastReady(b))[0] as S;
+  return { ...fastest, cpuMsPerPod: Math.min(...samples.map((one) => one.cpuMsPerPod)) };
+}
+
+async function bareBurst(runtime: RuntimeUnderTest, count: number): Promise<BareSample | undefined> {
   if (runtime.connect === undefined) return undefined;
   await using client = await runtime.connect();
   return await runBareBurst(client, { count, image: runtime.image, concurrency });
@@ -87,20 +113,14 @@ async function relist(runtime: RuntimeUnderTest): Promise<number | undefined> {
   return await relistCpuMs(client);
 }
 
-function addedPercent({ bare, agent }: Measured): number | undefined {
-  return bare && (lastReady(agent) / lastReady(bare) - 1) * 100;
-}
-
-function line(measured: Measured): string {
-  const { name, agent, bare, relistMs } = measured;
-  const added = addedPercent(measured);
+function line({ name, agent, bare, addedPercent: added, relistMs }: Measured): string {
   const cells = [
     name,
     bare === undefined ? '' : seconds(lastReady(bare)),
     seconds(lastReady(agent)),
     added === undefined ? '' : `${added.toFixed(0)}%`,
     seconds(percentile(agent.readyMs, 0.5)),
-    agent.cpuMsPerPod.toFixed(1),
+    agent.cpuMsPerPod.toFixed(1) + (bare ? ` (${bare.cpuMsPerPod.toFixed(1)})` : ''),
     agent.rssMiB.toFixed(0),
     agent.idleCpuPerMinute?.toFixed(2) ?? '',
     relistMs?.toFixed(2) ?? '',
@@ -109,9 +129,7 @@ function line(measured: Measured): string {
 }
 
 /** Only what goes through CRI to a daemon has targets of its own here. */
-function judged(measured: Measured): BenchRow[] {
-  const { name, agent, relistMs } = measured;
-  const added = addedPercent(measured);
+function judged({ name, agent, addedPercent: added, relistMs }: Measured): BenchRow[] {
   if (added === undefined || relistMs === undefined) return [];
   const rows = [
     benchRow(`${name}: what the agent adds to the bare calls`, added, targets.addedPercent, '%'),

@@ -6,7 +6,7 @@ export function runtimesOptions(argv: readonly string[], quick: boolean, idleMs:
     argv.find((given) => given.startsWith(`${flag}=`))?.slice(flag.length + 1);
   return {
     count: Number(word('--pods') ?? (quick ? 10 : 100)),
-    rounds: quick ? 1 : 2,
+    rounds: quick ? 1 : 3,
     idleMs: quick ? 0 : idleMs,
     only: word('--only'),
   };
