@@ -9,6 +9,7 @@ import { ociArgv, programEnv, programName } from '../host/oci-program.js';
 import { identify, readPidFile, signalProcess } from '../host/process-identity.js';
 import type { OciProcess } from '../oci-spec/oci-types.js';
 import type { ContainerEntry } from '../state/container-entry.js';
+import { CommandOutput, outputIdleMs } from './command-output.js';
 
 export interface ExecStreams {
   readonly stdin?: Readable | undefined;
@@ -17,8 +18,6 @@ export interface ExecStreams {
 }
 
 const sigKill = 9;
-/** A background process of the command may hold its output open for ever: read on only while something comes. */
-const idleAfterExitMs = 250;
 /** The process id is written a moment after the start; a cancel that comes before waits for it that long. */
 const pidFileMs = 5000;
 
@@ -101,14 +100,14 @@ function pump(
       ],
       detached: true,
     });
-    const outputs = [new Output(child.stdout, io.stdout), new Output(child.stderr, io.stderr)];
+    const outputs = [new CommandOutput(child.stdout, io.stdout), new CommandOutput(child.stderr, io.stderr)];
     const unpipe = pipeInput(io.stdin, child.stdin);
     let abortTimer: NodeJS.Timeout | undefined;
     const onAbort = (): void => {
       const killUntil = performance.now() + pidFileMs;
       const kill = (): void => {
         if (killCommand(folder) || performance.now() > killUntil) {
-          abortTimer = setTimeout(() => killGroup(child), idleAfterExitMs);
+          abortTimer = setTimeout(() => killGroup(child), outputIdleMs);
         } else {
           abortTimer = setTimeout(kill, 10);
         }
@@ -166,76 +165,4 @@ function pipeInput(source: Readable | undefined, target: Writable | null): () =>
     source.removeListener('error', onError);
     target.destroy();
   };
-}
-
-/** One output stream: handed over with back pressure, and known when nothing more comes. */
-class Output {
-  readonly #source: Readable | null;
-  readonly #sink: Writable | undefined;
-  #ended: boolean;
-  #blocked = false;
-  #lastAt = performance.now();
-  #wake: () => void = () => {};
-
-  constructor(source: Readable | null, sink: Writable | undefined) {
-    this.#source = source;
-    this.#sink = sink;
-    this.#ended = source === null || sink === undefined;
-    if (source === null || sink === undefined) return;
-    const onClosed = (): void => this.#giveUp();
-    sink.once('close', onClosed);
-    sink.once('error', onClosed);
-    source.on('error', () => {});
-    source.on('data', (chunk: Buffer) => {
-      this.#lastAt = performance.now();
-      if (sink.destroyed || sink.write(chunk)) return;
-      this.#blocked = true;
-      source.pause();
-      sink.once('drain', () => {
-        this.#blocked = false;
-        this.#lastAt = performance.now();
-        source.resume();
-      });
-    });
-    source.on('close', () => {
-      this.#ended = true;
-      this.#wake();
-    });
-  }
-
-  /** A client that went away: the rest is read and dropped, so that the command is not held up. */
-  #giveUp(): void {
-    this.#blocked = false;
-    this.#source?.resume();
-  }
-
-  async finish(signal: AbortSignal): Promise<void> {
-    while (!this.#ended && !signal.aborted) {
-      const idle = performance.now() - this.#lastAt;
-      if (!this.#blocked && idle >= idleAfterExitMs) break;
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, Math.max(1, idleAfterExitMs - (this.#blocked ? 0 : idle)));
-        this.#wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
-    this.#source?.destroy();
-    await flushed(this.#sink, signal);
-  }
-}
-
-/** Resolves when what was written has left the sink's own buffer. */
-async function flushed(sink: Writable | undefined, signal: AbortSignal): Promise<void> {
-  if (sink === undefined) return;
-  while (!sink.destroyed && sink.writableNeedDrain && !signal.aborted) {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, idleAfterExitMs);
-      sink.once('drain', () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
-  }
 }
