@@ -2,6 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { AgentConfig } from '../../agent/config/agent-config.js';
+import { withDefaults } from '../../agent/config/kubelet/index.js';
 import { errnoOf } from '../../base/errors.js';
 import { expect, test } from 'vitest';
 import { AgentWorld, type AgentRun } from './agent-world.js';
@@ -12,6 +14,12 @@ function mountSmall(folder: string, megabytes: number): void {
   mkdirSync(folder, { recursive: true });
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0750`, 'small', folder]);
 }
+
+/** A full disk is pressure too, which would end the pods that are to live on. */
+const withoutEviction = (config: AgentConfig): AgentConfig => ({
+  ...config,
+  kubelet: { ...withDefaults({}), evictionHard: {} },
+});
 
 /** Writes until nothing more fits. */
 async function fill(folder: string): Promise<string> {
@@ -41,7 +49,7 @@ async function end(run: AgentRun, world: AgentWorld, mount: string): Promise<voi
 test('a full disk under the state of the agent holds new pods, and nothing else', async () => {
   await using world = await AgentWorld.open((config) => {
     mountSmall(config.paths.stateDir, 40);
-    return config;
+    return withoutEviction(config);
   });
   const { stateDir } = world.config.paths;
   let run = await world.start();
@@ -77,7 +85,7 @@ test('a full disk under the state of the agent holds new pods, and nothing else'
 test('a full disk under the logs stops no container, and no pod from going', async () => {
   await using world = await AgentWorld.open((config) => {
     mountSmall(config.paths.podLogsDir, 1);
-    return config;
+    return withoutEviction(config);
   });
   const { podLogsDir } = world.config.paths;
   await using run = await world.start();
