@@ -9,7 +9,7 @@ import { environmentSources } from '../containers/environment-sources.js';
 import type { PodFiles } from '../containers/pod-files.js';
 import { UserNamespaces } from '../containers/user-namespaces.js';
 import type { ControlPlane } from '../controlplane/control-plane.js';
-import { ImageUsers } from '../images/image-users.js';
+import { ImageUserLookup } from '../images/image-user.js';
 import { parseResolvConf } from '../network/dns-config.js';
 import { CachedFile } from '../node/cached-file.js';
 import type { HostFacts } from '../node/host-facts.js';
@@ -58,7 +58,7 @@ export function wireConfigs(config: AgentConfig, parts: ConfigParts): CriConfigB
     },
     { log: parts.log, supported: (handler, signal) => supportsUserNamespaces(parts.runtime, handler, signal) },
   );
-  const imageUsers = new ImageUsers(images);
+  const imageUser = new ImageUserLookup(images);
   const resolver = new CachedFile(config.dns.resolvConf, parseResolvConf);
   return new CriConfigBuilder(
     {
@@ -82,7 +82,7 @@ export function wireConfigs(config: AgentConfig, parts: ConfigParts): CriConfigB
       files,
       users,
       environment: (podIps) => environmentSources(controlPlane, volumes, { ...node, podIps }, allocatable),
-      imageUser: (imageId, signal) => imageUsers.of(imageId, signal),
+      imageUser: (imageId, signal) => imageUser.of(imageId, signal),
       runtimeClass: (name, signal) => controlPlane.get('RuntimeClass', '', name, signal),
       hostResolver: () => resolver.read(),
       nodeHosts: () => readFile('/etc/hosts', 'utf8'),

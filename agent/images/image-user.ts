@@ -5,7 +5,7 @@ import type { ImageUser } from '../containers/security-context.js';
 const mostImages = 1000;
 
 /** The users that images run as when the pod names none. An image's id names its content, so what was answered once stays true. */
-export class ImageUsers {
+export class ImageUserLookup {
   readonly #images: ImageService;
   readonly #known = new Map<string, ImageUser>();
 
