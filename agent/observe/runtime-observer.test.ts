@@ -34,6 +34,7 @@ class World {
     },
     podSandboxStatus: async ({ podSandboxId = '' }: v1.PodSandboxStatusRequest) => {
       this.calls.push(`podSandboxStatus ${podSandboxId}`);
+      if (!this.pods.has(podSandboxId.slice(2))) throw criError('not-found', podSandboxId);
       return { status: { id: podSandboxId, state: this.pods.get(podSandboxId.slice(2))?.sandbox } };
     },
     containerStatus: async ({ containerId = '' }: v1.ContainerStatusRequest) => {
@@ -189,6 +190,15 @@ test('after a verb only what it made is asked for, and nothing for what it took 
   world.observer.tell(a, { id: 's-a', became: 'gone' });
   expect(await world.observer.observe(a, signal)).toEqual({ sandboxes: [], containers: [] });
   expect(world.asked()).toEqual([]);
+});
+
+test('a sandbox that turns out to be gone took its containers with it', async () => {
+  const world = new World();
+  world.run('a', 'CONTAINER_EXITED');
+  expect(await world.stateOf(a)).toBe('exited');
+  world.pods.delete('a');
+  world.observer.tell(a, { id: 's-a', became: 'exited' });
+  expect(await world.observer.observe(a, signal)).toEqual({ sandboxes: [], containers: [] });
 });
 
 test('a thing that nobody can place is found by a list', async () => {

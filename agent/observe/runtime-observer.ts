@@ -125,9 +125,11 @@ export class RuntimeObserver {
       Promise.all(sandboxes.map((id) => this.#sandbox(id, signal))),
       Promise.all(containers.map(({ id, sandboxId }) => this.#container(id, sandboxId, signal))),
     ]);
+    // A sandbox that is gone took its containers with it, whether or not anyone told of them.
+    const gone = new Set(sandboxes.filter((_id, index) => askedSandboxes[index] === undefined));
     return inOrder([
       [...kept.sandboxes, ...askedSandboxes],
-      [...kept.containers, ...askedContainers],
+      [...kept.containers, ...askedContainers].filter((one) => one && !gone.has(one.sandboxId)),
     ]);
   }
 
