@@ -17,6 +17,8 @@ export interface PluginCall {
   readonly plugin: string;
   /** The protocol's own word: `ADD`, `mount`, `NodePublishVolume`, `create`. */
   readonly verb: string;
+  /** The gRPC service that has the verb, where a plugin may have several of them: `v1beta1.DRAPlugin`. */
+  readonly service?: string | undefined;
   readonly subject: CallSubject;
   /** What was asked. The caller leaves secrets out or masks them; the recorder masks known secret keys again. */
   readonly request?: unknown;

@@ -35,6 +35,7 @@ const roots = [
   'authentication.v1.TokenReview',
   'authorization.v1.SubjectAccessReview',
   'certificates.v1.CertificateSigningRequest',
+  'certificates.v1beta1.ClusterTrustBundle',
 ].map((name) => `io.k8s.api.${name}`);
 const machinery = 'io.k8s.apimachinery.pkg';
 const metaRoots = ['DeleteOptions', 'Status', 'WatchEvent'].map((name) => `${machinery}.apis.meta.v1.${name}`);

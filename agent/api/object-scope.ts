@@ -11,6 +11,7 @@ const clusterScoped = new Set([
   'ResourceSlice',
   'DeviceClass',
   'CertificateSigningRequest',
+  'ClusterTrustBundle',
 ]);
 
 /** True for kinds that live in a namespace. */

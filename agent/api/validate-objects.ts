@@ -17,10 +17,12 @@ import {
   noBacksteps,
   portName,
   portNumber,
+  type NameRule,
 } from './name-rules.js';
 import { isNamespaced } from './object-scope.js';
 import { fieldPath, type ManifestProblem } from './problem.js';
 import { exactQuantity } from './quantity.js';
+import { trustBundleName, validateTrustBundle } from './validate-certificates.js';
 import { validateMetadata } from './validate-metadata.js';
 import { validatePod } from './validate-pod.js';
 import { validateCsiDriverName, validateFlexOptions } from './validate-volumes.js';
@@ -32,8 +34,7 @@ export function validateObject(object: KubeObject): ManifestProblem[] {
   const problems = new FieldProblems();
   const kind = object.kind ?? '';
   if ('metadata' in object && kind !== 'Status') {
-    const name = kind === 'Service' ? dnsLabelStartingWithLetter : kind === 'Namespace' ? dnsLabel : dnsSubdomain;
-    validateMetadata(problems, object.metadata, { namespaced: isNamespaced(kind), name });
+    validateMetadata(problems, object.metadata, { namespaced: isNamespaced(kind), name: nameRule(object) });
   } else if (kind !== 'Status') {
     problems.required('metadata.name', 'name is required');
   }
@@ -53,9 +54,25 @@ export function validateObject(object: KubeObject): ManifestProblem[] {
     case 'Service':
       validateService(problems, object);
       break;
+    case 'ClusterTrustBundle':
+      validateTrustBundle(problems, object);
+      break;
     default:
   }
   return problems.list;
+}
+
+function nameRule(object: KubeObject): NameRule {
+  switch (object.kind) {
+    case 'Service':
+      return dnsLabelStartingWithLetter;
+    case 'Namespace':
+      return dnsLabel;
+    case 'ClusterTrustBundle':
+      return trustBundleName(object.spec?.signerName ?? '');
+    default:
+      return dnsSubdomain;
+  }
 }
 
 function validateConfigMap(problems: FieldProblems, { data = {}, binaryData = {} }: ConfigMap): void {

@@ -11,6 +11,7 @@ import type {
 import { dnsLabel, dnsSubdomain, noBacksteps, volumeFilePath } from './name-rules.js';
 import { fieldPath } from './problem.js';
 import { exactQuantity } from './quantity.js';
+import { validatePodCertificate } from './validate-certificates.js';
 import { volumeSources } from './volume-sources.js';
 import { validateFieldRef, validateReference, validateResourceFieldRef, volumeFields } from './validate-env.js';
 
@@ -174,7 +175,7 @@ function validateProjected(problems: FieldProblems, projected: ProjectedVolumeSo
 }
 
 function validateProjection(problems: FieldProblems, source: VolumeProjection, path: string): void {
-  const { secret, configMap, downwardAPI, serviceAccountToken, clusterTrustBundle } = source;
+  const { secret, configMap, downwardAPI, serviceAccountToken, clusterTrustBundle, podCertificate } = source;
   if (secret !== undefined) {
     validateReference(problems, secret.name, `${path}.secret.name`);
     validateItems(problems, secret.items, `${path}.secret.items`);
@@ -197,6 +198,7 @@ function validateProjection(problems: FieldProblems, source: VolumeProjection, p
     }
     validateFile(problems, clusterTrustBundle, at);
   }
+  if (podCertificate !== undefined) validatePodCertificate(problems, podCertificate, `${path}.podCertificate`);
 }
 
 function validateToken(problems: FieldProblems, token: ServiceAccountTokenProjection, path: string): void {
@@ -215,9 +217,11 @@ function validateToken(problems: FieldProblems, token: ServiceAccountTokenProjec
 }
 
 function projectedPaths(source: VolumeProjection): string[] {
-  const { secret, configMap, downwardAPI, serviceAccountToken, clusterTrustBundle } = source;
+  const { secret, configMap, downwardAPI, serviceAccountToken, clusterTrustBundle, podCertificate } = source;
   const files = [...(secret?.items ?? []), ...(configMap?.items ?? []), ...(downwardAPI?.items ?? [])];
-  return [...files, serviceAccountToken, clusterTrustBundle].flatMap((file) =>
-    file === undefined || file.path === '' ? [] : [file.path],
+  const { credentialBundlePath, keyPath, certificateChainPath } = podCertificate ?? {};
+  const paths = [...files, serviceAccountToken, clusterTrustBundle].map((file) => file?.path);
+  return [...paths, credentialBundlePath, keyPath, certificateChainPath].filter(
+    (path): path is string => path !== undefined && path !== '',
   );
 }

@@ -12,7 +12,7 @@ export interface StatusPublisherOptions {
 export interface StatusPublisherDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly controlPlane: Pick<ControlPlane, 'writePodStatus'>;
+  readonly controlPlane: Pick<ControlPlane, 'writePodStatus' | 'onRecovery'>;
   /** Seconds from the first change that a write carries until the server has it. */
   written?(seconds: number): void;
 }
@@ -41,10 +41,12 @@ export class StatusPublisher implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #queue = new Map<PodUid, Queued>();
   readonly #writes = new Set<Promise<void>>();
+  readonly #recovery: Disposable | undefined;
 
   constructor(options: StatusPublisherOptions, deps: StatusPublisherDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#recovery = deps.controlPlane.onRecovery?.(() => this.#retryNow());
   }
 
   publish(uid: PodUid, pod: Pod, status: PodStatus): void {
@@ -74,6 +76,7 @@ export class StatusPublisher implements AsyncDisposable {
 
   /** Writes what is held back, once, and stops. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#recovery?.[Symbol.dispose]();
     for (const [uid, entry] of this.#queue) {
       clearTimeout(entry.timer);
       if (entry.sent !== entry.status && !entry.sending) this.#begin(uid, entry);
@@ -83,6 +86,10 @@ export class StatusPublisher implements AsyncDisposable {
     await Promise.all(this.#writes);
     clearTimeout(limit);
     this.#stop.abort();
+  }
+
+  #retryNow(): void {
+    for (const [uid, entry] of this.#queue) if (entry.failures > 0) this.#schedule(uid, entry, 0);
   }
 
   #settled(entry: Queued): void {

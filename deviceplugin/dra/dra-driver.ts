@@ -90,7 +90,8 @@ export class DraDriver implements Disposable {
   ): Promise<DRAPluginMethods[K]['response']> {
     const verb: DraVerb = method === 'nodePrepareResources' ? 'NodePrepareResources' : 'NodeUnprepareResources';
     const request = { claims };
-    const end = this.#recorder.begin({ interface: 'dra', plugin: this.name, verb, subject, request });
+    const { service } = this.#options;
+    const end = this.#recorder.begin({ interface: 'dra', plugin: this.name, verb, service, subject, request });
     try {
       const response = await this.#client.call(method, request, this.#options.timeoutMs, signal);
       end({ response });

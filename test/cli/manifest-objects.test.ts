@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { BerthWorld } from './berth-world.js';
+import { makeCertificate, makeKey } from '../../agent/controlplane/certificates/index.js';
+import { BerthWorld, busybox } from './berth-world.js';
 
 const manifest = `
 apiVersion: v1
@@ -47,4 +48,52 @@ test('objects of a manifest have an age, which a restart keeps, and are changed 
   await world.start();
   await world.until('the objects', async () => (await world.ok('get', 'cm,secret', '-o', 'name')).includes('door'));
   expect(await world.ok('get', 'secret', 'door', '-o', 'jsonpath={.metadata.creationTimestamp}')).toBe(since);
+});
+
+const authority = async (commonName: string): Promise<string> =>
+  makeCertificate({
+    subject: { commonName },
+    keyPem: await makeKey(),
+    notBefore: Date.now() - 1000,
+    notAfter: Date.now() + 1e9,
+    use: 'authority',
+  });
+
+test('a trust bundle is applied, read by pods by name and by signer, followed when it changes, and taken away', async () => {
+  await using world = await BerthWorld.open();
+  await world.start();
+  await world.importBusybox();
+  const [first, second] = [await authority('one'), await authority('two')];
+  const bundle = (name: string, spec: object): string =>
+    JSON.stringify({
+      apiVersion: 'certificates.k8s.io/v1beta1',
+      kind: 'ClusterTrustBundle',
+      metadata: { name, labels: { live: 'yes' } },
+      spec,
+    });
+  const refused = await world.berth(['apply', '-f', '-'], { input: bundle('broken', { trustBundle: 'words' }) });
+  expect(refused.stderr).toContain('spec.trustBundle: Invalid value: at least one trust anchor must be provided');
+  const sources = [
+    { clusterTrustBundle: { name: 'named', path: 'named.pem' } },
+    { clusterTrustBundle: { signerName: 'a.com/b', labelSelector: { matchLabels: { live: 'yes' } }, path: 'all.pem' } },
+  ];
+  const volumes = [{ name: 'trust', projected: { sources } }];
+  const containers = [
+    { name: 'main', image: busybox, command: ['sleep', '1000'], volumeMounts: [{ name: 'trust', mountPath: '/t' }] },
+  ];
+  const spec = { terminationGracePeriodSeconds: 0, containers, volumes };
+  await world.apply(bundle('a.com:b:live', { signerName: 'a.com/b', trustBundle: first }));
+  await world.apply(JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'trusting' }, spec }));
+  await world.until('it waits for the bundle', async () =>
+    (await world.ok('why', 'trusting')).includes('clustertrustbundle "named" not found'),
+  );
+  await world.apply(bundle('named', { trustBundle: second }));
+  await world.until('it runs', async () => (await world.ok('get', 'pod', 'trusting')).includes('Running'));
+  const read = (file: string): Promise<string> => world.ok('exec', 'trusting', '--', 'cat', `/t/${file}`);
+  expect([await read('named.pem'), await read('all.pem')]).toEqual([second, first]);
+  expect(await world.ok('get', 'clustertrustbundles', '-o', 'name')).toMatch(/a\.com:b:live\n.*named\n/);
+  await world.apply(bundle('a.com:b:live', { signerName: 'a.com/b', trustBundle: second }));
+  await world.until('the change is there', async () => (await read('all.pem')) === second);
+  await world.ok('delete', 'pod', 'trusting');
+  await world.ok('delete', 'clustertrustbundle', 'named');
 });

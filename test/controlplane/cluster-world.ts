@@ -7,6 +7,9 @@ import { defaultClusterSettings, type ClusterSettings } from '../../agent/config
 import { systemClock, type Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
 import type { Pod, PodStatus } from '../../agent/api/index.js';
+import { explain } from '../../agent/cli/why/explain.js';
+import type { PodExplanation } from '../../agent/serving/node-api/index.js';
+import { nodeApiRoutes } from '../../agent/serving/node-api/routes/index.js';
 import { AgentWorld, sampleImage } from '../agent/agent-world.js';
 import type { TestControlPlane } from '../support/control-plane.js';
 
@@ -172,3 +175,12 @@ export class NodeWorld implements AsyncDisposable {
 
 export const isReady = (pod: Pod): boolean =>
   pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
+
+/** What `berth why` prints of a pod of the default namespace. */
+export async function whyOf(agent: Agent, name: string): Promise<string> {
+  const route = nodeApiRoutes(agent).find(({ path }) => path === '/v1/pods/{namespace}/{name}/why');
+  if (!route || !('handle' in route)) throw new Error('there is no such call');
+  const request = { params: { namespace: 'default', name }, query: new URLSearchParams(), raw: undefined as never };
+  const answer = await route.handle(request, new AbortController().signal);
+  return explain('default', name, (answer as { value: PodExplanation }).value);
+}

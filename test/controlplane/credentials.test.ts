@@ -4,12 +4,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Pod } from '../../agent/api/index.js';
+import type { Node, Pod } from '../../agent/api/index.js';
 import type { PodCertificateRequest } from '../../agent/controlplane/certificate-objects.js';
 import { makeKeyAndProof, podKeyTypes } from '../../agent/controlplane/certificates/index.js';
+import type { KubernetesControlPlane } from '../../agent/controlplane/kubernetes/kubernetes-control-plane.js';
 import { systemClock } from '../../base/clock.js';
 import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
-import { NodeWorld, type ClusterNode } from './cluster-world.js';
+import { NodeWorld, whyOf, type ClusterNode } from './cluster-world.js';
 
 const run = promisify(execFile);
 const core = '/api/v1/namespaces/default';
@@ -234,16 +235,24 @@ describe.runIf(hasControlPlane())('credentials from a real cluster', () => {
     return (body as { status: { authenticated?: boolean } }).status.authenticated === true;
   };
 
-  test('rights that are taken away, then the user itself: told on the node, nothing is touched, both come back', async () => {
+  test('rights that are taken away, then the user itself: told on the node, nothing is touched, all comes back at once', async () => {
     await using other = await NodeWorld.open(cluster);
     const user = { name: `agent-of-${other.name}`, namespace: 'default' };
-    const binding = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings';
-    const allow = (): Promise<unknown> =>
-      cluster.api('POST', binding, {
-        metadata: { name: user.name },
-        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
+    const rbac = '/apis/rbac.authorization.k8s.io/v1';
+    const allow = (role: string): Promise<unknown> =>
+      cluster.api('POST', `${rbac}/clusterrolebindings`, {
+        metadata: { name: `${user.name}-${role}` },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
         subjects: [{ kind: 'ServiceAccount', ...user }],
       });
+    const deny = (role: string): Promise<unknown> =>
+      cluster.api('DELETE', `${rbac}/clusterrolebindings/${user.name}-${role}`);
+    await cluster.api('POST', `${rbac}/clusterroles`, {
+      metadata: { name: 'all-but-pods' },
+      rules: ['coordination.k8s.io', 'storage.k8s.io']
+        .map((group) => ({ apiGroups: [group], resources: ['*'], verbs: ['*'] }))
+        .concat({ apiGroups: [''], resources: ['nodes', 'nodes/status', 'services', 'events'], verbs: ['*'] }),
+    });
     const tokenFile = join(other.world.dir, 'token');
     const enroll = async (): Promise<void> => {
       await cluster.api('POST', `${core}/serviceaccounts`, { metadata: { name: user.name } });
@@ -251,32 +260,61 @@ describe.runIf(hasControlPlane())('credentials from a real cluster', () => {
       await writeFile(tokenFile, (body as { status: { token: string } }).status.token);
     };
     await enroll();
-    await allow();
+    await allow('all-but-pods');
     other.kubeconfig = await cluster.kubeconfig(user.name, { tokenFile });
     await using run = await other.start({ leaseSeconds: 4, statusEveryMs: 500 });
-    const told = async (words: RegExp): Promise<void> => {
-      const look = (): string => run.agent.clusterProblems().join('\n');
+    const told = async (words: RegExp, logged = words): Promise<void> => {
+      const look = (): Promise<string> => whyOf(run.agent, 'steady');
       await cluster
-        .until(`${String(words)} is told`, async () => words.test(look()) || undefined)
-        .catch((err: unknown) => {
-          throw new Error(`${String(err)}\n${look()}\n${run.log.text.slice(-3000)}`, { cause: err });
+        .until(`${String(words)} is told`, async () => words.test(await look()) || undefined)
+        .catch(async (err: unknown) => {
+          throw new Error(`${String(err)}\n${await look()}\n${run.log.text.slice(-3000)}`, { cause: err });
         });
-      expect(run.log.text).toMatch(words);
+      expect(run.log.text).toMatch(logged);
     };
+    /** Until the agent would not look at its pods for the next seconds, were there no reason to. */
+    const patient = async (): Promise<void> => {
+      await cluster.until('it has been refused for a while', async () => {
+        const tries = run.log.text.matchAll(/"time":(\d+),"path":"\/api\/v1\/pods".*"retryInMs":(\d+)/g);
+        const [, time, retryInMs] = [...tries].at(-1) ?? [];
+        return Number(time) + Number(retryInMs) - Date.now() > withinMs + 500 || undefined;
+      });
+    };
+    const withinMs = 3000;
+    const sees = (name: string): Promise<true> =>
+      cluster.until(
+        `the agent sees ${name}`,
+        async () => run.agent.pods().some(({ pod }) => pod?.metadata?.name === name) || undefined,
+        withinMs,
+      );
+    /** What was allowed when it began goes on: a connection that breaks is how what changed is met. */
+    const breakConnections = (): void =>
+      (run.agent.controlPlane as KubernetesControlPlane).client.reset('the connection broke');
     await other.create(other.pod('steady'));
+    const unseen = /the pods of node \S+ cannot be watched: .* 403 .* cannot list resource "pods"/;
+    await told(unseen, /403 .* cannot list resource .*pods of this node cannot be watched/);
+    await cluster.until('the node says so', async () => {
+      const { status } = (await cluster.api('GET', `/api/v1/nodes/${other.name}`)).body as Node;
+      return unseen.test(status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? '') || undefined;
+    });
+    await allow('cluster-admin');
     const before = await other.untilReady('steady');
 
-    await cluster.api('DELETE', `${binding}/${user.name}`);
+    for (const role of ['cluster-admin', 'all-but-pods']) await deny(role);
+    breakConnections();
     await told(/403 .* cannot (update|patch|list|get) resource/);
     // The server remembers for some seconds whose token it was.
     await cluster.api('DELETE', `${core}/serviceaccounts/${user.name}`);
-    await allow();
     await told(/401 Unauthorized/);
     expect(run.agent.pods().some(({ status }) => status?.phase === 'Running')).toBe(true);
-    await enroll();
     await other.create(other.pod('later'));
-    await other.untilReady('later', 60_000);
+    await allow('cluster-admin');
+    await patient();
+    await enroll();
+    await sees('later');
+    await other.untilReady('later');
     await cluster.until('all is well', async () => run.agent.clusterProblems().length === 0 || undefined);
+    expect(await whyOf(run.agent, 'steady')).not.toContain('its cluster');
     expect(mainId(await other.untilReady('steady'))).toBe(mainId(before));
     for (const name of ['steady', 'later']) await other.delete(name);
     for (const name of ['steady', 'later']) await other.untilGone(name);

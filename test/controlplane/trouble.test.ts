@@ -8,18 +8,22 @@ import { makeCertificate, makeKey } from '../../agent/controlplane/certificates/
 import type { Node, Pod, PodUid } from '../../agent/api/index.js';
 import { sampleImage } from '../agent/agent-world.js';
 import { hasControlPlane, inlineUser, TestControlPlane } from '../support/control-plane.js';
-import { NodeWorld } from './cluster-world.js';
+import { NodeWorld, whyOf } from './cluster-world.js';
 import { FaultyProxy, type Fault, type ProxiedRequest } from './faulty-proxy.js';
 
 /** The ten minutes of an outage in earnest: `BERTH_TEST_OUTAGE_SECONDS=600`. */
 const outageMs = Number(process.env['BERTH_TEST_OUTAGE_SECONDS'] ?? 0) * 1000;
+
+/** What `berth why` says while the cluster cannot be used. */
+const told = (why: RegExp): RegExp =>
+  new RegExp(`Between this node and its cluster:\\n  the cluster at https:\\S+ cannot be used: ${why.source}`);
 
 const mainId = (pod: Pod | undefined): string | undefined => pod?.status?.containerStatuses?.[0]?.containerID;
 
 describe.runIf(hasControlPlane())('trouble with the API server', () => {
   let cluster: TestControlPlane;
   beforeAll(async () => {
-    cluster = await TestControlPlane.start();
+    cluster = await TestControlPlane.start({ apiServerFlags: ['--runtime-config=resource.k8s.io/v1beta1=true'] });
   });
   afterAll(async () => {
     await cluster?.[Symbol.asyncDispose]();
@@ -48,9 +52,7 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
       expect(run.agent.clusterProblems()).toEqual([]);
       proxy.goAway();
       await cluster.until('the log says so', async () => (run.log.text.includes('cannot be used') ? true : undefined));
-      expect(run.agent.clusterProblems()[0]).toMatch(
-        /^the cluster at https:\S+ cannot be used: .*connect to 127\.0\.0\.1/,
-      );
+      expect(await whyOf(run.agent, 'stays')).toMatch(told(/.*connect to 127\.0\.0\.1/));
       await node.delete('goes');
       await node.delete('replaced', { gracePeriodSeconds: 0 });
       await node.create(node.pod('replaced'));
@@ -65,6 +67,7 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
       await node.untilGone('goes', 60_000);
       await node.untilReady('comes', 60_000);
       const after = await node.untilReady('stays');
+      expect(await whyOf(run.agent, 'stays')).not.toContain('its cluster');
       expect(mainId(after)).toBe(mainId(before.stays));
       expect(after.status?.containerStatuses?.[0]?.restartCount).toBe(0);
       expect(mainId(await node.untilReady('replaced', 60_000))).not.toBe(mainId(before.replaced));
@@ -167,14 +170,25 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
   );
 
   const anyRequest = (): boolean => true;
-  const faults: ReadonlyArray<[string, (request: ProxiedRequest) => boolean, Fault]> = [
-    ['429 with Retry-After', anyRequest, { kind: 'answer', status: 429, headers: { 'retry-after': '1' }, body: '{}' }],
+  const faults: ReadonlyArray<[string, (request: ProxiedRequest) => boolean, Fault, RegExp?]> = [
+    [
+      '429 with Retry-After',
+      anyRequest,
+      { kind: 'answer', status: 429, headers: { 'retry-after': '1' }, body: '{}' },
+      /[A-Z]+ \/\S+: 429 /,
+    ],
     [
       '500',
       anyRequest,
       { kind: 'answer', status: 500, body: '{"kind":"Status","reason":"InternalError","message":"broken"}' },
+      /[A-Z]+ \/\S+: 500 broken/,
     ],
-    ['garbage', anyRequest, { kind: 'answer', status: 200, body: '<html>captive portal</html>' }],
+    [
+      'garbage',
+      anyRequest,
+      { kind: 'answer', status: 200, body: '<html>captive portal</html>' },
+      /.*(not JSON|not a watch event): <html>captive portal/,
+    ],
     [
       'garbage for all but watches',
       ({ isWatch }) => !isWatch,
@@ -209,7 +223,7 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     await using run = await node.start();
     await node.create(node.pod('witness'));
     const before = await node.untilReady('witness');
-    for (const [what, when, fault] of faults) {
+    for (const [what, when, fault, reason] of faults) {
       const began = proxy.requests.length;
       proxy.fault = (request) => (when(request) ? fault : undefined);
       proxy.cutAll();
@@ -221,6 +235,10 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
       // Its status is written while the answers are wrong: none of them may be taken for the server's yes.
       if (fault.kind === 'answer' && !when(aWatch))
         await cluster.until(`${name} runs meanwhile`, async () => runsHere(run.agent, name) || undefined);
+      if (reason)
+        await cluster.until(`berth why tells of ${what}`, async () =>
+          told(reason).test(await whyOf(run.agent, 'witness')) ? true : undefined,
+        );
       proxy.fault = () => undefined;
       await node.untilReady(name, 60_000);
       await node.delete(name, { gracePeriodSeconds: 0 });
@@ -249,6 +267,45 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     expect(mainId(await node.untilReady('homeless'))).toBe(mainId(before));
     await node.delete('homeless');
     await node.untilGone('homeless');
+  });
+
+  test('a server that has claims of devices in their first form only: they are read there', async () => {
+    const { node, proxy } = await proxied();
+    await using _proxy = proxy;
+    await using _node = node;
+    const group = '/apis/resource.k8s.io';
+    proxy.fault = ({ path }) =>
+      /\/resource\.k8s\.io\/(v1|v1beta2)\//.test(path)
+        ? { kind: 'answer', status: 404, headers: { 'content-type': 'text/plain' }, body: '404 page not found\n' }
+        : undefined;
+    await using run = await node.start();
+    const claims = `${group}/v1beta1/namespaces/default/resourceclaims`;
+    await cluster.api('POST', claims, {
+      apiVersion: 'resource.k8s.io/v1beta1',
+      kind: 'ResourceClaim',
+      metadata: { name: 'one' },
+      spec: { devices: { requests: [{ name: 'any', deviceClassName: 'example' }] } },
+    });
+    const resourceClaims = [{ name: 'gpu', resourceClaimName: 'one' }];
+    const resources = { claims: [{ name: 'gpu' }] };
+    const { metadata } = await node.create(node.pod('claiming', { resourceClaims }, { resources }));
+    const result = { request: 'any', driver: 'gpu.example.com', pool: 'p', device: 'd' };
+    const reservedFor = [{ resource: 'pods', name: 'claiming', uid: metadata?.uid }];
+    await cluster.api('PATCH', `${claims}/one/status`, {
+      status: { allocation: { devices: { results: [result] } }, reservedFor },
+    });
+    await cluster.until('it is told whom the claim waits for', async () =>
+      (await whyOf(run.agent, 'claiming')).includes('gpu.example.com') ? true : undefined,
+    );
+    // What drivers that are gone offered is taken away in the same form.
+    const sliced = (): boolean =>
+      proxy.requests.some(
+        ({ method, path }) => method === 'DELETE' && path.startsWith(`${group}/v1beta1/resourceslices`),
+      );
+    await cluster.until('slices are removed', async () => sliced() || undefined);
+    expect(run.log.text).not.toContain('ResourceSlices could not be removed');
+    await node.delete('claiming');
+    await node.untilGone('claiming');
   });
 
   test('a status that someone else changed is written again', async () => {
@@ -385,18 +442,20 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     await cluster.until('the reason is told', async () =>
       first.log.text.includes('its certificate is not trusted') ? true : undefined,
     );
-    expect(first.agent.clusterProblems().join()).toContain('its certificate is not trusted');
+    const local = `local-${node.name}`;
+    expect(await whyOf(first.agent, local)).toMatch(told(/.*its certificate is not trusted/));
     const running = first.agent.pods()[0]?.status?.containerStatuses?.[0]?.containerID;
     await first[Symbol.asyncDispose]();
 
     node.kubeconfig = await cluster.kubeconfig('expired', inlineUser(await cluster.nodeIdentity(node.name, -1000)));
     const second = await node.start();
     await cluster.until('the reason is told', async () => (/401|expired/i.test(second.log.text) ? true : undefined));
+    expect(await whyOf(second.agent, local)).toMatch(told(/.*401 .*the client certificate expired at 20/));
     await second[Symbol.asyncDispose]();
 
     node.kubeconfig = await cluster.nodeKubeconfig(node.name);
     await using third = await node.start();
-    const mirror = await node.untilReady(`local-${node.name}`);
+    const mirror = await node.untilReady(local);
     expect(mainId(mirror)).toBe(running);
     expect(third.agent.pods()[0]?.status?.containerStatuses?.[0]?.restartCount).toBe(0);
   });

@@ -116,8 +116,8 @@ const metricsOfKubeletsOnly: Readonly<Record<string, RegExp>> = {
       // Events of the runtime are the way by which berth learns of everything, and no addition to a list.
       '^kubelet_evented_pleg_|^kubelet_pleg_relist_interval_seconds$',
       '^kubelet_(cpu_manager|memory_manager|topology_manager)_',
-      '^kubelet_(image_volume|imagemanager)_|^kubelet_orphan_pod_cleaned_volumes',
-      '^kubelet_node_startup_pre_registration|^kubelet_restarted_pods_total$|^kubelet_sleep_action',
+      '^kubelet_imagemanager_|^kubelet_orphan_pod_cleaned_volumes',
+      '^kubelet_restarted_pods_total$|^kubelet_sleep_action',
       // The kubelet counts pods without claims as well.
       '^dra_operations_duration_seconds$',
       '^(reconstruct|force_cleaned)|^kubelet_volume_metric_collection|^volume_operation_total',
@@ -127,6 +127,7 @@ const metricsOfKubeletsOnly: Readonly<Record<string, RegExp>> = {
   '/metrics/cadvisor': /^container_(cpu_load|tasks_state|health_state)|^machine_(cpu_books|cpu_drawers|nvm)/,
   '/metrics/resource': /^$/,
   '/metrics/probes': /^$/,
+  '/metrics/slis': /^$/,
 };
 
 /** The same things on two nodes, of which one is Kubernetes' own; what differs by design is named here and nothing else may. */
@@ -293,7 +294,7 @@ describe.runIf(hasWholeCluster() && hasRealKubelet())('beside a kubelet of the s
 
   test('metrics that both have are told apart by the same labels; those that alerts and dashboards need are there', async () => {
     const differ: unknown[] = [];
-    for (const path of ['/metrics', '/metrics/cadvisor', '/metrics/resource', '/metrics/probes']) {
+    for (const path of ['/metrics', '/metrics/cadvisor', '/metrics/resource', '/metrics/probes', '/metrics/slis']) {
       const [mine, real] = await Promise.all(both.map(async (name) => labelsOf((await asked(name, path)).text)));
       for (const [name, labels] of mine ?? []) {
         const known = real?.get(name);

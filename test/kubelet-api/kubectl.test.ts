@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sampleImage } from '../agent/agent-world.js';
 import { freePorts, hasControlPlane } from '../support/control-plane.js';
 import { KubectlWorld } from './kubectl-world.js';
 import { kubectlProgram } from './whole-cluster.js';
@@ -22,6 +23,12 @@ describe.runIf(hasControlPlane() && existsSync(kubectlProgram))('kubectl through
     await node.create(node.pod('talker', {}, { command: ['sh', '-c', script] }));
     await node.create(node.pod('listener', {}, { command: ['sh', '-c', echo], stdin: true }));
     await node.create(node.pod('shell', {}, { command: ['sh'], stdin: true, tty: true }));
+    const two = ['first', 'second'].map((name) => ({
+      name,
+      image: sampleImage,
+      command: ['sh', '-c', `echo of ${name}; exec sleep 1000000`],
+    }));
+    await node.create(node.pod('pair', { containers: two }));
     await node.create(node.pod('crashed', {}, { command: ['sh', '-c', 'echo first; exit 3'] }));
     await node.create(node.pod('unpullable', {}, { image: 'localhost/none/such:1', imagePullPolicy: 'Never' }));
     for (const name of ['talker', 'listener', 'shell']) await node.untilReady(name);
@@ -30,12 +37,21 @@ describe.runIf(hasControlPlane() && existsSync(kubectlProgram))('kubectl through
     await world?.[Symbol.asyncDispose]();
   });
 
-  test('logs: all, the last lines, followed, of the instance before, and none', async () => {
+  test('logs: all, the last lines, since when, of all containers, followed, of the instance before, and none', async () => {
     expect(await world.kubectl(['logs', 'talker'])).toMatch(/^line 0\nline 1\n/);
     expect(await world.kubectl(['logs', 'talker', '--tail=1'])).toMatch(/^line \d+\n$/);
     expect(await world.kubectl(['logs', 'talker', '--timestamps', '--limit-bytes=24'])).toMatch(
       /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{4}$/,
     );
+    expect(await world.kubectl(['logs', 'talker', '--since=1h', '--tail=2'])).toMatch(/^line \d+\nline \d+\n$/);
+    const recent = (await world.kubectl(['logs', 'talker', '--since=1s'])).split('\n').length;
+    expect(recent).toBeGreaterThan(1);
+    expect(recent).toBeLessThan(12);
+    expect(await world.kubectl(['logs', 'talker', '--since-time=2099-01-01T00:00:00Z'])).toBe('');
+    await world.node.untilReady('pair');
+    const all = await world.kubectl(['logs', 'pair', '--all-containers', '--prefix']);
+    expect(all.split('\n').toSorted().join(' ')).toBe(' [pod/pair/first] of first [pod/pair/second] of second');
+    expect(await world.kubectl(['logs', 'pair', '-c', 'second'])).toBe('of second\n');
     {
       await using following = world.start(['logs', '-f', 'talker', '--tail=1']);
       const last = Number(/line (\d+)/.exec(await world.kubectl(['logs', 'talker', '--tail=1']))?.[1]);
@@ -91,14 +107,24 @@ describe.runIf(hasControlPlane() && existsSync(kubectlProgram))('kubectl through
     await shell.until('attached-2');
   });
 
-  test('cp: a file there and back, bytes unchanged', async () => {
-    const content = randomBytes(1024 * 1024);
+  test('cp: a large file and a folder there and back, bytes unchanged', async () => {
+    const content = randomBytes(24 * 1024 * 1024);
     const from = join(world.node.world.dir, 'sent');
     const back = join(world.node.world.dir, 'received');
     await writeFile(from, content);
     await world.kubectl(['cp', from, 'talker:/tmp/copied']);
     await world.kubectl(['cp', 'talker:/tmp/copied', back]);
     expect(content.equals(await readFile(back))).toBe(true);
+
+    const tree = join(world.node.world.dir, 'tree');
+    await mkdir(join(tree, 'deep/er'), { recursive: true });
+    await writeFile(join(tree, 'empty'), '');
+    await writeFile(join(tree, 'deep/er/name with spaces'), 'words\n');
+    await world.kubectl(['cp', tree, 'talker:/tmp/tree']);
+    expect(await world.kubectl(['exec', 'talker', '--', 'cat', '/tmp/tree/deep/er/name with spaces'])).toBe('words\n');
+    await world.kubectl(['cp', 'talker:/tmp/tree', join(world.node.world.dir, 'tree-back')]);
+    const entries = (dir: string): Promise<string[]> => readdir(join(world.node.world.dir, dir), { recursive: true });
+    expect((await entries('tree-back')).toSorted()).toEqual((await entries('tree')).toSorted());
   });
 
   test('port-forward: several connections at once, and a port where nobody listens', async () => {

@@ -3,6 +3,7 @@ import type { Pod } from '../../agent/api/index.js';
 import { sampleImage } from '../agent/agent-world.js';
 import { ask } from './https-client.js';
 import { MetricsStandIn } from './metrics-stand-in.js';
+import { monitoredMetrics, seriesIn } from './monitored-metrics.js';
 import { hasWholeCluster, WholeCluster } from './whole-cluster.js';
 
 const nodeName = 'ordinary-node';
@@ -29,7 +30,11 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
   let whole: WholeCluster;
   beforeAll(async () => {
     const flags = ['--node-labels=example.com/rack=r1'];
-    whole = await WholeCluster.open({ nodeName, flags, kubelet: { serverTLSBootstrap: true } });
+    whole = await WholeCluster.open({
+      nodeName,
+      flags,
+      kubelet: { serverTLSBootstrap: true, volumeStatsAggPeriod: '1s' },
+    });
     // Not in the role of kubelet clients; whoever wants it must give it.
     await whole.cluster.api('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', {
       metadata: { name: 'statusz' },
@@ -132,6 +137,38 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     await whole.kubectl(['delete', 'pod', debugger_]);
   });
 
+  test('of one pod: where it is, what happened to it, another size while it runs, and a copy to look into', async () => {
+    const [name = ''] = await pods('app=web');
+    const ip = await column(`pod ${name}`, '{.status.podIP}');
+    const row = new RegExp(`^${name} +1/1 +Running +0 +\\d+s +${ip.replaceAll('.', '\\.')} +${nodeName} `, 'm');
+    expect(await whole.kubectl(['get', 'pods', '-o', 'wide'])).toMatch(row);
+    const events = await whole.kubectl(['events', `--for=pod/${name}`]);
+    for (const reason of ['Scheduled', 'Pulled', 'Created', 'Started'])
+      expect(events).toMatch(new RegExp(`Normal +${reason} +Pod/${name} `));
+    const requests = { cpu: '20m', memory: '16Mi' };
+    const change = { spec: { containers: [{ name: 'main', resources: { requests } }] } };
+    await whole.kubectl(['patch', 'pod', name, '--subresource=resize', `--patch=${JSON.stringify(change)}`]);
+    const size = '{.status.containerStatuses[0].resources.requests.cpu} {.status.containerStatuses[0].restartCount}';
+    await whole.until('it has the new size', async () => (await column(`pod ${name}`, size)) === '20m 0' || undefined);
+
+    const shared = [
+      '--copy-to=web-copy',
+      '--share-processes',
+      '--image',
+      sampleImage,
+      '-c',
+      'look',
+      '--profile=general',
+    ];
+    await whole.kubectl(['debug', name, ...shared, '--', 'sh', '-c', 'until ps | grep http[d]; do sleep 0.1; done']);
+    const state = '{.status.containerStatuses[?(@.name=="look")].lastState.terminated.reason}';
+    await whole.until('it has seen the other container', async () =>
+      (await column('pod web-copy', state)) === 'Completed' ? true : undefined,
+    );
+    expect(await whole.kubectl(['logs', 'web-copy', '-c', 'look'])).toMatch(/httpd -f -p 8080/);
+    await whole.kubectl(['delete', 'pod', 'web-copy', '--now']);
+  });
+
   test('top, from what metrics-server scrapes', async () => {
     await using metrics = await MetricsStandIn.open(whole);
     const scraped = await metrics.scrape();
@@ -185,11 +222,81 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     expect(await raw('debug/pprof/')).toContain('MethodNotAllowed');
   });
 
-  test('cordon, drain and uncordon; a watcher sees each pod go', async () => {
+  test('Prometheus’ standard kubelet job: every metric that its rules and dashboards read, with their labels', async () => {
+    const name = 'filling';
+    const storage = { storage: '1Mi' };
+    const claimRef = { namespace: 'default', name };
+    const volume = { capacity: storage, accessModes: ['ReadWriteOnce'], claimRef, storageClassName: 'by-hand' };
+    const onNode = { key: 'kubernetes.io/hostname', operator: 'In', values: [nodeName] };
+    const nodeAffinity = { required: { nodeSelectorTerms: [{ matchExpressions: [onNode] }] } };
+    await whole.apply(
+      {
+        ...{ apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name } },
+        spec: { ...volume, local: { path: whole.world.dir }, nodeAffinity },
+      },
+      {
+        ...{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name } },
+        spec: { accessModes: ['ReadWriteOnce'], storageClassName: 'by-hand', resources: { requests: storage } },
+      },
+      {
+        ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name } },
+        spec: {
+          terminationGracePeriodSeconds: 1,
+          volumes: [{ name: 'v', persistentVolumeClaim: { claimName: name } }],
+          containers: [
+            {
+              ...{ name: 'main', image: sampleImage, command: ['sleep', '1000000'] },
+              resources: { limits: { cpu: '100m', memory: '32Mi' } },
+              volumeMounts: [{ name: 'v', mountPath: '/v' }],
+            },
+          ],
+        },
+      },
+    );
+    await whole.kubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=20s']);
+    const missing = async (): Promise<string[]> => {
+      const lines: string[] = [];
+      for (const [path, needed] of Object.entries(monitoredMetrics)) {
+        const series = seriesIn(await whole.kubectl(['get', '--raw', `/api/v1/nodes/${nodeName}/proxy/${path}`]));
+        for (const [metric, labels] of Object.entries(needed)) {
+          const names = labels.split(' ').filter((each) => each !== '');
+          const has = series.some((each) => each.name === metric && names.every((label) => each.labels[label]));
+          if (!has) lines.push(`${path}: ${metric}{${labels}}`);
+        }
+        if (path !== 'metrics') continue;
+        for (const state of ['actual_state_of_world', 'desired_state_of_world'])
+          if (!series.some(({ labels }) => labels['state'] === state)) lines.push(`volumes of ${state}`);
+      }
+      return lines;
+    };
+    // What volumes and containers use is measured now and then.
+    let left: string[] = [];
+    await whole
+      .until('nothing is missing', async () => (left = await missing()).length === 0 || undefined)
+      .catch(() => {});
+    await whole.kubectl(['delete', 'pod', name]);
+    expect(left).toEqual([]);
+  });
+
+  test('cordon, drain and uncordon; a budget holds pods back, and a watcher sees each pod go', async () => {
+    const selector = { matchLabels: { app: 'web' } };
+    await whole.apply({
+      apiVersion: 'policy/v1',
+      kind: 'PodDisruptionBudget',
+      metadata: { name: 'web' },
+      spec: { minAvailable: 1, selector },
+    });
+    await whole.kubectl(['wait', '--for=jsonpath={.status.disruptionsAllowed}=1', 'pdb/web', '--timeout=20s']);
     await using watching = whole.start(['get', 'pods', '-l', 'app=web', '-w', '--output-watch-events']);
     await watching.until('ADDED');
     const before = await pods('app=web');
-    await whole.kubectl(['drain', nodeName, '--ignore-daemonsets', '--delete-emptydir-data', '--timeout=30s']);
+    const drain = ['drain', nodeName, '--ignore-daemonsets', '--delete-emptydir-data'];
+    // The node is cordoned: nothing takes the place of the first, and the second must stay.
+    const held = await whole.try([...drain, '--timeout=2s']);
+    expect(held.stderr).toMatch(/Cannot evict pod as it would violate the pod's disruption budget/);
+    expect((await pods('app=web')).length).toBe(1);
+    await whole.kubectl(['delete', 'pdb', 'web']);
+    await whole.kubectl([...drain, '--timeout=30s']);
     expect(await whole.kubectl(['get', 'node', nodeName])).toMatch(/Ready,SchedulingDisabled/);
     for (const name of before) await watching.until(`DELETED    ${name}`);
     expect((await pods('app=talker')).length).toBe(1);
@@ -213,8 +320,13 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
         ],
       },
     });
-    await whole.apply(...['short', 'now', 'forced'].map(stubborn));
-    await whole.kubectl(['wait', '--for=condition=Ready', 'pod/short', 'pod/now', 'pod/forced', '--timeout=30s']);
+    const obliging = {
+      ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'obliging' } },
+      spec: { containers: [{ name: 'main', image: sampleImage, command: ['sh', '-c', talk] }] },
+    };
+    await whole.apply(...['short', 'now', 'forced'].map(stubborn), obliging);
+    const all = ['short', 'now', 'forced', 'obliging'].map((name) => `pod/${name}`);
+    await whole.kubectl(['wait', '--for=condition=Ready', ...all, '--timeout=30s']);
     const took = async (...args: string[]): Promise<number> => {
       const began = Date.now();
       await whole.kubectl(['delete', 'pod', ...args]);
@@ -226,6 +338,8 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
       took('short', '--grace-period=2'),
       took('now', '--now'),
       took('forced', '--force', '--grace-period=0'),
+      // A long grace is what a pod may have, not what it must take.
+      took('obliging', '--grace-period=3600'),
     ]);
     expect(times[0]).toBeGreaterThan(1500);
     for (const each of times) expect(each).toBeLessThan(15_000);

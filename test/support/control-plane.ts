@@ -34,7 +34,7 @@ export interface ControlPlaneOptions {
   readonly http2?: boolean;
   /** The API server shows nodes a client certificate of its own authority, as in every cluster, and these may do everything there. */
   readonly kubeletClient?: boolean;
-  /** Behaves as this older version does, `1.33`: without APIs and fields that came later. */
+  /** Behaves as this older version does, `1.33`: without APIs and fields that came later. `BERTH_TEST_KUBERNETES` says it for all. */
   readonly emulate?: string;
   readonly apiServerFlags?: readonly string[];
   readonly controllerManagerFlags?: readonly string[];
@@ -351,7 +351,7 @@ export class TestControlPlane implements AsyncDisposable {
 
   #spawn(name: string, flags: readonly string[]): void {
     const log = createWriteStream(join(this.dir, `${name}.log`), { flags: 'a' });
-    const { emulate } = this.#options;
+    const { emulate = process.env['BERTH_TEST_KUBERNETES'] } = this.#options;
     const older = emulate !== undefined && name !== 'etcd' ? [`--emulated-version=${emulate}`] : [];
     const http1 = this.#options.http2 === false ? { GODEBUG: 'http2server=0' } : {};
     const env = { PATH: '/usr/bin:/bin', HOME: this.dir, ...http1 };

@@ -252,12 +252,31 @@ export interface ClientIPConfig {
   timeoutSeconds?: number | undefined;
 }
 
+export interface ClusterTrustBundle {
+  apiVersion?: 'certificates.k8s.io/v1beta1' | undefined;
+  kind?: 'ClusterTrustBundle' | undefined;
+  metadata?: ObjectMeta | undefined;
+  spec: ClusterTrustBundleSpec;
+}
+
+export interface ClusterTrustBundleList {
+  apiVersion?: 'certificates.k8s.io/v1beta1' | undefined;
+  items: ClusterTrustBundle[];
+  kind?: 'ClusterTrustBundleList' | undefined;
+  metadata?: ListMeta | undefined;
+}
+
 export interface ClusterTrustBundleProjection {
   labelSelector?: LabelSelector | undefined;
   name?: string | undefined;
   optional?: boolean | undefined;
   path: string;
   signerName?: string | undefined;
+}
+
+export interface ClusterTrustBundleSpec {
+  signerName?: string | undefined;
+  trustBundle: string;
 }
 
 export interface Condition {
@@ -2283,6 +2302,7 @@ export type KubeObject =
   | CSIDriver
   | CSINode
   | CertificateSigningRequest
+  | ClusterTrustBundle
   | ConfigMap
   | DeviceClass
   | Event

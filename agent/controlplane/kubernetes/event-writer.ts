@@ -2,6 +2,7 @@ import type { Clock } from '../../../base/clock.js';
 import { errorText } from '../../../base/errors.js';
 import type { Logger } from '../../../base/log.js';
 import type { Event } from '../../api/index.js';
+import { sleepUntilRecovery } from '../recovery.js';
 import { Backoff, statusOf, type ApiClient } from './client/index.js';
 import { eventPath } from './resource-paths.js';
 import { TokenBucket } from './token-bucket.js';
@@ -103,7 +104,7 @@ export class EventWriter implements AsyncDisposable {
             continue;
           }
           if (!this.#queue.has(key)) this.#queue.set(key, event);
-          await clock.sleep(backoff.next(), signal);
+          await sleepUntilRecovery(backoff.next(), this.#deps.client, clock, signal);
         }
       }
     } catch (err) {

@@ -24,6 +24,7 @@ import {
   type ReadableKind,
   type ReadableObjects,
 } from '../control-plane.js';
+import { Recovery, sleepUntilRecovery } from '../recovery.js';
 import type { Accumulator } from '../../serving/metrics/accumulators.js';
 import type { ClusterTrustBundle, PodCertificateRequest } from '../certificate-objects.js';
 import type { Sealer } from '../local/sealed-file.js';
@@ -101,11 +102,12 @@ export class KubernetesControlPlane implements ControlPlane {
     this.#lastKnown = lastKnown;
     this.description = `the cluster at ${cluster.server}`;
     const counts = new RequestCounts(cluster.server);
-    this.client = new ApiClient(cluster, { userAgent }, { ...deps, counts });
+    const recovery = new Recovery();
+    this.client = new ApiClient(cluster, { userAgent }, { ...deps, counts, recovery });
     this.#heartbeat = new ApiClient(
       cluster,
       { userAgent },
-      { ...deps, counts, log: log.child({ client: 'heartbeat' }) },
+      { ...deps, counts, recovery, log: log.child({ client: 'heartbeat' }) },
     );
     const { client } = this;
     this.#cache = new PodCache(clock);
@@ -170,6 +172,10 @@ export class KubernetesControlPlane implements ControlPlane {
     return [server, ...certificates, this.#feed.problem, this.#node.problem].filter(
       (each) => each !== undefined && each !== '',
     ) as string[];
+  }
+
+  onRecovery(listener: () => void): Disposable {
+    return this.client.onRecovery(listener);
   }
 
   /** Keeps the certificate of the node's own API, where the cluster issues it. */
@@ -263,7 +269,7 @@ export class KubernetesControlPlane implements ControlPlane {
           { pod: podKey(pod), err: errorText(err), retryInMs },
           'pod deletion could not be confirmed',
         );
-        await this.#deps.clock.sleep(retryInMs, onStop).catch(() => {});
+        await sleepUntilRecovery(retryInMs, this.client, this.#deps.clock, onStop).catch(() => {});
       }
     }
   }

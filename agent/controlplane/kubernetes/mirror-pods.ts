@@ -79,6 +79,7 @@ export class MirrorPods {
   async run(signal: AbortSignal): Promise<void> {
     const backoff = new Backoff({ firstMs: 500, maxMs: 15_000 });
     let waitMs = recheckMs;
+    using _listener = this.#deps.client.onRecovery(() => this.#wake.set());
     while (!signal.aborted) {
       await this.#wake.wait(waitMs, signal);
       waitMs = recheckMs;

@@ -7,7 +7,7 @@ import { ApiError, reflect, statusOf, type ApiClient } from './client/index.js';
 import { Gate } from './gate.js';
 import type { LastKnown } from './last-known.js';
 import { nodeStatusPatch } from './node-status-patch.js';
-import { leasePath, listPath, objectPath } from './resource-paths.js';
+import { leasePath, listPath, objectPath, resourceSlicePaths } from './resource-paths.js';
 
 export interface OwnNodeDeps {
   readonly client: ApiClient;
@@ -179,14 +179,14 @@ export class OwnNode {
       ',',
     );
     const query = { fieldSelector: selector };
-    try {
-      await this.#deps.client.json(
-        { method: 'DELETE', path: '/apis/resource.k8s.io/v1/resourceslices', query },
-        signal,
-      );
-    } catch (err) {
-      // A cluster without dynamic allocation has none.
-      if (statusOf(err) !== 404) throw err;
+    for (const path of resourceSlicePaths) {
+      try {
+        await this.#deps.client.json({ method: 'DELETE', path, query }, signal);
+        return;
+      } catch (err) {
+        // A cluster that is older has another version, and one without dynamic allocation has none.
+        if (statusOf(err) !== 404) throw err;
+      }
     }
   }
 

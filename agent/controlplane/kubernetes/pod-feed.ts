@@ -105,7 +105,10 @@ export class PodFeed {
   #remember(): void {
     const { cache, lastKnown, log } = this.#deps;
     const pods = lastKnown.startingWith('Pod/') as Pod[];
-    log.warn({ pods: pods.length }, 'the API server does not answer; going on with the last known pods');
+    log.warn(
+      { pods: pods.length },
+      'the API server does not tell of the pods of this node; going on with the last known pods',
+    );
     cache.remember(pods);
   }
 

@@ -50,6 +50,11 @@ export function objectPaths(kind: ReadableKind, namespace: string, name: string)
   return ['v1', 'v1beta2', 'v1beta1'].map((version) => newest.replace(group, group.replace(/v1$/, version)));
 }
 
+/** Where all that drivers offer for dynamic allocation may be, in the same order. */
+export const resourceSlicePaths: readonly string[] = ['v1', 'v1beta2', 'v1beta1'].map(
+  (version) => `${resources.ResourceClaim.group.replace(/v1$/, version)}/resourceslices`,
+);
+
 /** Where all trust bundles of a cluster may be, in the same order. */
 export const trustBundlePaths: readonly string[] = ['v1', 'v1beta1', 'v1alpha1'].map((version) =>
   listPath('ClusterTrustBundle', '').replace('v1beta1', version),

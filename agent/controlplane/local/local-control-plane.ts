@@ -68,17 +68,18 @@ export class LocalControlPlane implements ControlPlane {
 
   get<K extends ReadableKind>(kind: K, namespace: string, name: string): Promise<ReadableObjects[K] | undefined> {
     if (kind === 'Node') return Promise.resolve(this.#node as ReadableObjects[K] | undefined);
-    if (kind === 'ClusterTrustBundle') return Promise.reject(noBundles(name));
     return Promise.resolve(this.#store.get(scoped(kind, namespace, name)) as ReadableObjects[K] | undefined);
   }
 
   list<K extends ReadableKind>(kind: K, namespace: string): Promise<readonly ReadableObjects[K][]> {
-    if (kind === 'ClusterTrustBundle') return Promise.reject(noBundles(''));
     return Promise.resolve(this.#store.list(kind, clusterScoped.has(kind) ? '' : namespace) as ReadableObjects[K][]);
   }
 
   watch(kind: ReadableKind, namespace: string, name: string, onChange: () => void): Disposable {
-    return this.#store.watch(scoped(kind, namespace, name), onChange);
+    if (name !== '') return this.#store.watch(scoped(kind, namespace, name), onChange);
+    return this.#store.onAnyChange((key) => {
+      if (key.kind === kind) onChange();
+    });
   }
 
   createToken(namespace: string, serviceAccount: string, _request: TokenRequest): Promise<TokenRequest> {
@@ -195,11 +196,6 @@ export class LocalControlPlane implements ControlPlane {
 
   async [Symbol.asyncDispose](): Promise<void> {}
 }
-
-const noBundles = (name: string): ControlPlaneError =>
-  new ControlPlaneError(`read ClusterTrustBundle ${name}: a machine without a cluster has none`, {
-    code: 'unsupported',
-  });
 
 const scoped = (kind: string, namespace: string, name: string): ObjectKey => ({
   kind,

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Clock } from '../../../base/clock.js';
 import { silentLogger } from '../../../base/log.js';
 import type { Lease, Node, NodeStatus } from '../../api/index.js';
+import { Recovery } from '../recovery.js';
 import { NodeAgent } from './node-agent.js';
 
 /** A server that takes everything, and remembers when. */
@@ -10,6 +11,8 @@ let written: { at: number; status: NodeStatus }[];
 let leases: { at: number; lease: Lease }[];
 let volumesInUse: string[];
 let csiNodesServed: boolean;
+let isAway: boolean;
+let recovery: Recovery;
 let status: NodeStatus;
 let began: number;
 let changed: () => void;
@@ -45,7 +48,8 @@ const seconds = (): number => Math.round((Date.now() - began) / 1000);
 beforeEach(() => {
   vi.useFakeTimers();
   [node, written, leases, volumesInUse, status, began] = [undefined, [], [], [], ready('fine'), Date.now()];
-  csiNodesServed = true;
+  [csiNodesServed, isAway, recovery] = [true, false, new Recovery()];
+  const away = (): Promise<never> => Promise.reject(new Error('away'));
   const watchers = new Set<() => void>();
   const keep = (next: Node): Promise<Node> => {
     node = { ...next, metadata: { ...next.metadata, uid: node?.metadata?.uid ?? `uid-${Date.now()}` } };
@@ -64,12 +68,13 @@ beforeEach(() => {
       registerNode: keep,
       writeNodeStatus: (next) => {
         written.push({ at: seconds(), status: next.status ?? {} });
-        return keep(next);
+        return isAway ? away() : keep(next);
       },
       renewLease: (lease) => {
         leases.push({ at: seconds(), lease });
-        return Promise.resolve(lease);
+        return isAway ? away() : Promise.resolve(lease);
       },
+      onRecovery: (listener) => recovery.onRecovery(listener),
       writeCsiNode: () => (csiNodesServed ? Promise.resolve() : Promise.reject(new Error('csinodes is forbidden'))),
     },
     source: {
@@ -149,4 +154,24 @@ test('a node of which no CSINode can be made is not ready and says why; it goes 
   await vi.advanceTimersByTimeAsync(11_000);
   expect(shown()).toMatchObject({ status: 'True', message: 'something new' });
   expect(written.length).toBe(both + 1);
+});
+
+test('what failed is tried again as soon as something else gets through, and is then no problem any more', async () => {
+  await vi.advanceTimersByTimeAsync(59_000);
+  isAway = true;
+  status = ready('something new');
+  await vi.advanceTimersByTimeAsync(41_000);
+  expect(agent.problem).toBe('node status could not be written: away');
+  const [tries, renewals] = [written.length, leases.length];
+  await vi.advanceTimersByTimeAsync(500);
+  expect([written.length, leases.length]).toEqual([tries, renewals]);
+  isAway = false;
+  recovery.announce();
+  await vi.advanceTimersByTimeAsync(0);
+  expect([written.length, leases.length]).toEqual([tries + 1, renewals + 1]);
+  expect(agent.problem).toBe('');
+  // All is well: nobody is woken for nothing.
+  recovery.announce();
+  await vi.advanceTimersByTimeAsync(0);
+  expect([written.length, leases.length]).toEqual([tries + 1, renewals + 1]);
 });

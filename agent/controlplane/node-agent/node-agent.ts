@@ -5,6 +5,7 @@ import type { CSINode, Lease, Node, NodeStatus, Taint } from '../../api/index.js
 import { WakeUp } from '../../sources/wake-up.js';
 import { same } from '../../status/same-status.js';
 import type { ControlPlane } from '../control-plane.js';
+import { sleepUntilRecovery } from '../recovery.js';
 import { conditionEvents, cordonEvent, rebootEvent, type NodeEvent } from './node-events.js';
 import type { NodeStatusSource } from './node-status-source.js';
 import { notReady } from './not-ready.js';
@@ -26,7 +27,7 @@ export interface NodeAgentOptions {
 export interface NodeAgentDeps {
   readonly controlPlane: Pick<
     ControlPlane,
-    'registerNode' | 'writeNodeStatus' | 'renewLease' | 'writeCsiNode' | 'get' | 'watch' | 'volumesInUse'
+    'registerNode' | 'writeNodeStatus' | 'renewLease' | 'writeCsiNode' | 'get' | 'watch' | 'volumesInUse' | 'onRecovery'
   >;
   readonly source: NodeStatusSource;
   readonly clock: Clock;
@@ -62,7 +63,7 @@ export class NodeAgent implements AsyncDisposable {
   #reportedAt = Number.NEGATIVE_INFINITY;
   #reported: NodeStatus | undefined;
   #cordoned: boolean | undefined;
-  #problem = 'not registered yet';
+  readonly #problems = { status: 'not registered yet', lease: '' };
   #csiProblem = '';
 
   constructor(options: NodeAgentOptions, deps: NodeAgentDeps) {
@@ -72,7 +73,7 @@ export class NodeAgent implements AsyncDisposable {
 
   /** Why the control plane may take the node for dead; empty while all is well. */
   get problem(): string {
-    return this.#problem;
+    return this.#problems.status || this.#problems.lease;
   }
 
   start(): void {
@@ -95,17 +96,21 @@ export class NodeAgent implements AsyncDisposable {
 
   async #statusLoop(signal: AbortSignal): Promise<void> {
     const { statusEveryMs } = this.#options;
+    const { controlPlane } = this.#deps;
     await this.#registered(signal);
     while (!signal.aborted) {
       let waitMs = this.#jittered(statusEveryMs);
+      let failed = false;
       try {
         await this.#writeStatus(signal);
-        this.#problem = '';
+        this.#problems.status = '';
       } catch (err) {
         signal.throwIfAborted();
         waitMs = Math.min(waitMs, statusEveryMs);
-        this.#failed(err, 'node status could not be written', waitMs);
+        failed = true;
+        this.#failed('status', err, 'node status could not be written', waitMs);
       }
+      using _again = failed ? controlPlane.onRecovery?.(() => this.#wake.set()) : undefined;
       await this.#wake.wait(waitMs, signal);
       if ((await this.#current(signal)) === undefined) await this.#registered(signal);
     }
@@ -131,8 +136,8 @@ export class NodeAgent implements AsyncDisposable {
         return;
       } catch (err) {
         signal.throwIfAborted();
-        this.#failed(err, 'node could not be registered', waitMs);
-        await clock.sleep(waitMs, signal);
+        this.#failed('status', err, 'node could not be registered', waitMs);
+        await sleepUntilRecovery(waitMs, controlPlane, clock, signal);
       }
     }
   }
@@ -175,12 +180,14 @@ export class NodeAgent implements AsyncDisposable {
         if (node?.metadata?.uid) await controlPlane.renewLease(this.#lease(node), signal);
         else waitMs = 200;
         failures = 0;
+        this.#problems.lease = '';
       } catch (err) {
         signal.throwIfAborted();
         waitMs = Math.min(200 * 2 ** Math.min(failures++, 10), 7000);
-        this.#failed(err, 'node lease could not be renewed', waitMs);
+        this.#failed('lease', err, 'node lease could not be renewed', waitMs);
       }
-      await clock.sleep(waitMs, signal);
+      if (failures === 0) await clock.sleep(waitMs, signal);
+      else await sleepUntilRecovery(waitMs, controlPlane, clock, signal);
     }
   }
 
@@ -265,8 +272,8 @@ export class NodeAgent implements AsyncDisposable {
     for (const event of events) this.#deps.event?.(event);
   }
 
-  #failed(err: unknown, message: string, retryInMs: number): void {
-    this.#problem = `${message}: ${errorText(err)}`;
+  #failed(of: 'status' | 'lease', err: unknown, message: string, retryInMs: number): void {
+    this.#problems[of] = `${message}: ${errorText(err)}`;
     this.#deps.log.warn({ node: this.#options.nodeName, err: errorText(err), retryInMs }, message);
   }
 

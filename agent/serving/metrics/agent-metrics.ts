@@ -1,4 +1,4 @@
-import type { CallInterface } from '../../../base/call-recorder.js';
+import type { PluginCall } from '../../../base/call-recorder.js';
 import type { Pod } from '../../api/index.js';
 import { noWork, type WorkCounts } from './work-metrics.js';
 import type { Accumulator, GaugeReading } from './accumulators.js';
@@ -15,7 +15,7 @@ export interface AgentMetrics {
     seconds: number,
   ): void;
   /** One call of a plugin that ended; `code` is how it failed. */
-  pluginCall(of: CallInterface, plugin: string, verb: string, seconds: number, code: string | undefined): void;
+  pluginCall(call: PluginCall, seconds: number, code: string | undefined): void;
   /** All claims of a pod, prepared or given back. */
   claimsHandled(operation: 'PrepareResources' | 'UnprepareResources', seconds: number, failed: boolean): void;
   /** One request to the pod resources API. */

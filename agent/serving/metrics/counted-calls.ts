@@ -10,7 +10,7 @@ export function countedCalls(recorder: CallRecorder, metrics: AgentMetrics): Cal
       return (outcome) => {
         end(outcome);
         const seconds = (performance.now() - started) / 1000;
-        metrics.pluginCall(call.interface, call.plugin, call.verb, seconds, outcome.error?.code);
+        metrics.pluginCall(call, seconds, outcome.error?.code);
       };
     },
   };

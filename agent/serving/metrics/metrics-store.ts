@@ -8,8 +8,9 @@ import {
   type GaugeReading,
   type MetricSnapshot,
 } from './accumulators.js';
-import type { CallInterface } from '../../../base/call-recorder.js';
+import type { PluginCall } from '../../../base/call-recorder.js';
 import type { AgentMetrics, PodResourcesMethod } from './agent-metrics.js';
+import { desiredVolumes } from './desired-volumes.js';
 import { PluginMetrics } from './plugin-metrics.js';
 import { podGauges, PodMetrics } from './pod-metrics.js';
 import { processGauges } from './process-metrics.js';
@@ -88,8 +89,8 @@ export class MetricsStore implements AgentMetrics {
     this.#probeSeconds.observe(labels, seconds);
   }
 
-  pluginCall(of: CallInterface, plugin: string, verb: string, seconds: number, code: string | undefined): void {
-    this.#plugins.call(of, plugin, verb, seconds, code);
+  pluginCall(call: PluginCall, seconds: number, code: string | undefined): void {
+    this.#plugins.call(call, seconds, code);
   }
 
   claimsHandled(operation: 'PrepareResources' | 'UnprepareResources', seconds: number, failed: boolean): void {
@@ -120,19 +121,20 @@ export class MetricsStore implements AgentMetrics {
   /** Reads the agent's own numbers from now on; ends with it. */
   watch(agent: Agent): Disposable {
     const { counts = [] } = agent.controlPlane;
-    this.#gauges.push(...agentGauges(agent), ...podGauges(() => agent.pods()), ...processGauges(), ...counts);
+    const pods = (): ReturnType<Agent['pods']> => agent.pods();
+    this.#gauges.push(...agentGauges(agent), ...podGauges(pods), desiredVolumes(pods), ...processGauges(), ...counts);
     this.#gauges.push(
       ...startupGauges(
         agent,
-        () => this.work.registration?.at,
+        () => this.work.registration,
         () => this.#pods.nodeReadyAt,
       ),
     );
-    const pods = agent.onPodChange((pod) => this.#podChanged(pod));
+    const changes = agent.onPodChange((pod) => this.#podChanged(pod));
     const events = agent.onEvent((event) => this.#pods.event(event));
     return {
       [Symbol.dispose]: () => {
-        pods[Symbol.dispose]();
+        changes[Symbol.dispose]();
         events[Symbol.dispose]();
       },
     };
@@ -156,7 +158,7 @@ export class MetricsStore implements AgentMetrics {
       ...this.#pods.all,
       ...this.#gauges,
     ];
-    return all.map((each) => each.snapshot());
+    return joined(all.map((each) => each.snapshot()));
   }
 
   #podChanged(pod: AgentPod): void {
@@ -210,4 +212,14 @@ function agentGauges(agent: Agent): GaugeMetric[] {
       return [...counts].map(([step, value]) => ({ labels: { step }, value }));
     }),
   ];
+}
+
+/** Parts of the agent may each know some series of one metric. */
+function joined(snapshots: readonly MetricSnapshot[]): MetricSnapshot[] {
+  const byName = new Map<string, MetricSnapshot>();
+  for (const each of snapshots) {
+    const known = byName.get(each.name);
+    byName.set(each.name, known ? { ...known, values: [...known.values, ...each.values] } : each);
+  }
+  return [...byName.values()];
 }

@@ -24,12 +24,15 @@ test('calls of plugins are counted under the kubelet’s names', () => {
   call('device-plugin', 'a.com/gpu', 'Allocate', 'plugin-refused');
   call('dra', 'gpu.a.com', 'NodePrepareResources', 'driver-timed-out');
   call('dra', 'gpu.a.com', 'GetInfo');
+  const older = { interface: 'dra', plugin: 'old.a.com', service: 'v1beta1.DRAPlugin', subject: {} } as const;
+  recorder.begin({ ...older, verb: 'NodeUnprepareResources' })({});
   call('csi', 'csi.a.com', 'NodeStageVolume', 'failed-precondition');
   call('csi', 'csi.a.com', 'GetPluginCapabilities');
   expect(seriesOf(store, 'kubelet_device_plugin_registration_total')).toEqual(['a.com/gpu = 1']);
   expect(seriesOf(store, 'kubelet_device_plugin_alloc_duration_seconds')).toEqual(['a.com/gpu = 2']);
   expect(seriesOf(store, 'dra_grpc_operations_duration_seconds')).toEqual([
     'gpu.a.com /k8s.io.kubelet.pkg.apis.dra.v1.DRAPlugin/NodePrepareResources DeadlineExceeded = 1',
+    'old.a.com /k8s.io.kubelet.pkg.apis.dra.v1beta1.DRAPlugin/NodeUnprepareResources OK = 1',
   ]);
   expect(seriesOf(store, 'csi_operations_seconds')).toEqual([
     'csi.a.com FailedPrecondition /csi.v1.Node/NodeStageVolume false = 1',
@@ -61,6 +64,23 @@ test('requests, claims, evictions and gauges of others', () => {
   expect(seriesOf(store, 'kubelet_evictions')).toEqual(['memory.available = 1']);
   expect(seriesOf(store, 'kubelet_eviction_stats_age_seconds')).toEqual(['memory.available = 1']);
   expect(seriesOf(store, 'dra_resource_claims_in_use')).toEqual(['<any> = 3']);
+});
+
+test('mounts of images are storage operations with counts of their own; several may know series of one metric', () => {
+  const store = new MetricsStore();
+  for (const [operation, plugin, failed] of [
+    ['volume_mount', 'kubernetes.io/image', false],
+    ['volume_mount', 'kubernetes.io/image', true],
+    ['volume_unmount', 'kubernetes.io/image', false],
+    ['volume_mount', 'kubernetes.io/secret', false],
+  ] as const)
+    store.storageOperation(operation, plugin, 0.1, failed);
+  const counts = ['requested_total', 'mounted_succeed_total', 'mounted_errors_total'];
+  expect(counts.flatMap((name) => seriesOf(store, `kubelet_image_volume_${name}`))).toEqual([' = 2', ' = 1', ' = 1']);
+  for (const state of ['actual', 'desired'])
+    store.gauge('volumes', 'Volumes.', () => [{ labels: { state }, value: 1 }]);
+  expect(seriesOf(store, 'volumes')).toEqual(['actual = 1', 'desired = 1']);
+  expect(store.snapshots().filter(({ name }) => name === 'volumes')).toHaveLength(1);
 });
 
 test.each([

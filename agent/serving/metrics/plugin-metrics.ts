@@ -1,4 +1,4 @@
-import type { CallInterface } from '../../../base/call-recorder.js';
+import type { PluginCall } from '../../../base/call-recorder.js';
 import { isGrpcCode } from '../../../proto/wire/index.js';
 import { CounterMetric, HistogramMetric, type Accumulator } from './accumulators.js';
 import type { PodResourcesMethod } from './agent-metrics.js';
@@ -44,6 +44,14 @@ export class PluginMetrics {
     'Storage operation duration',
     csiSeconds,
   );
+  readonly #images = {
+    asked: new CounterMetric('kubelet_image_volume_requested_total', 'Number of requested image volumes.'),
+    mounted: new CounterMetric(
+      'kubelet_image_volume_mounted_succeed_total',
+      'Number of successful image volume mounts.',
+    ),
+    failed: new CounterMetric('kubelet_image_volume_mounted_errors_total', 'Number of failed image volume mounts.'),
+  };
   readonly #credentials = new HistogramMetric(
     'kubelet_credential_provider_plugin_duration',
     'Duration of execution in seconds for credential provider plugin',
@@ -67,7 +75,11 @@ export class PluginMetrics {
     ]),
   );
 
-  call(of: CallInterface, plugin: string, verb: string, seconds: number, code: string | undefined): void {
+  constructor() {
+    for (const counter of Object.values(this.#images)) counter.add({}, 0);
+  }
+
+  call({ interface: of, plugin, verb, service }: PluginCall, seconds: number, code: string | undefined): void {
     if (of === 'device-plugin') {
       if (verb === 'Register') this.#registrations.add({ resource_name: plugin });
       if (verb === 'Allocate') this.#allocations.observe({ resource_name: plugin }, seconds);
@@ -78,12 +90,12 @@ export class PluginMetrics {
     }
     const status = grpcStatus(code);
     if (of === 'dra' && verb.startsWith('Node')) {
-      const method = `/k8s.io.kubelet.pkg.apis.dra.v1.DRAPlugin/${verb}`;
+      const method = `/k8s.io.kubelet.pkg.apis.dra.${service ?? 'v1.DRAPlugin'}/${verb}`;
       this.#draCalls.observe({ driver_name: plugin, method_name: method, grpc_status_code: status }, seconds);
     }
     if (of === 'csi' && verb !== 'GetInfo' && verb !== 'NotifyRegistrationStatus') {
-      const service = csiServices.find(([pattern]) => pattern.test(verb))?.[1] ?? 'Controller';
-      const method = `/csi.v1.${service}/${verb}`;
+      const part = csiServices.find(([pattern]) => pattern.test(verb))?.[1] ?? 'Controller';
+      const method = `/csi.v1.${part}/${verb}`;
       const labels = { driver_name: plugin, grpc_status_code: status, method_name: method, migrated: 'false' };
       this.#csiCalls.observe(labels, seconds);
     }
@@ -92,6 +104,9 @@ export class PluginMetrics {
   storageOperation(operation: string, plugin: string, seconds: number, failed: boolean): void {
     const status = failed ? 'fail-unknown' : 'success';
     this.#storage.observe({ migrated: 'false', operation_name: operation, status, volume_plugin: plugin }, seconds);
+    if (operation !== 'volume_mount' || plugin !== 'kubernetes.io/image') return;
+    this.#images.asked.add({});
+    this.#images[failed ? 'failed' : 'mounted'].add({});
   }
 
   claimsHandled(operation: string, seconds: number, failed: boolean): void {
@@ -113,6 +128,7 @@ export class PluginMetrics {
       this.#claims,
       this.#csiCalls,
       this.#storage,
+      ...Object.values(this.#images),
       this.#credentials,
       this.#credentialErrors,
       this.#podResources,

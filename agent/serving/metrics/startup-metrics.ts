@@ -5,7 +5,7 @@ import { GaugeMetric, type Accumulator } from './accumulators.js';
 /** How long it took from the machine's start until the node was ready; each part once it is known. */
 export function startupGauges(
   { startedAt }: Pick<Agent, 'startedAt'>,
-  registeredAt: () => number | undefined,
+  registration: () => { readonly seconds: number; readonly at: number } | undefined,
   readyAt: () => number | undefined,
 ): Accumulator[] {
   const bootedAt = bootTime();
@@ -22,7 +22,16 @@ export function startupGauges(
       () => bootedAt,
       () => startedAt,
     ),
-    between('post_registration_duration_seconds', 'after registration', registeredAt, readyAt),
+    between(
+      'pre_registration_duration_seconds',
+      'before registration',
+      () => startedAt,
+      () => {
+        const known = registration();
+        return known && known.at - known.seconds * 1000;
+      },
+    ),
+    between('post_registration_duration_seconds', 'after registration', () => registration()?.at, readyAt),
     between('duration_seconds', 'in total', () => bootedAt, readyAt),
   ];
 }

@@ -70,13 +70,16 @@ test('images by what was found and how large they are, preemptions, looks at the
 });
 
 test('parts of the start-up are told once they are known', () => {
-  const known: { readyAt?: number } = {};
+  const known: { readyAt?: number; registration?: { seconds: number; at: number } } = {};
   const gauges = startupGauges(
-    { startedAt: Date.now() },
-    () => 1000,
+    { startedAt: 250 },
+    () => known.registration,
     () => known.readyAt,
   );
   expect(seriesOf(gauges, 'kubelet_node_startup_pre_kubelet_duration_seconds')).toHaveLength(1);
+  expect(seriesOf(gauges, 'kubelet_node_startup_pre_registration_duration_seconds')).toEqual([]);
+  known.registration = { seconds: 0.5, at: 1000 };
+  expect(seriesOf(gauges, 'kubelet_node_startup_pre_registration_duration_seconds')).toEqual(['= 0.25']);
   expect(seriesOf(gauges, 'kubelet_node_startup_post_registration_duration_seconds')).toEqual([]);
   known.readyAt = 3500;
   expect(seriesOf(gauges, 'kubelet_node_startup_post_registration_duration_seconds')).toEqual(['= 2.5']);

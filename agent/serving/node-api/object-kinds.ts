@@ -14,6 +14,7 @@ export const objectKinds: Readonly<Partial<Record<ReadableKind, readonly string[
   RuntimeClass: ['runtimeclasses', 'runtimeclass'],
   PriorityClass: ['priorityclasses', 'priorityclass', 'pc'],
   ResourceClaim: ['resourceclaims', 'resourceclaim'],
+  ClusterTrustBundle: ['clustertrustbundles', 'clustertrustbundle'],
   VolumeAttachment: ['volumeattachments', 'volumeattachment'],
 };
 

@@ -3,6 +3,7 @@ import { errorText } from '../../../../base/errors.js';
 import type { Logger } from '../../../../base/log.js';
 import type { RunProgram } from '../../../../base/run-program.js';
 import { linkSignal } from '../../../../base/signals.js';
+import { Recovery, type Recovering } from '../../recovery.js';
 import { ApiError, statusOf } from './api-error.js';
 import { CredentialSource, type Credentials } from './credentials.js';
 import { openHttp2Transport } from './http2-transport.js';
@@ -33,6 +34,8 @@ export interface ApiClientDeps {
   readonly log: Logger;
   readonly run: RunProgram;
   readonly counts?: RequestCounts | undefined;
+  /** Shared by all clients of one server; its own where none is given. */
+  readonly recovery?: Recovery | undefined;
 }
 
 /** Whether the server answers, for those who explain what a node waits for. */
@@ -44,6 +47,10 @@ export interface Reachability {
 
 const defaultTimeoutMs = 30_000;
 const maxAnswerBytes = 64 * 1024 * 1024;
+/** Credentials that were refused, or are missing, are looked at this often: whoever makes them good need not wait for a try. */
+const newCredentialsMs = 1000;
+/** Paths that the server refused: those of a node's heartbeats are three. */
+const mostRefused = 64;
 /** A server that asks to come back later is asked again so often, and waited for so long, within the time limit of the call. */
 const busy = { tries: 5, longestMs: 30_000 };
 
@@ -54,7 +61,7 @@ const contentTypes: Record<BodyType, string> = {
 };
 
 /** Requests to one API server. Has no limit of its own: the server's priority and fairness says when it is too much. */
-export class ApiClient implements AsyncDisposable {
+export class ApiClient implements AsyncDisposable, Recovering {
   readonly server: string;
   readonly #config: ClusterConfig;
   readonly #options: ApiClientOptions;
@@ -63,7 +70,11 @@ export class ApiClient implements AsyncDisposable {
   #transport: { readonly key: string; readonly transport: Transport } | undefined;
   #reachability: Reachability = { reachable: false, problem: '' };
   #known = false;
-  readonly #listeners = new Set<(reachability: Reachability) => void>();
+  readonly #recovery: Recovery;
+  /** What the server did not allow when it was last asked. */
+  readonly #refused = new Set<string>();
+  #awaitingCredentials: NodeJS.Timeout | undefined;
+  #closed = false;
 
   constructor(config: ClusterConfig, options: ApiClientOptions, deps: ApiClientDeps) {
     this.server = config.server;
@@ -71,15 +82,16 @@ export class ApiClient implements AsyncDisposable {
     this.#options = options;
     this.#deps = deps;
     this.#credentials = new CredentialSource(config, deps);
+    this.#recovery = deps.recovery ?? new Recovery();
   }
 
   get reachability(): Reachability {
     return this.#reachability;
   }
 
-  onReachability(listener: (reachability: Reachability) => void): Disposable {
-    this.#listeners.add(listener);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  /** Tells when the server can be used again, allows what it refused, or there are other credentials than those it refused. */
+  onRecovery(listener: () => void): Disposable {
+    return this.#recovery.onRecovery(listener);
   }
 
   /** Sends a request and reads the object that answers it. Errors of the server and of the way there are `ApiError`s. */
@@ -93,7 +105,7 @@ export class ApiClient implements AsyncDisposable {
       const failed = limited.signal.aborted
         ? new ApiError(`${name(request)}: no answer within ${timeoutMs} ms`, { code: 'timed-out' })
         : err;
-      this.#note(failed);
+      this.#note(request, failed);
       throw failed;
     }
   }
@@ -103,11 +115,13 @@ export class ApiClient implements AsyncDisposable {
     try {
       const answer = await this.#send(request, signal);
       if (answer.status >= 400) throw await this.#statusError(request, answer, signal);
-      this.#note(undefined);
+      this.#note(request, undefined);
       return answer;
     } catch (err) {
       signal.throwIfAborted();
-      this.#note(err);
+      // Whoever asks next shows what there is then: a node may do nothing but watch.
+      if (statusOf(err) === 401) this.#credentials.refused();
+      this.#note(request, err);
       throw err;
     }
   }
@@ -118,6 +132,8 @@ export class ApiClient implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#awaitCredentials(false);
     await this.#transport?.transport[Symbol.asyncDispose]();
     this.#transport = undefined;
   }
@@ -129,7 +145,7 @@ export class ApiClient implements AsyncDisposable {
         const answer = await this.#send(request, signal);
         if (answer.status >= 400) throw await this.#statusError(request, answer, signal);
         const result = await this.#parse<T>(request, answer, signal);
-        this.#note(undefined);
+        this.#note(request, undefined);
         return result;
       } catch (err) {
         signal.throwIfAborted();
@@ -248,18 +264,47 @@ export class ApiClient implements AsyncDisposable {
   }
 
   /** Says once that the server went away and once that it is back. */
-  #note(err: unknown): void {
+  #note(request: ApiRequest, err: unknown): void {
     const problem = err === undefined || answered(err) ? '' : errorText(err);
     const reachable = problem === '';
     const changed = !this.#known || reachable !== this.#reachability.reachable;
+    const isBack = this.#known && reachable && changed;
     this.#known = true;
     this.#reachability = { reachable, problem };
-    if (!changed) return;
+    this.#awaitCredentials(lacksCredentials(err));
     const { log } = this.#deps;
-    if (reachable) log.info({ server: this.server }, 'the API server answers');
-    else log.warn({ server: this.server, err: problem }, 'the API server cannot be used; pods keep running');
-    for (const listener of this.#listeners) listener(this.#reachability);
+    if (changed && reachable) log.info({ server: this.server }, 'the API server answers');
+    else if (changed)
+      log.warn({ server: this.server, err: problem }, 'the API server cannot be used; pods keep running');
+    const isAllowed = this.#noteRefusal(name(request), err);
+    if (isBack || isAllowed) this.#recovery.announce();
   }
+
+  /** True when the server now allows what it refused before. */
+  #noteRefusal(what: string, err: unknown): boolean {
+    if (err === undefined) return this.#refused.delete(what);
+    if (statusOf(err) === 403) this.#refused.add(what);
+    if (this.#refused.size > mostRefused) this.#refused.delete(this.#refused.keys().next().value as string);
+    return false;
+  }
+
+  #awaitCredentials(wanted: boolean): void {
+    if (wanted && this.#awaitingCredentials) return;
+    clearInterval(this.#awaitingCredentials);
+    this.#awaitingCredentials = undefined;
+    if (!wanted || this.#closed) return;
+    const look = async (): Promise<void> => {
+      if (await this.#credentials.changed()) this.#recovery.announce();
+    };
+    this.#awaitingCredentials = setInterval(() => void look(), newCredentialsMs).unref();
+  }
+}
+
+/** Other credentials would help, or another authority to trust. */
+function lacksCredentials(err: unknown): boolean {
+  if (!(err instanceof ApiError)) return false;
+  const { code } = err.failure;
+  return code === 'credentials' || code === 'untrusted' || statusOf(err) === 401;
 }
 
 /** An answer that says no is an answer; one that says who are you, or I am broken, is not. */

@@ -1,13 +1,16 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../../../base/clock.js';
-import { silentLogger } from '../../../../base/log.js';
+import { silentLogger, type Logger } from '../../../../base/log.js';
 import { runProgram } from '../../../../base/run-program.js';
 import { ApiClient } from './api-client.js';
 import { ApiError, isExpired } from './api-error.js';
 import { Backoff } from './backoff.js';
-import { parseKubeconfig } from './kubeconfig.js';
+import { parseKubeconfig, type ClusterConfig } from './kubeconfig.js';
 import { listAll } from './list-all.js';
 import { reflect } from './reflector.js';
 import { parseEvent, type WatchedObject } from './watch-stream.js';
@@ -16,20 +19,23 @@ import { parseEvent, type WatchedObject } from './watch-stream.js';
 
 let server: Server;
 let client: ApiClient;
-let answer: (url: URL, response: ServerResponse) => void;
+let answer: (url: URL, response: ServerResponse, authorization?: string) => void;
+let parsed: ClusterConfig;
 const asked: string[] = [];
+const logged: string[] = [];
 const never = new AbortController().signal;
 const clock = { ...systemClock, sleep: (_ms: number, signal: AbortSignal) => systemClock.sleep(1, signal) };
 
 beforeEach(async () => {
   asked.length = 0;
+  logged.length = 0;
   server = createServer((request, response) => {
     asked.push(request.url ?? '');
-    answer(new URL(request.url ?? '', 'http://x'), response);
+    answer(new URL(request.url ?? '', 'http://x'), response, request.headers.authorization);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
-  const config = parseKubeconfig(
+  parsed = parseKubeconfig(
     {
       'current-context': 'a',
       contexts: [{ name: 'a', context: { cluster: 'c' } }],
@@ -37,7 +43,9 @@ beforeEach(async () => {
     },
     '/c',
   );
-  client = new ApiClient(config, { userAgent: 'test' }, { clock, log: silentLogger, run: runProgram });
+  const note = (_fields: unknown, message?: string): void => void (message !== undefined && logged.push(message));
+  const log = { ...silentLogger, warn: note } as Logger;
+  client = new ApiClient(parsed, { userAgent: 'test' }, { clock, log, run: runProgram });
 });
 afterEach(async () => {
   await client[Symbol.asyncDispose]();
@@ -95,14 +103,86 @@ test('a server that is not there is unreachable, and that is told once', async (
   server.closeAllConnections();
   server.close();
   await once(server, 'close').catch(() => {});
-  const told: boolean[] = [];
-  using _listener = client.onReachability(({ reachable }) => told.push(reachable));
   for (let tries = 0; tries < 3; tries++) {
     const failed = await client.json(get, never).catch((err: unknown) => err);
     expect(failed instanceof ApiError && failed.failure.code).toBe('unreachable');
   }
-  expect(told).toEqual([false]);
+  expect(logged).toEqual(['the API server cannot be used; pods keep running']);
   expect(client.reachability.problem).toContain('ECONNREFUSED');
+});
+
+test.each([
+  ['is broken', 500],
+  ['does not know who asks', 401],
+  ['does not allow it', 403],
+])(
+  'a server that %s and then no longer: whoever waits for another try is woken, and only then',
+  async (_what, status) => {
+    let recovered = 0;
+    using _listener = client.onRecovery(() => recovered++);
+    const other = { ...get, path: '/api/v1/nodes' } as const;
+    const ask = async (request: typeof get | typeof other): Promise<void> =>
+      void (await client.json(request, never).catch(() => {}));
+    let refuses = false;
+    answer = (url, response) =>
+      refuses && url.pathname.endsWith('pods') ? send(response, status, {}) : send(response, 200, list([], {}));
+    await ask(get);
+    await ask(get);
+    expect(recovered).toBe(0);
+    refuses = true;
+    await ask(get);
+    // What is refused of one thing says nothing of another.
+    if (status === 403) await ask(other);
+    expect(recovered).toBe(0);
+    refuses = false;
+    await ask(get);
+    await ask(get);
+    expect(recovered).toBe(1);
+  },
+);
+
+test('a watch that waits out its delay goes on as soon as another call gets through', async () => {
+  let broken = true;
+  answer = (_url, response) => (broken ? send(response, 500, {}) : send(response, 200, list([], {})));
+  const slow = { ...systemClock, sleep: (ms: number, signal: AbortSignal) => systemClock.sleep(ms * 1000, signal) };
+  const abort = new AbortController();
+  const replaced = new Promise<void>((resolve) => {
+    const target = { replaced: () => resolve(), changed: () => {}, removed: () => {} };
+    const deps = { client, clock: slow, log: silentLogger, random: () => 0 };
+    void reflect({ path: '/p' }, target, deps, abort.signal).catch(() => {});
+  });
+  await expect.poll(() => client.reachability.problem).toContain('500');
+  broken = false;
+  await client.json(get, never);
+  await replaced;
+  abort.abort(new Error('enough'));
+});
+
+test('credentials that a watch was refused with are read anew by the next, and a change of them wakes who waits', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'berth-client-'));
+  const path = join(dir, 'token');
+  try {
+    await writeFile(path, 'old');
+    const config = { ...parsed, token: { kind: 'file', path } as const };
+    await using own = new ApiClient(config, { userAgent: 'test' }, { clock, log: silentLogger, run: runProgram });
+    answer = (_url, response, authorization) =>
+      authorization === 'Bearer newer' ? send(response, 200, list([], {})) : send(response, 401, {});
+    const open = async (): Promise<void> => {
+      (await own.open(get, never)).body.resume();
+    };
+    await expect(open()).rejects.toThrow('401');
+    await expect(open()).rejects.toThrow('401');
+    let woken = 0;
+    using _listener = own.onRecovery(() => woken++);
+    // As long as they are what was refused, nobody is told to try again.
+    await systemClock.sleep(1200, never);
+    expect(woken).toBe(0);
+    await writeFile(path, 'newer');
+    await expect.poll(() => woken, { timeout: 3000 }).toBe(1);
+    await open();
+  } finally {
+    await rm(dir, { recursive: true });
+  }
 });
 
 test('an abort is no failure of the server', async () => {

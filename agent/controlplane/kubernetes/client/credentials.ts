@@ -41,6 +41,8 @@ export class CredentialSource {
   readonly #config: ClusterConfig;
   readonly #deps: CredentialsDeps;
   readonly #files = new Map<string, KnownFile>();
+  /** Of the files as they were last looked at; they outlive what was read of them. */
+  readonly #identities = new Map<string, string>();
   #checkedAt = Number.NEGATIVE_INFINITY;
   #current: Credentials | undefined;
   #exec: ExecCredential | undefined;
@@ -83,6 +85,19 @@ export class CredentialSource {
     return hadExec || this.#config.token?.kind === 'file' || this.#config.clientCertificate?.kind === 'file';
   }
 
+  /** True when files are other ones than were last read; they are read again by the next who asks. */
+  async changed(): Promise<boolean> {
+    const { ca, clientCertificate, clientKey, token } = this.#config;
+    for (const material of [ca, clientCertificate, clientKey, token]) {
+      if (material?.kind !== 'file') continue;
+      const identity = await identityOf(material.path).catch(() => undefined);
+      if (identity === this.#identities.get(material.path)) continue;
+      this.#checkedAt = Number.NEGATIVE_INFINITY;
+      return true;
+    }
+    return false;
+  }
+
   async #read(renewExec: boolean, signal: AbortSignal): Promise<Credentials> {
     const config = this.#config;
     const ca = await this.#content(config.ca);
@@ -113,8 +128,9 @@ export class CredentialSource {
   async #content(material: Material | undefined): Promise<string | undefined> {
     if (material?.kind !== 'file') return material?.content;
     try {
-      const { mtimeMs, ino, size } = await stat(material.path);
-      const identity = `${mtimeMs}/${ino}/${size}`;
+      this.#identities.delete(material.path);
+      const identity = await identityOf(material.path);
+      this.#identities.set(material.path, identity);
       const known = this.#files.get(material.path);
       if (known?.identity === identity) return known.content;
       const content = await readFile(material.path, 'utf8');
@@ -130,4 +146,9 @@ export class CredentialSource {
       );
     }
   }
+}
+
+async function identityOf(path: string): Promise<string> {
+  const { mtimeMs, ino, size } = await stat(path);
+  return `${mtimeMs}/${ino}/${size}`;
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../../../base/clock.js';
 import { errorText } from '../../../../base/errors.js';
 import type { Logger } from '../../../../base/log.js';
+import { sleepUntilRecovery } from '../../recovery.js';
 import type { ApiClient } from './api-client.js';
 import { ApiError, isExpired, statusOf } from './api-error.js';
 import { Backoff } from './backoff.js';
@@ -35,6 +36,8 @@ const retry = { firstMs: 200, maxMs: 10_000 };
 const watchSeconds = 600;
 /** A watch that the server ends sooner than this was no success. */
 const shortWatchMs = 1000;
+/** All watches of a node, and of all nodes, come back at once when the server does: not in one moment. */
+const spreadMs = 300;
 
 /**
  * Keeps a copy of objects of the API server: lists, watches from there, watches on from the last version it saw when a watch
@@ -81,7 +84,8 @@ export async function reflect<T extends WatchedObject>(
       target.failed?.(err);
       const retryInMs = expired && backoff.failures === 0 ? 0 : backoff.next();
       deps.log.debug({ path: options.path, err: errorText(err), retryInMs }, 'watch failed');
-      await clock.sleep(retryInMs, signal);
+      const ended = await sleepUntilRecovery(retryInMs, deps.client, clock, signal);
+      if (ended === 'recovered') await clock.sleep(Math.round(random() * spreadMs), signal);
       if (expired) backoff.next();
     }
   }

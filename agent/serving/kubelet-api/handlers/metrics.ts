@@ -1,5 +1,5 @@
 import { renderMetrics } from '../../metrics/index.js';
-import type { MetricSnapshot } from '../../metrics/accumulators.js';
+import { CounterMetric, type MetricSnapshot } from '../../metrics/accumulators.js';
 import type { UsageReports } from '../usage-reports.js';
 import { sendJson, sendText, type CallHandler, type CallHandlers } from './call.js';
 import type { HealthCheck } from './health.js';
@@ -14,6 +14,7 @@ export interface MetricsDeps {
 }
 
 const exposition = 'text/plain; version=0.0.4; charset=utf-8';
+const startTime = 'process_start_time_seconds';
 const isProbe = ({ name }: MetricSnapshot): boolean => name.startsWith('prober_');
 
 type Names = 'summary' | 'metrics' | 'cadvisorMetrics' | 'resourceMetrics' | 'probeMetrics' | 'sliMetrics';
@@ -26,16 +27,16 @@ export function metricsHandlers({ snapshots, usage, checks, hasClaims }: Metrics
       const { text, contentType } = await renderMetrics(select());
       sendText(response, text, contentType);
     };
+  const checked = new CounterMetric('kubernetes_healthchecks_total', 'The results of all healthchecks.');
+  const started = (): MetricSnapshot[] => snapshots().filter(({ name }) => name === startTime);
   return {
     metrics: async (_call, response, signal) => {
       const volumes = hasClaims() ? volumeMetrics(await usage.summary(false, signal)) : [];
       const { text, contentType } = await renderMetrics([...snapshots().filter((each) => !isProbe(each)), ...volumes]);
       sendText(response, text, contentType);
     },
-    probeMetrics: rendered(() =>
-      snapshots().filter((each) => isProbe(each) || each.name === 'process_start_time_seconds'),
-    ),
-    sliMetrics: rendered(() => [healthGauge(checks)]),
+    probeMetrics: rendered(() => [...snapshots().filter(isProbe), ...started()]),
+    sliMetrics: rendered(() => [healthGauge(checks, checked), checked.snapshot(), ...started()]),
     cadvisorMetrics: async (_call, response, signal) => sendText(response, await usage.cadvisor(signal), exposition),
     resourceMetrics: async (_call, response, signal) => sendText(response, await usage.resource(signal), exposition),
     summary: async ({ query }, response, signal) => {
@@ -45,12 +46,13 @@ export function metricsHandlers({ snapshots, usage, checks, hasClaims }: Metrics
   };
 }
 
-function healthGauge(checks: readonly HealthCheck[]): MetricSnapshot {
-  const name = 'kubernetes_healthcheck';
-  const values = checks.map((check) => ({
-    metricName: name,
-    labels: { name: check.name, type: 'healthz' },
-    value: check.problem() === undefined ? 1 : 0,
-  }));
-  return { name, help: 'The result of the last healthcheck.', type: 'gauge', values };
+function healthGauge(checks: readonly HealthCheck[], counts: CounterMetric): MetricSnapshot {
+  const metricName = 'kubernetes_healthcheck';
+  const values = checks.map((check) => {
+    const labels = { name: check.name, type: 'healthz' };
+    const well = check.problem() === undefined;
+    counts.add({ ...labels, status: well ? 'success' : 'error' });
+    return { metricName, labels, value: well ? 1 : 0 };
+  });
+  return { name: metricName, help: 'The result of the last healthcheck.', type: 'gauge', values };
 }
