@@ -74,7 +74,9 @@ async function onePart(
     const payload = new Map(files.map(([path, text]) => [path, own(text)]));
     return { payload, refreshAt: credential.refreshAt };
   }
-  const kind = Object.keys(projection)[0] ?? 'an empty source';
+  const kind = Object.keys(projection)[0];
+  // An API server leaves this where it does not know the kind that the user wrote; the kubelet passes it over.
+  if (kind === undefined) return { payload: new Map() };
   throw new VolumeProblem('unsupported', `projection of ${kind} is not supported`);
 }
 
