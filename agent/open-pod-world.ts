@@ -119,9 +119,8 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     }),
   );
   const executors = wireExecutors(config, {
-    changed: (uid, change) => void observer.tell(uid, change),
     ...{ clock, log, events, work, cri: deps.runtime, configs, volumes, cgroups, logs, images: puller },
-    ...{ folders: files, sizes, grants: granted.grants, cpusOf: granted.cpusOf },
+    ...{ folders: files, sizes, grants: granted.grants, cpusOf: granted.cpusOf, observer },
     reject: (uid, reason, message) => desired.reject(uid, reason, message),
   });
   const written = (seconds: number): void => work.statusWritten(seconds);

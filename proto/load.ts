@@ -1,12 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { existsSync } from 'node:fs';
-import { loadSync } from '@grpc/proto-loader';
-import {
-  loadPackageDefinition,
-  type GrpcObject,
-  type ServiceClientConstructor,
-  type ServiceDefinition,
-} from '@grpc/grpc-js';
+import protoLoader from '@grpc/proto-loader';
+import grpc, { type GrpcObject, type ServiceClientConstructor, type ServiceDefinition } from '@grpc/grpc-js';
+
+/**
+ * The gRPC library, for those who load it when it is first needed: they import this file, so that the library is not loaded from two sides
+ * at once. Its functions are looked up when they are called: a busy machine was seen to hand out the names of a CommonJS module before
+ * they had their values, and an imported name keeps what it had.
+ */
+export { grpc };
 
 /** The .proto files of this folder, by the name of what is generated from them. */
 const files = {
@@ -33,7 +35,7 @@ export type ProtoServices = (service: string) => ServiceClientConstructor;
  * the feature is turned on, and keep the result (`WireServices` does).
  */
 export function loadServices(proto: ProtoName): ProtoServices {
-  const definition = loadSync(protoPath(files[proto]), {
+  const definition = protoLoader.loadSync(protoPath(files[proto]), {
     keepCase: false,
     longs: Number,
     enums: String,
@@ -41,7 +43,7 @@ export function loadServices(proto: ProtoName): ProtoServices {
     arrays: true,
     objects: true,
   });
-  const loaded = loadPackageDefinition(definition);
+  const loaded = grpc.loadPackageDefinition(definition);
   return (service) => {
     let at: unknown = loaded;
     for (const part of service.split('.')) at = (at as GrpcObject)[part];

@@ -87,6 +87,19 @@ test.each<[Partial<PodSpec>, string | undefined, object]>([
   expect(namespaceOptions(pod(spec), target)).toEqual(expected);
 });
 
+test('a group goes to the sandbox with its user only: a sandbox has no image to say who else it would be for', () => {
+  const sandbox = (own: object): object => sandboxSecurityContext(pod({ securityContext: own }), defaults);
+  expect(sandbox({ runAsGroup: 2 })).toMatchObject({ runAsUser: null, runAsGroup: null });
+  expect(sandbox({ runAsUser: 1, runAsGroup: 2 })).toMatchObject({ runAsUser: { value: 1 }, runAsGroup: { value: 2 } });
+});
+
+test('an ephemeral container that is privileged makes the sandbox so, as far as it is told', () => {
+  const later = { name: 'debugger', image: 'x', securityContext: { privileged: true } };
+  const { spec, ...rest } = pod();
+  const subject = { ...rest, spec: { containers: [], ...spec, ephemeralContainers: [later] } };
+  expect(sandboxSecurityContext(subject, defaults).privileged).toBe(true);
+});
+
 test('one privileged container makes the sandbox privileged', () => {
   const subject = pod({ containers: [container({}), container({ privileged: true })] });
   expect(sandboxSecurityContext(subject, defaults)).toMatchObject({

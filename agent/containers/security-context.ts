@@ -70,13 +70,16 @@ export function containerSecurityContext(
 
 export function sandboxSecurityContext(pod: Pod, defaults: SecurityDefaults): LinuxSandboxSecurityContext {
   const context = pod.spec?.securityContext ?? {};
-  const all = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
+  const { initContainers = [], containers = [], ephemeralContainers = [] } = pod.spec ?? {};
+  const all = [...initContainers, ...containers, ...ephemeralContainers];
+  const { runAsUser, runAsGroup } = context;
   return {
     privileged: all.some((container) => container.securityContext?.privileged === true),
     namespaceOptions: namespaceOptions(pod, undefined),
     selinuxOptions: context.seLinuxOptions ?? null,
-    runAsUser: context.runAsUser === undefined ? null : { value: context.runAsUser },
-    runAsGroup: context.runAsGroup === undefined ? null : { value: context.runAsGroup },
+    runAsUser: runAsUser === undefined ? null : { value: runAsUser },
+    // A group without a user is an error to the interface; the user of a container may come from its image, a sandbox has none.
+    runAsGroup: runAsUser === undefined || runAsGroup === undefined ? null : { value: runAsGroup },
     supplementalGroups: supplementalGroups(pod, []),
     supplementalGroupsPolicy: context.supplementalGroupsPolicy ?? 'Merge',
     seccomp: seccompProfile({ type: 'RuntimeDefault' }, false, defaults),

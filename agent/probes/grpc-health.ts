@@ -8,13 +8,10 @@ export async function grpcHealth(
   userAgent: string,
   signal: AbortSignal,
 ): Promise<string> {
-  const [{ loadService }, { credentials }] = await Promise.all([
-    import('../../proto/load.js'),
-    import('@grpc/grpc-js'),
-  ]);
+  const { grpc, loadService } = await import('../../proto/load.js');
   const Health = loadService('health-v1', 'grpc.health.v1.Health');
   const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  const client = new Health(address, credentials.createInsecure(), { 'grpc.primary_user_agent': userAgent });
+  const client = new Health(address, grpc.credentials.createInsecure(), { 'grpc.primary_user_agent': userAgent });
   const onAbort = (): void => client.close();
   signal.addEventListener('abort', onAbort, { once: true });
   try {

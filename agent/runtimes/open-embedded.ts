@@ -25,6 +25,7 @@ export async function openEmbedded(
       {
         dir: join(paths.stateDir, 'images'),
         secretsDir: paths.runDir,
+        runtimeHandlers: Object.keys(runtime.ociRuntimes),
         registries: Object.fromEntries(runtime.insecureRegistries.map((registry) => [registry, { insecure: true }])),
       },
       { run, recorder, log, clock, layersInUse: mountedLayers },

@@ -3,7 +3,8 @@ import type * as v1 from '../../proto/generated/cri-v1.js';
 /**
  * CRI v1 `RuntimeService`, verb for verb, with the semantics of the interface's own comments (k8s.io/cri-api v0.36).
  * Shared rules:
- * - ids may be cut short as long as they are unambiguous in list filters; verbs take full ids;
+ * - ids may be cut short as long as they are unambiguous, in list filters and in verbs: crictl prints and sends no others; an id
+ *   that is empty, or that two objects share, is `invalid-argument`;
  * - Stop and Remove verbs are idempotent: an object that is not there is a success; Status and Start of one is `not-found`;
  * - times are nanoseconds since the epoch, sizes bytes, grace periods seconds;
  * - a verb that fails leaves nothing behind that List does not show;
@@ -56,8 +57,8 @@ export interface RuntimeService {
     signal: AbortSignal,
   ): Promise<v1.ReopenContainerLogResponse>;
   /**
-   * Runs a command in a container to its end; output of each stream is capped at 16 MiB. `timeout` 0 is none. A command that
-   * runs into its timeout is killed and the failure is `deadline-exceeded`.
+   * Runs a command in a container to its end; the output of both streams together is cut at 16 MB, and the command runs on. `timeout`
+   * 0 is none. A command that runs into its timeout is killed and the failure is `deadline-exceeded`.
    */
   execSync(request: v1.ExecSyncRequest, signal: AbortSignal): Promise<v1.ExecSyncResponse>;
   checkpointContainer(

@@ -1,6 +1,8 @@
 import { mkdir, stat } from 'node:fs/promises';
 import type * as v1 from '../../proto/generated/cri-v1.js';
+import { checkRunAs } from '../contract/check-security.js';
 import { criError } from '../contract/cri-error.js';
+import { signalNumber } from '../contract/signals.js';
 import { containerModes } from './namespace-modes.js';
 import {
   containerType,
@@ -30,6 +32,7 @@ const dockerLog = { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': 
 export async function containerBody(context: DockerContext, input: ContainerBodyInput): Promise<object> {
   const { config, sandbox } = input;
   const security = config.linux?.securityContext ?? {};
+  checkRunAs(`create container ${config.metadata?.name ?? ''}`, security);
   refuseUnsupportedContainer(config);
   const stored: StoredContainerConfig = {
     metadata: config.metadata ?? {},
@@ -37,7 +40,6 @@ export async function containerBody(context: DockerContext, input: ContainerBody
     mounts: config.mounts ?? [],
     hugepages: config.linux?.resources?.hugepageLimits,
   };
-  const stopSignal = config.stopSignal ?? 'RUNTIME_DEFAULT';
   return {
     Image: input.imageId,
     ...((config.command ?? []).length > 0 && { Entrypoint: config.command }),
@@ -48,7 +50,7 @@ export async function containerBody(context: DockerContext, input: ContainerBody
     Tty: config.tty ?? false,
     OpenStdin: config.stdin ?? false,
     StdinOnce: config.stdinOnce ?? false,
-    ...(stopSignal !== 'RUNTIME_DEFAULT' && { StopSignal: stopSignal }),
+    ...stopSignal(config),
     Labels: toDockerLabels(config.labels, config.annotations, {
       [dockerLabels.type]: containerType,
       [dockerLabels.sandboxId]: input.sandboxId,
@@ -80,10 +82,17 @@ export async function containerBody(context: DockerContext, input: ContainerBody
   };
 }
 
-function user(security: v1.LinuxContainerSecurityContext): string {
-  if (security.runAsGroup && !security.runAsUser && !security.runAsUsername) {
-    throw criError('invalid-argument', 'create container: run_as_group without run_as_user or run_as_username');
+/** By its number: Docker spells real-time signals in another way. */
+function stopSignal({ metadata, stopSignal: asked = 'RUNTIME_DEFAULT' }: v1.ContainerConfig): { StopSignal?: string } {
+  if (asked === 'RUNTIME_DEFAULT') return {};
+  const number = signalNumber(asked);
+  if (number === undefined) {
+    throw criError('invalid-argument', `create container ${metadata?.name ?? ''}: unknown stop signal ${asked}`);
   }
+  return { StopSignal: String(number) };
+}
+
+function user(security: v1.LinuxContainerSecurityContext): string {
   const name = security.runAsUser ? String(security.runAsUser.value ?? 0) : (security.runAsUsername ?? '');
   return security.runAsGroup ? `${name === '' ? '0' : name}:${security.runAsGroup.value ?? 0}` : name;
 }

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type * as v1 from '../../proto/generated/cri-v1.js';
-import { criError } from '../contract/cri-error.js';
+import { checkPrivileged } from '../contract/check-security.js';
+import { criError, isCriCode } from '../contract/cri-error.js';
+import { criSignal, signalNumber } from '../contract/signals.js';
 import { containerBody, resources } from './container-body.js';
 import { dockerTimeNanos, type InspectedContainer, type InspectedImage, type ListedContainer } from './docker-types.js';
 import { limitHugepages } from './hugepages.js';
@@ -15,7 +17,10 @@ import {
   type StoredContainerConfig,
 } from './names-and-labels.js';
 import type { DockerContext } from './options.js';
-import { findSandbox, removeByForce, unlessGone } from './sandboxes.js';
+import { findSandbox, inspectById, kill, removeByForce, unlessGone } from './sandboxes.js';
+
+const idLength = 64;
+const longestTimerMs = 2 ** 31 - 1;
 
 export async function createContainer(
   context: DockerContext,
@@ -28,6 +33,9 @@ export async function createContainer(
   if (!sandbox.inspected.State.Running) {
     throw criError('failed-precondition', `create container ${config.metadata.name}: its sandbox does not run`);
   }
+  const security = config.linux?.securityContext ?? {};
+  checkPrivileged(request, sandbox.config.privileged);
+  await checkTarget(context, config.metadata.name, security.namespaceOptions, sandbox.inspected.Id, signal);
   const image = await findImage(context.api, config.image?.image, signal);
   if (image === undefined) {
     throw criError(
@@ -42,7 +50,7 @@ export async function createContainer(
     sandbox: sandbox.config,
     sandboxName: sandbox.name,
     config,
-    cgroupParent: request.sandboxConfig?.linux?.cgroupParent ?? '',
+    cgroupParent: sandbox.inspected.HostConfig.CgroupParent,
     imageId: image.Id,
     logPath,
   });
@@ -53,6 +61,21 @@ export async function createContainer(
     signal,
   );
   return Id;
+}
+
+/** Processes are seen of containers of the same pod only. */
+async function checkTarget(
+  context: DockerContext,
+  name: string,
+  options: v1.NamespaceOption | null | undefined,
+  sandboxId: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (options?.pid !== 'TARGET') return;
+  const target = await findContainer(context, options.targetId, signal);
+  if (target.Config.Labels[dockerLabels.sandboxId] !== sandboxId) {
+    throw criError('invalid-argument', `create container ${name}: target ${target.Id} is of another sandbox`);
+  }
 }
 
 export async function startContainer(
@@ -97,45 +120,72 @@ export async function stopContainer(
   request: v1.StopContainerRequest,
   signal: AbortSignal,
 ): Promise<void> {
-  const { containerId = '', timeout = 0 } = request;
+  const found = await findIfThere(context, request.containerId, signal);
+  if (found !== undefined) await stopFound(context, found, request.timeout ?? 0, signal);
+}
+
+async function stopFound(
+  context: DockerContext,
+  { Id: id, State }: InspectedContainer,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!State.Running) return;
+  // To Docker no grace is the stop signal first all the same, and a negative one is one without end.
+  if (timeout <= 0) return await kill(context, id, signal);
   const stop = {
     method: 'POST',
-    path: `/containers/${containerId}/stop`,
+    path: `/containers/${id}/stop`,
     query: { t: timeout },
-    verb: `stop container ${containerId}`,
-    subject: { object: containerId },
-    deadlineMs: timeout * 1000 + 120_000,
+    verb: `stop container ${id}`,
+    subject: { object: id },
+    // A timer that is set for longer goes off at once.
+    deadlineMs: Math.min(timeout * 1000 + 120_000, longestTimerMs),
   } as const;
   await unlessGone(context.api.call(stop, signal));
 }
 
 export async function removeContainer(
   context: DockerContext,
-  id: string | undefined,
+  containerId: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  if (!id) throw criError('invalid-argument', 'remove container: the id is empty');
-  await unlessGone(stopContainer(context, { containerId: id, timeout: 0 }, signal));
-  await context.logs.finish(id, signal);
-  await removeByForce(context, id, signal);
+  const found = await findIfThere(context, containerId, signal);
+  // What was removed behind our back may have left what is known of its log.
+  const id = found?.Id ?? containerId ?? '';
+  if (found !== undefined) {
+    await stopFound(context, found, 0, signal);
+    await context.logs.finish(id, signal);
+    await removeByForce(context, id, signal);
+  }
   await context.logs.forget(id);
 }
 
-/** `not-found` for sandboxes and for what others made. */
+/** By its id, which may be cut short; `not-found` for sandboxes and for what others made. */
 export async function findContainer(
   context: DockerContext,
   id: string | undefined,
   signal: AbortSignal,
 ): Promise<InspectedContainer> {
   if (!id) throw criError('invalid-argument', 'find container: the id is empty');
-  const found = await context.api.call<InspectedContainer>(
-    { method: 'GET', path: `/containers/${id}/json`, verb: `find container ${id}` },
-    signal,
-  );
+  const found = await inspectById(context, id, `find container ${id}`, signal);
   if (found.Config.Labels[dockerLabels.type] !== containerType) {
     throw criError('not-found', `find container ${id}: it is not a container of a pod`);
   }
   return found;
+}
+
+async function findIfThere(
+  context: DockerContext,
+  id: string | undefined,
+  signal: AbortSignal,
+): Promise<InspectedContainer | undefined> {
+  try {
+    return await findContainer(context, id, signal);
+  } catch (err) {
+    if (isCriCode(err, 'not-found')) return undefined;
+    throw err;
+  }
 }
 
 export async function listContainers(
@@ -144,7 +194,9 @@ export async function listContainers(
   signal: AbortSignal,
 ): Promise<v1.Container[]> {
   const label = [`${dockerLabels.type}=${containerType}`];
-  if (filter?.podSandboxId) label.push(`${dockerLabels.sandboxId}=${filter.podSandboxId}`);
+  const { podSandboxId = '' } = filter ?? {};
+  // Docker compares labels as a whole: an id that was cut short is left for later.
+  if (podSandboxId.length >= idLength) label.push(`${dockerLabels.sandboxId}=${podSandboxId}`);
   const listed = await context.api.call<ListedContainer[]>(
     { method: 'GET', path: '/containers/json', query: { all: true, filters: { label } }, verb: 'list containers' },
     signal,
@@ -152,8 +204,9 @@ export async function listContainers(
   return listed
     .flatMap((item) => toContainer(item))
     .filter(
-      ({ id = '', state, labels = {} }) =>
+      ({ id = '', podSandboxId: sandboxId = '', state, labels = {} }) =>
         id.startsWith(filter?.id ?? '') &&
+        sandboxId.startsWith(podSandboxId) &&
         (filter?.state === null || filter?.state === undefined || filter.state.state === state) &&
         hasLabels(labels, filter?.labelSelector),
     );
@@ -221,6 +274,7 @@ export async function containerStatus(
       mounts: config?.mounts ?? [],
       logPath: found.Config.Labels[dockerLabels.logPath] ?? '',
       resources: { linux: statusResources(found.HostConfig) },
+      stopSignal: criSignal(signalNumber(found.Config.StopSignal || 'SIGTERM') ?? 0) as v1.Signal,
     },
     info: request.verbose === true ? { inspect: JSON.stringify(found), pid: String(found.State.Pid) } : {},
   };
@@ -258,6 +312,11 @@ function statusResources(host: InspectedContainer['HostConfig']): v1.LinuxContai
   };
 }
 
+/** A container that may swap may do so after a change of its memory too; one that may not still may not. */
+function keptSwap({ Memory, MemorySwap }: InspectedContainer['HostConfig'], memory: number): number {
+  return MemorySwap > Memory ? Math.max(MemorySwap, memory) : memory;
+}
+
 export async function updateResources(
   context: DockerContext,
   request: v1.UpdateContainerResourcesRequest,
@@ -269,6 +328,7 @@ export async function updateResources(
   const memory = asked.memoryLimitInBytes ?? 0;
   const { OomScoreAdj: _fixed, ...body } = resources(context, asked) as Record<string, unknown>;
   if (memory === 0) delete body['MemorySwap'];
+  else if (!asked.memorySwapLimitInBytes) body['MemorySwap'] = keptSwap(found.HostConfig, memory);
   if (found.State.Running) await limitHugepages(found.State.Pid, asked.hugepageLimits ?? [], `container ${found.Id}`);
   await context.api.call(
     {

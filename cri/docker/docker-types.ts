@@ -36,6 +36,7 @@ export interface InspectedContainer {
     readonly StopSignal?: string;
   };
   readonly HostConfig: {
+    readonly CgroupParent: string;
     readonly NetworkMode: string;
     readonly IpcMode: string;
     readonly PidMode: string;

@@ -1,5 +1,4 @@
 import type { Readable, Duplex } from 'node:stream';
-import { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TimedOut, linkSignal } from '../../base/signals.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
@@ -9,6 +8,7 @@ import { findContainer } from './containers.js';
 import type { DockerApi } from './docker-api.js';
 import type { DockerContext } from './options.js';
 import { copyTerminal, separateStreams } from './raw-stream.js';
+import { SyncOutput } from '../streaming/sync-output.js';
 
 interface InspectedExec {
   readonly Running: boolean;
@@ -157,23 +157,8 @@ async function killExec(api: DockerApi, id: string): Promise<void> {
   }
 }
 
-const maxSyncBytes = 16 * 1024 * 1024;
-
-class Collected extends Writable {
-  readonly #chunks: Buffer[] = [];
-  #size = 0;
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    const room = maxSyncBytes - this.#size;
-    if (room > 0) this.#chunks.push(chunk.subarray(0, room));
-    this.#size += Math.min(room, chunk.length);
-    done();
-  }
-
-  get bytes(): Buffer {
-    return Buffer.concat(this.#chunks);
-  }
-}
+/** A timer that is set for longer goes off at once. */
+const longestTimerMs = 2 ** 31 - 1;
 
 export async function execSync(
   context: DockerContext,
@@ -181,10 +166,10 @@ export async function execSync(
   signal: AbortSignal,
 ): Promise<v1.ExecSyncResponse> {
   const { containerId, cmd, timeout = 0 } = request;
-  const [stdout, stderr] = [new Collected(), new Collected()];
+  const { stdout, stderr } = new SyncOutput();
   using limit = linkSignal(
     signal,
-    timeout > 0 ? { timeoutMs: timeout * 1000, what: `exec in ${containerId ?? ''}` } : {},
+    timeout > 0 ? { timeoutMs: Math.min(timeout * 1000, longestTimerMs), what: `exec in ${containerId ?? ''}` } : {},
   );
   try {
     const { exitCode } = await execInContainer(

@@ -5,6 +5,7 @@ import { CriError, criError, isCriCode } from '../contract/cri-error.js';
 import type { ImageService, PullProgress } from '../contract/image-service.js';
 import { referenceText, tryParseReference } from '../contract/image-reference.js';
 import type { Clock } from '../../base/clock.js';
+import { checkHandler } from './check-handler.js';
 import type { DockerApi } from './docker-api.js';
 import type { DockerInfo, InspectedImage } from './docker-types.js';
 
@@ -44,6 +45,7 @@ export function dockerImageService(api: DockerApi, clock: Clock, pinned: string)
     },
     async pullImage(request, signal, onProgress) {
       const reference = request.image?.image ?? '';
+      await checkHandler(api, request.image?.runtimeHandler, `pull image ${reference}`, signal);
       await pull(api, reference, request.auth, signal, onProgress);
       const found = await findImage(api, reference, signal);
       if (found === undefined)

@@ -22,6 +22,8 @@ export interface StoredSandboxConfig {
   readonly logDirectory: string;
   readonly runtimeHandler: string;
   readonly namespaces: v1.NamespaceOption;
+  /** Absent in what older versions stored. */
+  readonly privileged?: boolean | undefined;
 }
 
 export interface StoredContainerConfig {

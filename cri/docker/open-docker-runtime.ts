@@ -22,8 +22,8 @@ import { dockerLabels } from './names-and-labels.js';
 import type { DockerContext, DockerRuntimeDeps, DockerRuntimeOptions } from './options.js';
 import { defaultSandboxProgram, ensureSandboxImage } from './sandbox-image.js';
 import { SandboxFiles } from './sandbox-files.js';
-import { listSandboxes, removeSandbox, runSandbox, sandboxStatus, stopSandbox } from './sandboxes.js';
-import { containerStats, listContainerStats, listSandboxStats } from './stats.js';
+import { findSandbox, listSandboxes, removeSandbox, runSandbox, sandboxStatus, stopSandbox } from './sandboxes.js';
+import { containerStats, listContainerStats, listSandboxStats, sandboxStats } from './stats.js';
 import { dockerRuntimeConfig, dockerStatus, dockerVersion } from './status.js';
 import { dockerStreamingService } from './streaming.js';
 
@@ -71,7 +71,10 @@ function runtimeService(context: DockerContext): RuntimeService {
     podSandboxStatus: (r, s) => sandboxStatus(context, r, s),
     listPodSandbox: async (r, s) => ({ items: await listSandboxes(context, r.filter, s) }),
     // The pod's cgroup is its parent's business; the sandbox itself uses nothing.
-    updatePodSandboxResources: async () => ({}),
+    async updatePodSandboxResources({ podSandboxId }, signal) {
+      await findSandbox(context, podSandboxId, signal);
+      return {};
+    },
     createContainer: async (r, s) => ({ containerId: await createContainer(context, r, s) }),
     startContainer: async (r, s) => nothing(startContainer(context, r.containerId, s)),
     stopContainer: async (r, s) => nothing(stopContainer(context, r, s)),
@@ -88,17 +91,13 @@ function runtimeService(context: DockerContext): RuntimeService {
       return {};
     },
     execSync: (r, s) => execSync(context, r, s),
-    async checkpointContainer() {
+    async checkpointContainer({ containerId }, signal) {
+      await findContainer(context, containerId, signal);
       throw criError('unimplemented', 'checkpoint container: not supported on Docker');
     },
     containerStats: async (r, s) => ({ stats: await containerStats(context, r.containerId, s) }),
     listContainerStats: async (r, s) => ({ stats: await listContainerStats(context, r.filter, s) }),
-    async podSandboxStats({ podSandboxId = '' }, signal) {
-      const [stats] = await listSandboxStats(context, { id: podSandboxId }, signal);
-      if (stats === undefined)
-        throw criError('not-found', `stats of sandbox ${podSandboxId}: there is no ready sandbox`);
-      return { stats };
-    },
+    podSandboxStats: async (r, s) => ({ stats: await sandboxStats(context, r.podSandboxId, s) }),
     listPodSandboxStats: async (r, s) => ({ stats: await listSandboxStats(context, r.filter, s) }),
     async listMetricDescriptors() {
       throw criError('unimplemented', 'list metric descriptors: not supported on Docker');

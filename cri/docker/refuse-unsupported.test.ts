@@ -22,6 +22,11 @@ const containers: readonly [what: string, config: Partial<v1.ContainerConfig>, w
     /a user namespace of its own/,
   ],
   [
+    'ambient capabilities',
+    { linux: { securityContext: { capabilities: { addAmbientCapabilities: ['NET_BIND_SERVICE'] } } } },
+    /ambient capability NET_BIND_SERVICE/,
+  ],
+  [
     'strict groups',
     { linux: { securityContext: { supplementalGroupsPolicy: 'Strict' } } },
     /supplementalGroupsPolicy Strict/,

@@ -21,6 +21,8 @@ export function refuseUnsupportedContainer(config: v1.ContainerConfig): void {
   refuseStrictGroups(verb, security?.supplementalGroupsPolicy);
   const [cdi] = config.CDIDevices ?? [];
   if (cdi) refuse(verb, `CDI device ${cdi.name ?? ''}`);
+  const [ambient] = security?.capabilities?.addAmbientCapabilities ?? [];
+  if (ambient) refuse(verb, `ambient capability ${ambient}`);
   for (const mount of config.mounts ?? []) refuseMount(`${verb}: mount ${mount.containerPath ?? ''}`, mount);
 }
 

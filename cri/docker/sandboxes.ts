@@ -1,7 +1,9 @@
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { criError, isCriCode } from '../contract/cri-error.js';
+import { checkRunAs } from '../contract/check-security.js';
 import type { SandboxNetworkRequest } from '../contract/sandbox-network.js';
-import { dockerTimeNanos, type DockerInfo, type InspectedContainer, type ListedContainer } from './docker-types.js';
+import { checkHandler } from './check-handler.js';
+import { dockerTimeNanos, type InspectedContainer, type ListedContainer } from './docker-types.js';
 import {
   dockerLabels,
   fromDockerLabels,
@@ -38,8 +40,9 @@ export async function runSandbox(
   if (!config || !metadata?.name || !metadata.namespace || !metadata.uid) {
     throw criError('invalid-argument', 'run sandbox: metadata needs name, namespace and uid');
   }
+  checkRunAs(`run sandbox ${metadata.name}`, config.linux?.securityContext);
   refuseUnsupportedSandbox(config);
-  await checkHandler(context, request.runtimeHandler, signal);
+  await checkHandler(context.api, request.runtimeHandler, 'run sandbox', signal);
   const name = sandboxName(metadata);
   const body = await sandboxBody(context, config, name, request.runtimeHandler ?? '');
   const { api } = context;
@@ -76,15 +79,6 @@ export async function runSandbox(
   }
 }
 
-async function checkHandler(context: DockerContext, handler: string | undefined, signal: AbortSignal): Promise<void> {
-  if (!handler) return;
-  const { Runtimes = {} } = await context.api.call<DockerInfo>(
-    { method: 'GET', path: '/info', verb: 'ask Docker for its runtimes' },
-    signal,
-  );
-  if (!(handler in Runtimes)) throw criError('invalid-argument', `run sandbox: Docker has no runtime "${handler}"`);
-}
-
 async function sandboxBody(
   context: DockerContext,
   config: v1.PodSandboxConfig,
@@ -99,6 +93,7 @@ async function sandboxBody(
     logDirectory: config.logDirectory ?? '',
     runtimeHandler,
     namespaces,
+    privileged: security.privileged ?? false,
   };
   const resolvConf = await context.files.writeResolvConf(name, config.dnsConfig);
   const onHost = namespaces.network === 'NODE';
@@ -134,7 +129,7 @@ async function attachNetwork(
   if (config.linux?.securityContext?.namespaceOptions?.network === 'NODE') {
     return await context.files.writeNetwork(name, { ips: [] });
   }
-  const { NetworkSettings, State } = await inspect(context, id, signal);
+  const { NetworkSettings, State } = await inspectById(context, id, `inspect ${id}`, signal);
   const { ips } = await context.deps.network.attach(
     {
       sandboxId: id,
@@ -168,21 +163,27 @@ function networkRequest(config: v1.PodSandboxConfig): Omit<SandboxNetworkRequest
   };
 }
 
-async function inspect(context: DockerContext, id: string, signal: AbortSignal): Promise<InspectedContainer> {
-  return await context.api.call<InspectedContainer>(
-    { method: 'GET', path: `/containers/${id}/json`, verb: `inspect ${id}` },
-    signal,
-  );
+/** Docker takes ids that are cut short, and names, which are no ids here. */
+export async function inspectById(
+  context: DockerContext,
+  id: string,
+  verb: string,
+  signal: AbortSignal,
+): Promise<InspectedContainer> {
+  const path = `/containers/${encodeURIComponent(id)}/json`;
+  const found = await context.api.call<InspectedContainer>({ method: 'GET', path, verb }, signal);
+  if (!found.Id.startsWith(id)) throw criError('not-found', `${verb}: that is a name, not an id`);
+  return found;
 }
 
-/** `not-found` for what is not a sandbox of ours. */
+/** By its id, which may be cut short; `not-found` for what is not a sandbox of ours. */
 export async function findSandbox(
   context: DockerContext,
   id: string | undefined,
   signal: AbortSignal,
 ): Promise<FoundSandbox> {
   if (!id) throw criError('invalid-argument', 'find sandbox: the id is empty');
-  const inspected = await inspect(context, id, signal);
+  const inspected = await inspectById(context, id, `find sandbox ${id}`, signal);
   const config = storedConfig<StoredSandboxConfig>(inspected.Config.Labels);
   if (config === undefined || inspected.Config.Labels[dockerLabels.type] !== sandboxType) {
     throw criError('not-found', `find sandbox ${id}: that container is not a sandbox`);
@@ -243,15 +244,21 @@ async function listMembers(context: DockerContext, sandboxId: string, signal: Ab
   );
 }
 
-async function kill(context: DockerContext, id: string, signal: AbortSignal): Promise<void> {
-  const stop = {
+/** At once, without the stop signal; resolves when it has ended. */
+export async function kill(context: DockerContext, id: string, signal: AbortSignal): Promise<void> {
+  const request = {
     method: 'POST',
-    path: `/containers/${id}/stop`,
-    query: { t: 0 },
-    verb: `stop ${id}`,
+    path: `/containers/${id}/kill`,
+    query: { signal: 'SIGKILL' },
+    verb: `kill ${id}`,
     subject: { object: id },
   } as const;
-  await unlessGone(context.api.call(stop, signal));
+  try {
+    await context.api.call(request, signal);
+  } catch (err) {
+    // It is gone, or does not run any more.
+    if (!isCriCode(err, 'not-found') && !isCriCode(err, 'failed-precondition')) throw err;
+  }
 }
 
 export async function removeByForce(context: DockerContext, id: string, signal: AbortSignal): Promise<void> {

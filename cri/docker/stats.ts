@@ -19,6 +19,8 @@ export async function containerStats(
     metadata: storedConfig<StoredContainerConfig>(found.Config.Labels)?.metadata ?? {},
     ...fromDockerLabels(found.Config.Labels),
   };
+  // Of what does not run Docker tells zeros.
+  if (!found.State.Running) return { attributes, writableLayer: context.layers.usage(found.Id) };
   return await statsOf(context, attributes, signal);
 }
 
@@ -66,6 +68,20 @@ export async function listSandboxStats(
     ),
   );
   return all.filter((stats) => stats !== undefined);
+}
+
+/** Of one that is stopped there is nothing to count. */
+export async function sandboxStats(
+  context: DockerContext,
+  podSandboxId: string | undefined,
+  signal: AbortSignal,
+): Promise<v1.PodSandboxStats> {
+  const { inspected, config } = await findSandbox(context, podSandboxId, signal);
+  const { Id: id, Config, State } = inspected;
+  return {
+    attributes: { id, metadata: config.metadata, ...fromDockerLabels(Config.Labels) },
+    linux: State.Running ? await sandboxUsage(context, id, signal) : {},
+  };
 }
 
 /** Of the sandbox's own container and those that run in it together: Docker has no count of a pod. */

@@ -49,17 +49,25 @@ export class RuntimeContext {
     this.lifetime = lifetime;
   }
 
-  sandbox(id: string): SandboxEntry {
-    const entry = this.sandboxes.get(id);
-    if (entry === undefined || entry.phase === 'creating') throw criError('not-found', `find sandbox ${id}: not here`);
+  /** By an id that may be cut short, as crictl prints it; one that is still being made is not there yet. */
+  findSandbox(id: string | undefined): SandboxEntry | undefined {
+    return byId(this.sandboxes, id, 'sandbox', (entry) => entry.phase !== 'creating');
+  }
+
+  sandbox(id: string | undefined): SandboxEntry {
+    const entry = this.findSandbox(id);
+    if (entry === undefined) throw criError('not-found', `find sandbox ${id}: not here`);
     return entry;
   }
 
-  container(id: string): ContainerEntry {
-    const entry = this.containers.get(id);
-    if (entry === undefined || entry.phase.kind === 'creating') {
-      throw criError('not-found', `find container ${id}: not here`);
-    }
+  /** See `findSandbox`. */
+  findContainer(id: string | undefined): ContainerEntry | undefined {
+    return byId(this.containers, id, 'container', (entry) => entry.phase.kind !== 'creating');
+  }
+
+  container(id: string | undefined): ContainerEntry {
+    const entry = this.findContainer(id);
+    if (entry === undefined) throw criError('not-found', `find container ${id}: not here`);
     return entry;
   }
 
@@ -93,6 +101,24 @@ export class RuntimeContext {
     this.said.add(key);
     this.deps.log.warn(fields, message);
   }
+}
+
+/** Of an id; `newId` makes no other. */
+const idLength = 64;
+
+function byId<T extends { readonly id: string }>(
+  entries: ReadonlyMap<string, T>,
+  id: string | undefined,
+  what: string,
+  isThere: (entry: T) => boolean,
+): T | undefined {
+  if (id === undefined || id === '') throw criError('invalid-argument', `find ${what}: the id is empty`);
+  const exact = entries.get(id);
+  if (exact !== undefined) return isThere(exact) ? exact : undefined;
+  if (id.length >= idLength) return undefined;
+  const found = [...entries.values()].filter((entry) => entry.id.startsWith(id) && isThere(entry));
+  if (found.length > 1) throw criError('invalid-argument', `find ${what} ${id}: ${found.length} ids begin so`);
+  return found[0];
 }
 
 export function sandboxSubject(entry: SandboxEntry): CallSubject {

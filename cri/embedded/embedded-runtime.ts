@@ -59,10 +59,8 @@ export class EmbeddedRuntime implements RuntimeService {
   }
 
   async stopPodSandbox(request: v1.StopPodSandboxRequest, signal: AbortSignal): Promise<v1.StopPodSandboxResponse> {
-    const sandbox = this.#context.sandboxes.get(request.podSandboxId ?? '');
-    if (sandbox !== undefined && sandbox.phase !== 'creating') {
-      await stopSandbox(this.#context, sandbox, this.#stops, signal);
-    }
+    const sandbox = this.#context.findSandbox(request.podSandboxId);
+    if (sandbox !== undefined) await stopSandbox(this.#context, sandbox, this.#stops, signal);
     return {};
   }
 
@@ -70,15 +68,13 @@ export class EmbeddedRuntime implements RuntimeService {
     request: v1.RemovePodSandboxRequest,
     signal: AbortSignal,
   ): Promise<v1.RemovePodSandboxResponse> {
-    const sandbox = this.#context.sandboxes.get(request.podSandboxId ?? '');
-    if (sandbox !== undefined && sandbox.phase !== 'creating') {
-      await removeSandbox(this.#context, sandbox, this.#stops, signal);
-    }
+    const sandbox = this.#context.findSandbox(request.podSandboxId);
+    if (sandbox !== undefined) await removeSandbox(this.#context, sandbox, this.#stops, signal);
     return {};
   }
 
   async podSandboxStatus(request: v1.PodSandboxStatusRequest): Promise<v1.PodSandboxStatusResponse> {
-    const sandbox = this.#context.sandbox(request.podSandboxId ?? '');
+    const sandbox = this.#context.sandbox(request.podSandboxId);
     const containers = [...sandbox.containers].filter((entry) => entry.phase.kind !== 'creating');
     for (const entry of containers) refresh(this.#context, entry, false);
     return {
@@ -97,7 +93,7 @@ export class EmbeddedRuntime implements RuntimeService {
   async updatePodSandboxResources(
     request: v1.UpdatePodSandboxResourcesRequest,
   ): Promise<v1.UpdatePodSandboxResourcesResponse> {
-    this.#context.sandbox(request.podSandboxId ?? '');
+    this.#context.sandbox(request.podSandboxId);
     return {};
   }
 
@@ -107,12 +103,12 @@ export class EmbeddedRuntime implements RuntimeService {
   }
 
   async startContainer(request: v1.StartContainerRequest, signal: AbortSignal): Promise<v1.StartContainerResponse> {
-    await startContainer(this.#context, this.#context.container(request.containerId ?? ''), signal);
+    await startContainer(this.#context, this.#context.container(request.containerId), signal);
     return {};
   }
 
   async stopContainer(request: v1.StopContainerRequest, signal: AbortSignal): Promise<v1.StopContainerResponse> {
-    const entry = this.#context.containers.get(request.containerId ?? '');
+    const entry = this.#context.findContainer(request.containerId);
     if (entry !== undefined) {
       await this.#context.at('container-stopping', entry.id);
       await this.#stops.stop(this.#context, entry, millis(request.timeout), signal);
@@ -121,8 +117,8 @@ export class EmbeddedRuntime implements RuntimeService {
   }
 
   async removeContainer(request: v1.RemoveContainerRequest, signal: AbortSignal): Promise<v1.RemoveContainerResponse> {
-    const entry = this.#context.containers.get(request.containerId ?? '');
-    if (entry !== undefined && entry.phase.kind !== 'creating') {
+    const entry = this.#context.findContainer(request.containerId);
+    if (entry !== undefined) {
       await this.#stops.stop(this.#context, entry, 0, signal);
       await removeEnded(this.#context, entry, signal);
     }
@@ -134,7 +130,7 @@ export class EmbeddedRuntime implements RuntimeService {
   }
 
   async containerStatus(request: v1.ContainerStatusRequest): Promise<v1.ContainerStatusResponse> {
-    const entry = this.#context.container(request.containerId ?? '');
+    const entry = this.#context.container(request.containerId);
     refresh(this.#context, entry, true);
     return {
       status: containerStatus(entry),
@@ -146,7 +142,7 @@ export class EmbeddedRuntime implements RuntimeService {
     request: v1.UpdateContainerResourcesRequest,
     signal: AbortSignal,
   ): Promise<v1.UpdateContainerResourcesResponse> {
-    const entry = this.#context.container(request.containerId ?? '');
+    const entry = this.#context.container(request.containerId);
     await updateResources(this.#context, entry, request.linux ?? {}, signal);
     return {};
   }
@@ -155,22 +151,22 @@ export class EmbeddedRuntime implements RuntimeService {
     request: v1.ReopenContainerLogRequest,
     signal: AbortSignal,
   ): Promise<v1.ReopenContainerLogResponse> {
-    await reopenLog(this.#context, this.#context.container(request.containerId ?? ''), signal);
+    await reopenLog(this.#context, this.#context.container(request.containerId), signal);
     return {};
   }
 
   async execSync(request: v1.ExecSyncRequest, signal: AbortSignal): Promise<v1.ExecSyncResponse> {
-    const entry = this.#context.container(request.containerId ?? '');
+    const entry = this.#context.container(request.containerId);
     return await execSync(this.#context, entry, request.cmd ?? [], millis(request.timeout), signal);
   }
 
   async checkpointContainer(request: v1.CheckpointContainerRequest): Promise<v1.CheckpointContainerResponse> {
-    this.#context.container(request.containerId ?? '');
+    this.#context.container(request.containerId);
     throw criError('unimplemented', 'checkpoint container: the embedded runtime has no checkpoint support');
   }
 
   async containerStats(request: v1.ContainerStatsRequest): Promise<v1.ContainerStatsResponse> {
-    return { stats: this.#stats.container(this.#context.container(request.containerId ?? '')) };
+    return { stats: this.#stats.container(this.#context.container(request.containerId)) };
   }
 
   async listContainerStats(request: v1.ListContainerStatsRequest): Promise<v1.ListContainerStatsResponse> {
@@ -178,7 +174,7 @@ export class EmbeddedRuntime implements RuntimeService {
   }
 
   async podSandboxStats(request: v1.PodSandboxStatsRequest): Promise<v1.PodSandboxStatsResponse> {
-    return { stats: this.#stats.sandbox(this.#context.sandbox(request.podSandboxId ?? '')) };
+    return { stats: this.#stats.sandbox(this.#context.sandbox(request.podSandboxId)) };
   }
 
   async listPodSandboxStats(request: v1.ListPodSandboxStatsRequest): Promise<v1.ListPodSandboxStatsResponse> {

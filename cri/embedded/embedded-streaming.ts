@@ -16,7 +16,7 @@ export class EmbeddedStreaming implements StreamingService {
   }
 
   async exec(request: v1.ExecRequest, io: ContainerIo, signal: AbortSignal): Promise<{ exitCode: number }> {
-    const entry = this.#context.container(request.containerId ?? '');
+    const entry = this.#context.container(request.containerId);
     const command = request.cmd ?? [];
     if (request.tty === true) {
       return { exitCode: await execTerminal(this.#context, entry, command, io, signal) };
@@ -27,7 +27,7 @@ export class EmbeddedStreaming implements StreamingService {
 
   async attach(request: v1.AttachRequest, io: ContainerIo, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    await attachContainer(this.#context, this.#context.container(request.containerId ?? ''), io, signal);
+    await attachContainer(this.#context, this.#context.container(request.containerId), io, signal);
   }
 
   async portForward(target: PortForwardTarget, connection: Duplex, signal: AbortSignal): Promise<void> {

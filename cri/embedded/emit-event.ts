@@ -8,6 +8,13 @@ export function emitContainer(context: RuntimeContext, entry: ContainerEntry, ty
   context.events.emit({ id: entry.id, sandboxId: entry.record.sandboxId, type, atMs });
 }
 
+/** Once, and before its end is told: a short program may have ended before the call that started it came back. */
+export function emitStarted(context: RuntimeContext, entry: ContainerEntry): void {
+  if (entry.startTold) return;
+  entry.startTold = true;
+  emitContainer(context, entry, 'CONTAINER_STARTED_EVENT');
+}
+
 export function emitSandbox(context: RuntimeContext, sandbox: SandboxEntry, type: v1.ContainerEventType): void {
   context.events.emit({ id: sandbox.id, sandboxId: sandbox.id, type, atMs: context.deps.clock.now() });
 }

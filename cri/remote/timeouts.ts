@@ -8,6 +8,8 @@ export interface RemoteTimeouts {
 export const defaultTimeouts: RemoteTimeouts = { requestMs: 120_000 };
 
 const second = 1000;
+/** Twenty-three days. A server on Node takes one that it rounds up to more than 2^31 ms for one that is over. */
+const longestMs = 2_000_000_000;
 
 /** Each call's deadline in milliseconds, undefined for none; the kubelet's rules. */
 export const deadlines = {
@@ -15,10 +17,12 @@ export const deadlines = {
   /** A sandbox waits for CNI too. */
   runPodSandbox: (timeouts: RemoteTimeouts): number => timeouts.requestMs * 2,
   stopContainer: (timeouts: RemoteTimeouts, request: v1.StopContainerRequest): number =>
-    timeouts.requestMs + (request.timeout ?? 0) * second,
+    Math.min(timeouts.requestMs + (request.timeout ?? 0) * second, longestMs),
   /** Timeout 0 means none: then the runtime has the last word as well. */
   execSync: (timeouts: RemoteTimeouts, request: v1.ExecSyncRequest): number | undefined =>
-    (request.timeout ?? 0) === 0 ? undefined : timeouts.requestMs + (request.timeout ?? 0) * second,
+    (request.timeout ?? 0) === 0
+      ? undefined
+      : Math.min(timeouts.requestMs + (request.timeout ?? 0) * second, longestMs),
   checkpointContainer: (timeouts: RemoteTimeouts, request: v1.CheckpointContainerRequest): number =>
     Math.max(timeouts.requestMs, (request.timeout ?? 0) * second),
 };

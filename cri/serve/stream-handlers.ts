@@ -4,9 +4,7 @@ import type * as v1 from '../../proto/generated/cri-v1.js';
 import type { ImageService } from '../contract/image-service.js';
 import type { RuntimeService } from '../contract/runtime-service.js';
 import { wireErrorFromCri } from '../remote/grpc-status.js';
-
-/** Items of one message: far below the size limit, few enough messages. */
-const itemsPerMessage = 100;
+import { inPieces } from './in-pieces.js';
 
 type StreamVerb = (request: never, signal: AbortSignal) => AsyncIterable<unknown>;
 
@@ -15,27 +13,27 @@ export function runtimeStreams(runtime: RuntimeService, closing: AbortSignal): U
     {
       getContainerEvents: (_request: v1.GetEventsRequest, signal) => runtime.containerEvents(signal),
       streamPodSandboxes: (request: v1.StreamPodSandboxesRequest, signal) =>
-        inPieces(
+        listed(
           async () => (await runtime.listPodSandbox(request, signal)).items,
           (podSandboxes) => ({ podSandboxes }),
         ),
       streamContainers: (request: v1.StreamContainersRequest, signal) =>
-        inPieces(
+        listed(
           async () => (await runtime.listContainers(request, signal)).containers,
           (containers) => ({ containers }),
         ),
       streamContainerStats: (request: v1.StreamContainerStatsRequest, signal) =>
-        inPieces(
+        listed(
           async () => (await runtime.listContainerStats(request, signal)).stats,
           (containerStats) => ({ containerStats }),
         ),
       streamPodSandboxStats: (request: v1.StreamPodSandboxStatsRequest, signal) =>
-        inPieces(
+        listed(
           async () => (await runtime.listPodSandboxStats(request, signal)).stats,
           (podSandboxStats) => ({ podSandboxStats }),
         ),
       streamPodSandboxMetrics: (request: v1.StreamPodSandboxMetricsRequest, signal) =>
-        inPieces(
+        listed(
           async () => (await runtime.listPodSandboxMetrics(request, signal)).podMetrics,
           (podSandboxMetrics) => ({ podSandboxMetrics }),
         ),
@@ -48,7 +46,7 @@ export function imageStreams(images: ImageService, closing: AbortSignal): Untype
   return streamHandlers(
     {
       streamImages: (request: v1.StreamImagesRequest, signal) =>
-        inPieces(
+        listed(
           async () => (await images.listImages(request, signal)).images,
           (list) => ({ images: list }),
         ),
@@ -57,12 +55,11 @@ export function imageStreams(images: ImageService, closing: AbortSignal): Untype
   );
 }
 
-async function* inPieces<T>(
+async function* listed<T>(
   list: () => Promise<readonly T[] | undefined>,
   message: (items: readonly T[]) => unknown,
 ): AsyncGenerator {
-  const items = (await list()) ?? [];
-  for (let at = 0; at < items.length; at += itemsPerMessage) yield message(items.slice(at, at + itemsPerMessage));
+  for (const piece of inPieces((await list()) ?? [])) yield message(piece);
 }
 
 function streamHandlers(

@@ -110,10 +110,10 @@ export class UnixServer implements AsyncDisposable {
 
   async #load(): Promise<Answering> {
     const services = typeof this.#services === 'function' ? await this.#services() : this.#services;
-    const { Server, ServerCredentials } = await import('@grpc/grpc-js');
-    const server = new Server();
+    const { grpc } = await import('../../proto/load.js');
+    const server = new grpc.Server();
     for (const service of services) server.addService(service.definition, implementation(service));
-    return { server, injector: server.createConnectionInjector(ServerCredentials.createInsecure()) };
+    return { server, injector: server.createConnectionInjector(grpc.ServerCredentials.createInsecure()) };
   }
 }
 

@@ -152,8 +152,9 @@ export class UnixClient<M extends WireMethods<M>> implements Disposable {
     const { socketPath, proto, service, maxAnswerBytes = usualMaxAnswerBytes } = this.#options;
     checkSocketPath(socketPath);
     const { services = new WireServices() } = this.#options;
-    const [{ credentials }, Service] = await Promise.all([import('@grpc/grpc-js'), services.load(proto, service)]);
-    const client = new Service(`unix:${socketPath}`, credentials.createInsecure(), {
+    const Service = await services.load(proto, service);
+    const { grpc } = await import('../load.js');
+    const client = new Service(`unix:${socketPath}`, grpc.credentials.createInsecure(), {
       'grpc.default_authority': 'localhost',
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 1000,

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { writeSampleArchives } from '../../agent/demo/sample-images.js';
 import { runProgram } from '../../base/run-program.js';
-import { Containerd, busyboxReference, missingForContainerd, type ContainerdFlavour } from '../support/containerd.js';
-import { Crio, missingForCrio } from '../support/crio.js';
+import { busyboxReference } from '../support/cri-daemon.js';
+import { criDaemonKinds } from '../support/cri-daemons.js';
 import { Dockerd, missingForDocker } from '../support/dockerd.js';
 import { AgentWorld } from './agent-world.js';
 
@@ -92,38 +92,21 @@ spec:
     - { name: door, secret: { secretName: door } }
 `;
 
-for (const flavour of ['2.x', '1.6'] satisfies ContainerdFlavour[]) {
-  const missing = missingForContainerd(flavour);
-  if (missing !== undefined) console.warn(`SKIPPED the agent on containerd ${flavour}: ${missing} is not there`);
-  test.skipIf(missing !== undefined)(
-    `a pod lives on containerd ${flavour} as it does on the embedded runtime`,
-    async () => {
-      await using containerd = await Containerd.open(flavour);
-      await using world = await AgentWorld.open((config) => ({
-        ...config,
-        runtime: { ...config.runtime, endpoint: containerd.endpoint },
-      }));
-      await life(world);
-      await samples(world, 'oci-archive', (path) => containerd.importImage(path));
-      await using runtime = await containerd.connect();
-      expect((await runtime.runtime.listPodSandbox({}, new AbortController().signal)).items).toEqual([]);
-    },
-  );
+for (const kind of criDaemonKinds) {
+  const { name, missing } = kind;
+  if (missing !== undefined) console.warn(`SKIPPED the agent on ${name}: ${missing} is not there`);
+  test.skipIf(missing !== undefined)(`a pod lives on ${name} as it does on the embedded runtime`, async () => {
+    await using daemon = await kind.open();
+    await using world = await AgentWorld.open((config) => ({
+      ...config,
+      runtime: { ...config.runtime, endpoint: daemon.endpoint },
+    }));
+    await life(world);
+    await samples(world, 'oci-archive', (path, reference) => daemon.importImage(path, reference));
+    await using runtime = await daemon.connect();
+    expect((await runtime.runtime.listPodSandbox({}, new AbortController().signal)).items).toEqual([]);
+  });
 }
-
-const missingCrio = missingForCrio();
-if (missingCrio !== undefined) console.warn(`SKIPPED the agent on CRI-O: ${missingCrio} is not there`);
-test.skipIf(missingCrio !== undefined)('a pod lives on CRI-O as it does on the embedded runtime', async () => {
-  await using crio = await Crio.open();
-  await using world = await AgentWorld.open((config) => ({
-    ...config,
-    runtime: { ...config.runtime, endpoint: crio.endpoint },
-  }));
-  await life(world);
-  await samples(world, 'oci-archive', (path, reference) => crio.importImage(path, reference));
-  await using runtime = await crio.connect();
-  expect((await runtime.runtime.listPodSandbox({}, new AbortController().signal)).items).toEqual([]);
-});
 
 const missing = missingForDocker();
 if (missing !== undefined) console.warn(`SKIPPED the agent on Docker: ${missing} is not there`);

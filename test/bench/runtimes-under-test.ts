@@ -1,6 +1,7 @@
 import type { CriRuntime } from '../../cri/index.js';
 import { sampleImage } from '../agent/agent-world.js';
-import { busyboxReference, Containerd, missingForContainerd, type ContainerdFlavour } from '../support/containerd.js';
+import { busyboxReference } from '../support/cri-daemon.js';
+import { criDaemonKinds, type CriDaemonKind } from '../support/cri-daemons.js';
 import { Dockerd, missingForDocker } from '../support/dockerd.js';
 
 /** One runtime the bursts run on, with an image of busybox in it. */
@@ -38,11 +39,11 @@ const docker: RuntimeKind = {
   },
 };
 
-const containerd = (flavour: ContainerdFlavour): RuntimeKind => ({
-  name: `containerd ${flavour}`,
-  missing: missingForContainerd(flavour),
+const speaksCri = (kind: CriDaemonKind): RuntimeKind => ({
+  name: kind.name,
+  missing: kind.missing,
   async open() {
-    const daemon = await Containerd.open(flavour);
+    const daemon = await kind.open();
     return {
       endpoint: daemon.endpoint,
       image: busyboxReference,
@@ -52,4 +53,4 @@ const containerd = (flavour: ContainerdFlavour): RuntimeKind => ({
   },
 });
 
-export const runtimeKinds: readonly RuntimeKind[] = [embedded, containerd('2.x'), containerd('1.6'), docker];
+export const runtimeKinds: readonly RuntimeKind[] = [embedded, ...criDaemonKinds.map(speaksCri), docker];

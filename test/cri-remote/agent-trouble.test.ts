@@ -103,22 +103,6 @@ describe.skipIf(missing !== undefined)('the agent in trouble with containerd', (
     await end(run, world, ['old', 'new']);
   });
 
-  test('containerd is killed in the middle of a burst: every pod is there once at the end', async () => {
-    await using world = await openWorld(containerd.endpoint);
-    const run = await started(world);
-    const names = Array.from({ length: 8 }, (_, index) => `burst-${index}`);
-    for (const name of names) await world.write(`${name}.json`, manifest(name));
-    const ready = (): number => [...run.pods.values()].filter((pod) => pod.ready).length;
-    await run.until('two pods are ready', () => ready() >= 2);
-    await containerd.kill();
-    await run.untilPod('burst-7', 'says what it waits for', waitsForRuntime(/./));
-    await containerd.start();
-    await run.until('all pods are ready', () => ready() === names.length, 60_000);
-    await waitForNothing(run);
-    await expectEachOnce(direct, run, names);
-    await end(run, world, names);
-  });
-
   test('containerd hangs: calls end, pods say so, and it goes on where it was', async () => {
     await using world = await openWorld(containerd.endpoint);
     const run = await started(world);

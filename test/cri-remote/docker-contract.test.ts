@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { criContractSuite } from '../cri/contract-suite.js';
 import { StateKeepingNetwork } from '../cri/support/state-keeping-network.js';
-import { busyboxReference } from '../support/containerd.js';
+import { busyboxReference } from '../support/cri-daemon.js';
 import { Dockerd, missingForDocker } from '../support/dockerd.js';
 
 const cannot = {

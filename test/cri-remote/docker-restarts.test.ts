@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { AgentWorld } from '../agent/agent-world.js';
 import { TestRegistry } from '../images/test-registry.js';
+import { busyboxReference } from '../support/cri-daemon.js';
 import { eventually } from '../support/daemon.js';
 import { Dockerd, missingForDocker } from '../support/dockerd.js';
 import { StruckDocker, type DockerDeed } from '../support/struck-docker.js';
@@ -79,4 +80,47 @@ test.skipIf(missing !== undefined)(
     expect(await world.leftovers()).toEqual([]);
   },
   240_000,
+);
+
+test.skipIf(missing !== undefined)(
+  'Docker is killed in the middle of a burst of an agent: every pod is there once at the end',
+  async () => {
+    await using dockerd = await Dockerd.open();
+    await using world = await AgentWorld.open((config) => ({
+      ...config,
+      runtime: { ...config.runtime, endpoint: `docker://${dockerd.socket}` },
+      limits: { ...config.limits, restartBackoffMaxMs: 1000 },
+    }));
+    await using run = await world.start();
+    await run.untilStarted();
+    // Docker ends what it finds when it comes back, and waits for it.
+    const command = ['sh', '-c', 'trap "exit 0" TERM; while true; do sleep 0.1; done'];
+    const container = { name: 'main', image: busyboxReference, imagePullPolicy: 'Never', command };
+    const spec = { terminationGracePeriodSeconds: 0, containers: [container] };
+    const names = Array.from({ length: 4 }, (_, index) => `burst-${index}`);
+    for (const name of names) {
+      const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec };
+      await world.write(`${name}.json`, JSON.stringify(pod));
+    }
+    const ready = (): number => [...run.pods.values()].filter((pod) => pod.ready).length;
+    await run.until('two pods are ready', () => ready() >= 2);
+    await dockerd.stop('SIGKILL');
+    await run.untilPod('burst-3', 'says what it waits for', ({ waits }) =>
+      waits.some((wait) => wait.startsWith('runtime container runtime: container runtime is down: ')),
+    );
+    await dockerd.start();
+    const settled = ({ ready, waits }: { ready: boolean; waits: readonly string[] }): boolean =>
+      ready && waits.length === 0;
+    await run.until('all pods run', () => [...run.pods.values()].every(settled), 90_000);
+    const running = (await dockerd.docker('ps', '--format', '{{.Names}}')).trim().split('\n');
+    const owners = running.map((line) => line.split('_').slice(1, 3).join(' ')).toSorted();
+    expect(owners).toEqual(names.flatMap((name) => [`POD ${name}`, `main ${name}`]).toSorted());
+    for (const name of names) await world.remove(`${name}.json`);
+    await run.untilGone(60_000);
+    expect(await dockerd.docker('ps', '-aq')).toBe('');
+    expect(run.errors).toEqual([]);
+    await run[Symbol.asyncDispose]();
+    expect(await world.leftovers()).toEqual([]);
+  },
+  180_000,
 );

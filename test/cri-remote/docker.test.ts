@@ -12,7 +12,7 @@ import { runProgram } from '../../base/run-program.js';
 import { openDockerRuntime } from '../../cri/docker/index.js';
 import { isCriCode, type CriRuntime, type v1 } from '../../cri/index.js';
 import { StateKeepingNetwork } from '../cri/support/state-keeping-network.js';
-import { busyboxReference } from '../support/containerd.js';
+import { busyboxReference } from '../support/cri-daemon.js';
 import { eventually } from '../support/daemon.js';
 import { Dockerd, missingForDocker } from '../support/dockerd.js';
 import { hostProgram } from '../support/host-program.js';

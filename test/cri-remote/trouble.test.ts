@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { credentials, Server, ServerCredentials } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { noRecorder } from '../../base/call-recorder.js';
 import { systemClock } from '../../base/clock.js';
@@ -9,7 +9,7 @@ import { silentLogger } from '../../base/log.js';
 import { criError, isCriCode, type CriRuntime, type v1 } from '../../cri/index.js';
 import { openRemoteRuntime } from '../../cri/remote/index.js';
 import { serveCri } from '../../cri/serve/index.js';
-import { serviceDefinition } from '../../proto/load.js';
+import { loadService, serviceDefinition } from '../../proto/load.js';
 import { busyboxReference, Containerd, missingForContainerd } from '../support/containerd.js';
 import { eventually } from '../support/daemon.js';
 import { UnreliableSocket } from '../support/unreliable-socket.js';
@@ -211,6 +211,47 @@ describe('answers that are too large for one message', () => {
     expect(containers?.at(-1)?.id).toBe('container-19999');
   });
 
+  test('every list has a stream that tells each item once and then ends, in messages that none is too long for', async () => {
+    await using work = await folder();
+    const items = Array.from({ length: 30 }, (_, index) => ({
+      id: `item-${index}`,
+      podSandboxId: `item-${index}`,
+      attributes: { id: `item-${index}` },
+      annotations: { filler: 'x'.repeat(1_000_000) },
+    }));
+    const fake = {
+      runtime: {
+        listPodSandbox: async () => ({ items }),
+        listContainers: async () => ({ containers: items }),
+        listContainerStats: async () => ({ stats: items }),
+        listPodSandboxStats: async () => ({ stats: items }),
+        listPodSandboxMetrics: async () => ({ podMetrics: items }),
+      },
+      images: { listImages: async () => ({ images: [] }) },
+    } as unknown as CriRuntime;
+    await using server = await serveCri(fake, { socketPath: join(work.path, 's') }, { log: silentLogger }, signal);
+    const all = items.map(({ id }) => id);
+    for (const [rpc, field, expected] of [
+      ['streamPodSandboxes', 'podSandboxes', all],
+      ['streamContainers', 'containers', all],
+      ['streamContainerStats', 'containerStats', all],
+      ['streamPodSandboxStats', 'podSandboxStats', all],
+      ['streamPodSandboxMetrics', 'podSandboxMetrics', all],
+      ['streamImages', 'images', []],
+    ] as const) {
+      const messages = await readStream(server.endpoint, rpc);
+      const lists = messages.map((message) => message[field] as readonly Listed[]);
+      expect(
+        lists.flat().map(({ id, podSandboxId, attributes }) => id ?? podSandboxId ?? attributes?.id),
+        rpc,
+      ).toEqual(expected);
+      expect(
+        lists.every((list) => list.length > 0),
+        rpc,
+      ).toBe(true);
+    }
+  });
+
   test('fail with what to do about it where it cannot', async () => {
     await using work = await folder();
     const path = join(work.path, 's');
@@ -267,3 +308,26 @@ describe('answers that are too large for one message', () => {
     });
   });
 });
+
+interface Listed {
+  readonly id?: string;
+  readonly podSandboxId?: string;
+  readonly attributes?: { readonly id: string } | null;
+}
+
+/** The bare call of a stream, with the message size of the kubelet. */
+async function readStream(endpoint: string, rpc: string): Promise<Record<string, unknown>[]> {
+  const service = rpc === 'streamImages' ? 'ImageService' : 'RuntimeService';
+  const Client = loadService('cri-v1', `runtime.v1.${service}`);
+  const client = new Client(endpoint, credentials.createInsecure(), {
+    'grpc.max_receive_message_length': 16 * 1024 * 1024,
+  });
+  try {
+    const call = client[rpc] as unknown as (request: object) => AsyncIterable<Record<string, unknown>>;
+    const messages: Record<string, unknown>[] = [];
+    for await (const message of call.call(client, {})) messages.push(message);
+    return messages;
+  } finally {
+    client.close();
+  }
+}

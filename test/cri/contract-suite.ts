@@ -12,7 +12,7 @@ import {
   type StreamingService,
   type v1,
 } from '../../cri/index.js';
-import { verbCases } from './contract-verbs.js';
+import { verbCases, type VerbLack } from './contract-verbs.js';
 
 /** One runtime under test with what the suite needs of its surroundings. */
 export interface ContractSubject extends AsyncDisposable {
@@ -32,14 +32,15 @@ export interface ContractSubject extends AsyncDisposable {
       | 'attach-input'
       | 'exec-tty-resize'
       | 'exec-abort'
+      | 'exec-cut'
+      | 'no-log'
       | 'stats'
       | 'events'
       | 'shared-pid'
       | 'shared-uts'
       | 'refuse-create-in-stopped'
       | 'refuse-taken-name'
-      | 'refuse-unstarted'
-      | 'image-filter',
+      | VerbLack,
       string
     >
   >;
@@ -444,6 +445,23 @@ export function criContractSuite(name: string, open: () => Promise<ContractSubje
         expect([decode(result.stdout), decode(result.stderr), result.exitCode]).toEqual(['out\n', 'err\n', 9]);
       });
 
+      test('execSync: more than an answer holds is cut, and the command runs to its end', async (context) => {
+        if (subject.cannot?.['exec-cut'] !== undefined) return context.skip(subject.cannot['exec-cut']);
+        await using pod = await Pod.run();
+        const containerId = await pod.start('main', sleeper);
+        const script = 'head -c 20000000 /dev/zero; head -c 20000000 /dev/zero >&2; touch /ended; exit 4';
+        const result = await subject.runtime.execSync(
+          { containerId, cmd: ['sh', '-c', script], timeout: 60 },
+          signal(),
+        );
+        expect(result.exitCode).toBe(4);
+        const length = (result.stdout?.length ?? 0) + (result.stderr?.length ?? 0);
+        expect(length).toBeGreaterThan(15_000_000);
+        expect(length).toBeLessThan(16 * 1024 * 1024);
+        const after = await subject.runtime.execSync({ containerId, cmd: ['ls', '/ended'], timeout: 10 }, signal());
+        expect(after.exitCode ?? 0).toBe(0);
+      });
+
       test('execSync runs into its timeout and the command is gone', async () => {
         await using pod = await Pod.run();
         const containerId = await pod.start('main', sleeper);
@@ -580,6 +598,34 @@ export function criContractSuite(name: string, open: () => Promise<ContractSubje
         expect((await ended(containerId)).exitCode).toBe(0);
       });
 
+      test.each([false, true])('attach to a container that keeps no log (terminal: %s)', async (tty) => {
+        await using pod = await Pod.run({ logDirectory: '' });
+        const script = 'stty -echo 2>/dev/null; while read x; do echo got $x; echo e $x >&2; done; exit 0';
+        const interactive = { logPath: '', tty, stdin: true, stdinOnce: true };
+        const containerId = await pod.start('main', ['sh', '-c', script], interactive);
+        const stdin = new PassThrough();
+        const [stdout, stderr] = [new Recorder(), new Recorder()];
+        const io = tty ? { stdin, stdout } : { stdin, stdout, stderr };
+        const request = { containerId, tty, stdin: true, stdout: true, stderr: !tty };
+        const done = subject.streaming.attach(request, io, signal());
+        await eventually(() => {
+          stdin.write('one\n');
+          return stdout.text.includes('got one') || undefined;
+        }, 'the first answer');
+        const long = 'x'.repeat(3000);
+        stdin.write(`${long}\n`);
+        await eventually(() => stdout.text.includes(`got ${long}`) || undefined, 'the long answer');
+        if (tty) stdin.write(Buffer.from([4]));
+        else stdin.end();
+        await done;
+        stdin.end();
+        expect(stdout.text).toMatch(tty ? /e one\r\n/ : /^(got one\n)+got x+\n$/);
+        if (!tty) expect(stderr.text).toMatch(/^(e one\n)+e x+\n$/);
+        const end = await ended(containerId);
+        expect(end.exitCode).toBe(0);
+        if (subject.cannot?.['no-log'] === undefined) expect(end.logPath).toBe('');
+      });
+
       test('port-forward reaches a listener on loopback; without one it is refused', async () => {
         await using pod = await Pod.run();
         await pod.start('main', ['nc', '-ll', '-p', '8123', '-e', 'cat']);
@@ -628,7 +674,7 @@ export function criContractSuite(name: string, open: () => Promise<ContractSubje
         );
       });
 
-      test('events name the containers that start and end', async (context) => {
+      test('events tell the life of a container, once and in order', async (context) => {
         if (subject.cannot?.events !== undefined) return context.skip(subject.cannot.events);
         const stop = new AbortController();
         const seen: string[] = [];
@@ -639,7 +685,15 @@ export function criContractSuite(name: string, open: () => Promise<ContractSubje
         await using pod = await Pod.run();
         const id = await pod.start('main', ['true']);
         await eventually(() => seen.includes(`CONTAINER_STOPPED_EVENT ${id}`) || undefined, 'the end event');
-        expect(seen).toContain(`CONTAINER_STARTED_EVENT ${id}`);
+        await subject.runtime.removeContainer({ containerId: id }, signal());
+        await eventually(() => seen.includes(`CONTAINER_DELETED_EVENT ${id}`) || undefined, 'the removal event');
+        expect(seen.filter((line) => line.endsWith(id))).toEqual([
+          `CONTAINER_CREATED_EVENT ${id}`,
+          `CONTAINER_STARTED_EVENT ${id}`,
+          `CONTAINER_STOPPED_EVENT ${id}`,
+          `CONTAINER_DELETED_EVENT ${id}`,
+        ]);
+        expect(seen).toContain(`CONTAINER_STARTED_EVENT ${pod.id}`);
         stop.abort();
         await reading;
       });

@@ -1,7 +1,13 @@
+import { existsSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { CriError, isCriCode, type CriCode, type ImageService, type RuntimeService, type v1 } from '../../cri/index.js';
 import type { StreamingService } from '../../cri/index.js';
+import { eventually } from '../support/daemon.js';
+
+/** What a runtime may do otherwise than these cases ask. */
+export type VerbLack = 'image-filter' | 'kill-at-once' | 'late-privileged' | 'refuse-unstarted' | 'stats-of-ended';
 
 /** What the cases below need of the suite. */
 export interface VerbCases {
@@ -10,7 +16,7 @@ export interface VerbCases {
     readonly streaming: StreamingService;
     readonly images?: ImageService | undefined;
     readonly imageRef: string;
-    readonly cannot?: { readonly 'image-filter'?: string; readonly 'refuse-unstarted'?: string } | undefined;
+    readonly cannot?: Readonly<Partial<Record<VerbLack, string>>> | undefined;
   };
   readonly runPod: () => Promise<VerbPod>;
 }
@@ -18,14 +24,26 @@ export interface VerbCases {
 export interface VerbPod extends AsyncDisposable {
   readonly id: string;
   readonly config: v1.PodSandboxConfig;
-  create(name: string, command: readonly string[]): Promise<string>;
-  start(name: string, command: readonly string[]): Promise<string>;
+  containerConfig(
+    name: string,
+    command: readonly string[],
+    overrides?: Partial<v1.ContainerConfig>,
+  ): v1.ContainerConfig;
+  create(name: string, command: readonly string[], overrides?: Partial<v1.ContainerConfig>): Promise<string>;
+  start(name: string, command: readonly string[], overrides?: Partial<v1.ContainerConfig>): Promise<string>;
 }
 
 const { signal } = new AbortController();
 const absent = 'f'.repeat(64);
 const sleeper = ['sleep', '100000'];
 const code = (expected: CriCode) => (err: unknown) => isCriCode(err, expected);
+
+async function untilEnded(runtime: RuntimeService, containerId: string): Promise<v1.ContainerStatus> {
+  return await eventually('the container has ended', async () => {
+    const { status } = await runtime.containerStatus({ containerId }, signal);
+    return status?.state === 'CONTAINER_EXITED' && status;
+  });
+}
 
 /** Verbs that older runtimes do not have answer so, and nothing else. */
 async function orUnimplemented<T>(asked: Promise<T>): Promise<T | undefined> {
@@ -73,6 +91,119 @@ export function verbCases({ subject, runPod }: VerbCases): void {
     expect(items ?? []).toEqual([]);
   });
 
+  test('ids cut short, as crictl prints and sends them, are ids in every verb', async () => {
+    const { runtime } = subject();
+    await using pod = await runPod();
+    const podSandboxId = pod.id.slice(0, 13);
+    const full = await pod.start('main', sleeper);
+    const containerId = full.slice(0, 13);
+    expect((await runtime.podSandboxStatus({ podSandboxId }, signal)).status?.id).toBe(pod.id);
+    expect((await runtime.containerStatus({ containerId }, signal)).status?.id).toBe(full);
+    expect((await runtime.execSync({ containerId, cmd: ['true'], timeout: 10 }, signal)).exitCode ?? 0).toBe(0);
+    await runtime.stopContainer({ containerId, timeout: 0 }, signal);
+    expect((await runtime.containerStatus({ containerId: full }, signal)).status?.state).toBe('CONTAINER_EXITED');
+    await runtime.removeContainer({ containerId }, signal);
+    await expect(runtime.containerStatus({ containerId: full }, signal)).rejects.toSatisfy(code('not-found'));
+    await runtime.stopPodSandbox({ podSandboxId }, signal);
+    await runtime.removePodSandbox({ podSandboxId }, signal);
+    await expect(runtime.podSandboxStatus({ podSandboxId: pod.id }, signal)).rejects.toSatisfy(code('not-found'));
+  });
+
+  test('an empty id is refused by every verb', async () => {
+    const { runtime } = subject();
+    const asked = [
+      runtime.podSandboxStatus({}, signal),
+      runtime.containerStatus({}, signal),
+      runtime.startContainer({}, signal),
+      runtime.execSync({ cmd: ['true'] }, signal),
+      runtime.containerStats({}, signal),
+    ];
+    for (const one of await Promise.allSettled(asked)) {
+      expect(one).toMatchObject({ status: 'rejected', reason: expect.toSatisfy((err) => err instanceof CriError) });
+    }
+  });
+
+  test('filters are combined: all must hold', async () => {
+    const { runtime } = subject();
+    await using pod = await runPod();
+    await using other = await runPod();
+    const running = await pod.start('main', sleeper);
+    const created = await pod.create('created', sleeper);
+    await other.start('main', sleeper);
+    const ids = async (filter: v1.ContainerFilter): Promise<unknown[]> =>
+      ((await runtime.listContainers({ filter }, signal)).containers ?? []).map(({ id }) => id);
+    const state = { state: 'CONTAINER_RUNNING' } as const;
+    const labelSelector = { container: 'main' };
+    expect(await ids({ id: running, podSandboxId: pod.id, state, labelSelector })).toEqual([running]);
+    expect(await ids({ id: running, podSandboxId: other.id })).toEqual([]);
+    expect(await ids({ id: created, state })).toEqual([]);
+    expect(await ids({ podSandboxId: pod.id, labelSelector: { container: 'main', other: 'x' } })).toEqual([]);
+    expect(await ids({ podSandboxId: pod.id.slice(0, 13), state })).toEqual([running]);
+    const sandboxes = async (filter: v1.PodSandboxFilter): Promise<unknown[]> =>
+      ((await runtime.listPodSandbox({ filter }, signal)).items ?? []).map(({ id }) => id);
+    const ready = { state: 'SANDBOX_READY' } as const;
+    const own = { pod: pod.config.metadata?.name ?? '' };
+    expect(await sandboxes({ id: pod.id, state: ready, labelSelector: own })).toEqual([pod.id]);
+    expect(await sandboxes({ id: other.id, state: ready, labelSelector: own })).toEqual([]);
+    expect(await sandboxes({ id: pod.id, state: { state: 'SANDBOX_NOTREADY' } })).toEqual([]);
+    expect(await ids({ id: 'f'.repeat(64) })).toEqual([]);
+  });
+
+  test('a group without a user is refused, in sandboxes and in containers; so is a privileged one in a sandbox that is not', async () => {
+    const { runtime, cannot } = subject();
+    await using pod = await runPod();
+    const runAsGroup = { value: 1000 };
+    const metadata = { ...pod.config.metadata, attempt: 7 };
+    const config = { ...pod.config, metadata, linux: { ...pod.config.linux, securityContext: { runAsGroup } } };
+    await expect(runtime.runPodSandbox({ config }, signal)).rejects.toBeInstanceOf(CriError);
+    const privileged = pod.create('mighty', sleeper, { linux: { securityContext: { privileged: true } } });
+    await expect(privileged).rejects.toBeInstanceOf(CriError);
+    if (cannot?.['late-privileged'] !== undefined) return;
+    // An ephemeral container may make a pod privileged that was not: what is sent along counts.
+    const said = { ...pod.config, linux: { ...pod.config.linux, securityContext: { privileged: true } } };
+    const later = pod.containerConfig('later', sleeper, { linux: { securityContext: { privileged: true } } });
+    await runtime.createContainer({ podSandboxId: pod.id, config: later, sandboxConfig: said }, signal);
+  });
+
+  test('stop without a grace is SIGKILL at once; with one it is the stop signal that was asked for', async () => {
+    const { runtime, cannot } = subject();
+    await using pod = await runPod();
+    const script = 'trap "exit 3" TERM; trap "exit 4" USR1; while true; do sleep 0.05; done';
+    const started = async (name: string, overrides: Partial<v1.ContainerConfig> = {}): Promise<string> => {
+      const containerId = await pod.start(name, ['sh', '-c', script], overrides);
+      await runtime.execSync({ containerId, cmd: ['true'], timeout: 10 }, signal);
+      return containerId;
+    };
+    const exitCode = async (containerId: string): Promise<number | undefined> =>
+      (await runtime.containerStatus({ containerId }, signal)).status?.exitCode;
+    const killed = await started('killed');
+    await runtime.stopContainer({ containerId: killed, timeout: 0 }, signal);
+    if (cannot?.['kill-at-once'] === undefined) expect(await exitCode(killed)).toBe(137);
+    const asked = await started('asked');
+    // Thirty-five days, longer than a timer can be set for.
+    await runtime.stopContainer({ containerId: asked, timeout: 3_000_000 }, signal);
+    expect(await exitCode(asked)).toBe(3);
+  });
+
+  test('statistics: of those that run when all are asked for, of one that ended without a failure', async () => {
+    const { runtime, cannot } = subject();
+    await using pod = await runPod();
+    const running = await pod.start('running', sleeper);
+    const ended = await pod.start('ended', ['true']);
+    await untilEnded(runtime, ended);
+    const { stats } = await runtime.listContainerStats({ filter: { podSandboxId: pod.id } }, signal);
+    const used = (stats ?? []).filter(({ cpu }) => cpu?.usageCoreNanoSeconds != null);
+    expect(used.map(({ attributes }) => attributes?.id)).toEqual([running]);
+    expect(used[0]?.cpu?.timestamp).toBeGreaterThan(1e18);
+    expect(used[0]?.memory?.timestamp).toBeGreaterThan(1e18);
+    if (cannot?.['stats-of-ended'] !== undefined) return;
+    const one = await runtime.containerStats({ containerId: ended }, signal);
+    expect(one.stats?.attributes).toMatchObject({ id: ended, metadata: { name: 'ended' } });
+    await runtime.stopPodSandbox({ podSandboxId: pod.id }, signal);
+    const stopped = await orUnimplemented(runtime.podSandboxStats({ podSandboxId: pod.id }, signal));
+    if (stopped) expect(stopped.stats?.attributes?.id).toBe(pod.id);
+  });
+
   test('containers: one that was never started is stopped and removed; one that ended does not start again', async () => {
     const { runtime } = subject();
     await using pod = await runPod();
@@ -116,12 +247,17 @@ export function verbCases({ subject, runPod }: VerbCases): void {
     }
   });
 
-  test('a log is reopened only while its container runs', async (context) => {
+  test('a log is reopened only while its container runs, and none is made by a refusal', async (context) => {
     const { runtime, cannot } = subject();
     if (cannot?.['refuse-unstarted'] !== undefined) return context.skip(cannot['refuse-unstarted']);
     await using pod = await runPod();
-    const containerId = await pod.create('main', sleeper);
-    await expect(runtime.reopenContainerLog({ containerId }, signal)).rejects.toBeInstanceOf(CriError);
+    const created = await pod.create('created', sleeper);
+    await expect(runtime.reopenContainerLog({ containerId: created }, signal)).rejects.toBeInstanceOf(CriError);
+    const ended = await pod.start('ended', ['true']);
+    const { logPath = '' } = await untilEnded(runtime, ended);
+    await rename(logPath, `${logPath}.1`);
+    await expect(runtime.reopenContainerLog({ containerId: ended }, signal)).rejects.toBeInstanceOf(CriError);
+    expect(existsSync(logPath)).toBe(false);
   });
 
   test('a checkpoint is refused with a reason', async () => {
@@ -174,5 +310,15 @@ export function verbCases({ subject, runPod }: VerbCases): void {
     const { imageFilesystems = [] } = await images.imageFsInfo({}, signal);
     expect(imageFilesystems[0]?.fsId?.mountpoint).toMatch(/^\//);
     await expect(images.pullImage({ image: { image: 'NOT a reference' } }, signal)).rejects.toBeInstanceOf(CriError);
+    expect(byId.info ?? {}).toEqual({});
+    const { info = {} } = await images.imageStatus({ image: { image: imageRef }, verbose: true }, signal);
+    for (const value of Object.values(info)) JSON.parse(value);
+    const short = (image?.id ?? '').replace(/^sha256:/, '').slice(0, 12);
+    const byShortId = await images.imageStatus({ image: { image: short } }, signal);
+    expect(byShortId.image?.id).toBe(image?.id);
+    const [digest] = image?.repoDigests ?? [];
+    if (digest !== undefined) {
+      expect((await images.imageStatus({ image: { image: digest } }, signal)).image?.id).toBe(image?.id);
+    }
   });
 }

@@ -16,7 +16,10 @@ describe.skipIf(missing !== '')('what a container sees of its security settings'
   let containers = 0;
   beforeAll(async () => {
     world = await RuntimeWorld.open();
-    sandbox = await world.runSandbox();
+    const namespaceOptions = { network: 'POD', ipc: 'POD', pid: 'CONTAINER' } as const;
+    sandbox = await world.runSandbox('pod', {
+      linux: { cgroupParent: world.cgroupParent, securityContext: { namespaceOptions, privileged: true } },
+    });
   });
   afterAll(async () => {
     await world?.[Symbol.asyncDispose]();

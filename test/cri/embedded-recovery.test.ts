@@ -274,7 +274,10 @@ describe.skipIf(missing !== '')('a new runtime over the folders of an old one', 
       const waiting = (await world.status(containerId)).state === 'CONTAINER_CREATED';
       if (waiting) await runtime.startContainer({ containerId }, neverAborted());
       expect((await world.status(containerId)).state).toBe('CONTAINER_RUNNING');
-      expect(await world.exec(containerId, 'ps', '-o', 'args')).toContain('sleep 1000');
+      // runc is back a moment before its first process becomes the program.
+      const isProgram = async (): Promise<true | undefined> =>
+        (await world.exec(containerId, 'ps', '-o', 'args')).includes('sleep 1000') || undefined;
+      await until(isProgram, 'the program to run');
       await runtime.removeContainer({ containerId }, neverAborted());
     }
   });

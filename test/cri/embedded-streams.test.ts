@@ -178,16 +178,6 @@ describe.skipIf(missing !== '')('logs and streams of the embedded runtime', () =
     await remove(id);
   });
 
-  test('execSync keeps 16 MiB of a stream and drops the rest', async () => {
-    const id = await world.startContainer(sandbox, 'much', ['sleep', '1000']);
-    const result = await world.runtime.execSync(
-      { containerId: id, cmd: ['sh', '-c', 'head -c 20000000 /dev/zero; exit 3'], timeout: 60 },
-      neverAborted(),
-    );
-    expect([result.stdout?.length, result.exitCode]).toEqual([16 * 1024 * 1024, 3]);
-    await remove(id);
-  });
-
   test('exec runs as the container does: user, environment, groups; a signal is 128 and its number', async () => {
     const id = await world.startContainer(sandbox, 'who', ['sleep', '1000'], {
       envs: [{ key: 'MINE', value: new TextEncoder().encode('yes') }],
@@ -281,13 +271,32 @@ describe.skipIf(missing !== '')('logs and streams of the embedded runtime', () =
     expect(await readdir(join(world.options.runDir, 'execs'))).toEqual([]);
   });
 
-  test('a container without a log path runs, and attach says why it cannot follow', async () => {
-    const id = await world.startContainer(sandbox, 'silent', ['sh', '-c', 'echo x; exec sleep 1000'], { logPath: '' });
+  test('a container without a log path writes nothing; who attaches sees all of it from then on, however much it is', async () => {
+    const script =
+      'echo before; read x; i=0; while [ $i -lt 500 ]; do i=$((i+1)); echo line $i; echo err $i >&2; done; ' +
+      'head -c 300000 /dev/zero | tr "\\0" a; echo; echo end; exec sleep 1000';
+    const id = await world.startContainer(sandbox, 'silent', ['sh', '-c', script], { logPath: '', stdin: true });
     expect(await world.status(id)).toMatchObject({ state: 'CONTAINER_RUNNING', logPath: '' });
-    await expect(
-      world.streaming.attach({ containerId: id, stdout: true }, { stdout: new Words() }, neverAborted()),
-    ).rejects.toThrow(/keeps no log/);
+    await expect(world.runtime.reopenContainerLog({ containerId: id }, neverAborted())).rejects.toThrow(/keeps none/);
+    const stdin = new PassThrough();
+    const [stdout, stderr] = [new Words(), new Words()];
+    const stop = new AbortController();
+    const attached = world.streaming.attach(
+      { containerId: id, stdin: true, stdout: true, stderr: true },
+      { stdin, stdout, stderr },
+      stop.signal,
+    );
+    stdin.write('go\n');
+    await until(() => stdout.text.endsWith('\nend\n') || undefined, 'the last word');
+    const numbered = (word: string): string =>
+      Array.from({ length: 500 }, (_, index) => `${word} ${index + 1}\n`).join('');
+    expect(stdout.text === `${numbered('line')}${'a'.repeat(300_000)}\nend\n`).toBe(true);
+    await until(() => stderr.text === numbered('err') || undefined, 'the other stream');
+    stop.abort(new Error('enough'));
+    await expect(attached).rejects.toThrow('enough');
+    expect((await world.status(id)).state).toBe('CONTAINER_RUNNING');
     await remove(id);
+    expect(await readdir(join(world.logs, 'pod')).catch(() => [])).not.toContain('silent');
   });
 
   test('stats: network, processes, writable layer, metrics', async () => {

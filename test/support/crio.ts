@@ -1,20 +1,12 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
-import { noRecorder } from '../../base/call-recorder.js';
-import { systemClock } from '../../base/clock.js';
-import { silentLogger } from '../../base/log.js';
-import { openRemoteRuntime } from '../../cri/remote/index.js';
-import { makeBusyboxImage } from '../setup/busybox-image.js';
-import { busyboxReference, endProcessesOf, removeCgroups, unmountBelow, writeTestNetwork } from './containerd.js';
-import { Daemon, eventually } from './daemon.js';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CriDaemon, pauseReference } from './cri-daemon.js';
+import { DaemonFolder } from './daemon-folder.js';
 import { hostProgram } from './host-program.js';
-import { LeakCheck } from './leak-check.js';
 
 /** `crio` and its `pinns`. */
 const binDir = process.env['BERTH_CRIO_BIN'] ?? '/usr/local/bin';
-const pauseReference = 'berth.test/pause:1';
 
 /** Undefined when CRI-O can be started here, else what is missing. */
 export function missingForCrio(): string | undefined {
@@ -23,110 +15,44 @@ export function missingForCrio(): string | undefined {
   return [...ours, ...programs].find((path) => !existsSync(path));
 }
 
-/** A CRI-O of its own, with images and a network in a temporary folder; disposing removes all it made and looks for leaks. */
-export class Crio implements AsyncDisposable {
-  readonly folder: string;
-  readonly socket: string;
-  readonly endpoint: string;
-  readonly #daemon: Daemon;
-  readonly #leaks: LeakCheck;
+/** A CRI-O of the test's own. */
+export class Crio extends CriDaemon {
+  protected readonly importsWhileUp = false;
+  // Asked to end by SIGTERM, and waited for.
+  protected readonly pauseCommand = ['sh', '-c', 'trap "exit 0" TERM; while true; do sleep 1000000 & wait; done'];
 
-  private constructor(folder: string, leaks: LeakCheck) {
-    this.folder = folder;
-    this.#leaks = leaks;
-    this.socket = join(folder, 'crio.sock');
-    this.endpoint = `unix://${this.socket}`;
-    this.#daemon = new Daemon({
-      argv: [join(binDir, 'crio'), '--config', join(folder, 'crio.conf'), '--config-dir', ''],
-      env: { PATH: `${binDir}:/usr/sbin:/usr/bin:/sbin:/bin`, HOME: folder, TMPDIR: folder },
-      logFile: join(folder, 'crio.log'),
+  readonly #insecureRegistry: string | undefined;
+
+  private constructor(own: DaemonFolder, insecureRegistry: string | undefined) {
+    super(own, {
+      name: 'CRI-O',
+      binDir,
+      argv: [join(binDir, 'crio'), '--config', join(own.path, 'crio.conf'), '--config-dir', ''],
+      env: { CONTAINER_REGISTRIES_CONF: join(own.path, 'registries.conf') },
+      socketName: 'crio.sock',
     });
+    this.#insecureRegistry = insecureRegistry;
   }
 
-  static async open(): Promise<Crio> {
-    const folder = await mkdtemp(join(tmpdir(), 'brt-co-'));
-    const leaks = await LeakCheck.open({ tokens: [basename(folder)] });
-    const crio = new Crio(folder, leaks);
-    try {
-      const subnet = `10.${100 + Math.floor(Math.random() * 100)}.${Math.floor(Math.random() * 250)}.0/24`;
-      await writeTestNetwork(folder, subnet);
-      for (const name of ['exits', 'attach', 'policies', 'hooks', 'cdi']) await mkdir(join(folder, name));
-      await writeFile(join(folder, 'policy.json'), JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] }));
-      await writeFile(join(folder, 'crio.conf'), config(folder));
-      await crio.#importImages();
-      await crio.start();
-      return crio;
-    } catch (err) {
-      const words = await crio.#daemon.lastWords();
-      await crio[Symbol.asyncDispose]();
-      throw new Error(`start CRI-O: ${words}`, { cause: err });
-    }
+  /** `insecureRegistry`: host and port of one that is spoken to without TLS. */
+  static async open(insecureRegistry?: string): Promise<Crio> {
+    return await new Crio(await DaemonFolder.open('brt-co-'), insecureRegistry).up();
   }
 
-  /** Unique on the machine: for cgroups and the like. */
-  get name(): string {
-    return basename(this.folder);
+  protected async configure(): Promise<void> {
+    for (const name of ['exits', 'attach', 'policies', 'hooks', 'cdi']) await mkdir(join(this.folder, name));
+    const policy = { default: [{ type: 'insecureAcceptAnything' }] };
+    await writeFile(join(this.folder, 'policy.json'), JSON.stringify(policy));
+    const registry = this.#insecureRegistry;
+    const lines = registry === undefined ? [] : ['[[registry]]', `location = "${registry}"`, 'insecure = true'];
+    await writeFile(join(this.folder, 'registries.conf'), lines.join('\n'));
+    await writeFile(join(this.folder, 'crio.conf'), config(this.folder));
   }
 
-  async start(): Promise<void> {
-    this.#daemon.start();
-    await eventually('CRI is ready', async () => {
-      await using runtime = await this.connect();
-      const { status } = await runtime.runtime.status({}, new AbortController().signal);
-      return status?.conditions?.every((condition) => condition.status === true);
-    });
-  }
-
-  async kill(): Promise<void> {
-    await this.#daemon.stop('SIGKILL');
-  }
-
-  connect(): ReturnType<typeof openRemoteRuntime> {
-    return openRemoteRuntime(
-      { endpoint: this.endpoint },
-      { log: silentLogger, clock: systemClock, recorder: noRecorder },
-      new AbortController().signal,
-    );
-  }
-
-  /** Takes an OCI archive in, as if it had been pulled. */
   async importImage(path: string, reference: string): Promise<void> {
     const store = `containers-storage:[overlay@${this.folder}/root+${this.folder}/run]${reference}`;
     const policy = join(this.folder, 'policy.json');
     await hostProgram(['skopeo', '--policy', policy, 'copy', '--quiet', `oci-archive:${path}`, store], 60_000);
-  }
-
-  async #importImages(): Promise<void> {
-    const busybox = join(this.folder, 'busybox.tar');
-    const pause = join(this.folder, 'pause.tar');
-    await makeBusyboxImage({ path: busybox, reference: busyboxReference, format: 'oci-archive' });
-    // Asked to end by SIGTERM, and waited for.
-    const cmd = ['sh', '-c', 'trap "exit 0" TERM; while true; do sleep 1000000 & wait; done'];
-    await makeBusyboxImage({ path: pause, reference: pauseReference, format: 'oci-archive', config: { cmd } });
-    await this.importImage(busybox, busyboxReference);
-    await this.importImage(pause, pauseReference);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#daemon.running) await this.#removePods();
-    await this.#daemon.stop('SIGTERM');
-    await endProcessesOf(this.folder);
-    await unmountBelow(this.folder);
-    await removeCgroups(this.name);
-    await rm(this.folder, { recursive: true, force: true });
-    await this.#leaks[Symbol.asyncDispose]();
-  }
-
-  async #removePods(): Promise<void> {
-    const { signal } = new AbortController();
-    await using runtime = await this.connect();
-    const { items = [] } = await runtime.runtime.listPodSandbox({}, signal);
-    await Promise.all(
-      items.map(async ({ id: podSandboxId }) => {
-        await runtime.runtime.stopPodSandbox({ podSandboxId }, signal);
-        await runtime.runtime.removePodSandbox({ podSandboxId }, signal);
-      }),
-    );
   }
 }
 

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { noRecorder } from '../../base/call-recorder.js';
 import { systemClock } from '../../base/clock.js';
 import { silentLogger } from '../../base/log.js';
@@ -9,9 +8,8 @@ import { runProgram } from '../../base/run-program.js';
 import { openDockerRuntime, type DockerRuntimeDeps } from '../../cri/docker/index.js';
 import type { SandboxNetwork } from '../../cri/index.js';
 import { makeBusyboxImage } from '../setup/busybox-image.js';
-import { endProcessesOf, removeCgroups, unmountBelow } from './containerd.js';
 import { Daemon, eventually } from './daemon.js';
-import { LeakCheck } from './leak-check.js';
+import { DaemonFolder } from './daemon-folder.js';
 import { hostProgram, tryHostProgram } from './host-program.js';
 
 /** Undefined when a Docker daemon can be started here, else what is missing. */
@@ -28,11 +26,12 @@ export class Dockerd implements AsyncDisposable {
   readonly #daemon: Daemon;
   /** Docker's own would die with it and, where process 1 does not reap, be taken for alive at the next start. */
   readonly #containerd: Daemon;
-  readonly #leaks: LeakCheck;
+  readonly #own: DaemonFolder;
 
-  private constructor(folder: string, leaks: LeakCheck) {
+  private constructor(own: DaemonFolder) {
+    const folder = own.path;
     this.folder = folder;
-    this.#leaks = leaks;
+    this.#own = own;
     this.socket = join(folder, 'docker.sock');
     const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: folder };
     this.#containerd = new Daemon({
@@ -60,11 +59,10 @@ export class Dockerd implements AsyncDisposable {
   }
 
   static async open(): Promise<Dockerd> {
-    const folder = await mkdtemp(join(tmpdir(), 'brt-dk-'));
-    const leaks = await LeakCheck.open({ tokens: [basename(folder)] });
-    const dockerd = new Dockerd(folder, leaks);
+    const own = await DaemonFolder.open('brt-dk-');
+    const dockerd = new Dockerd(own);
     try {
-      await writeFile(join(folder, 'containerd.toml'), containerdConfig(folder));
+      await writeFile(join(own.path, 'containerd.toml'), containerdConfig(own.path));
       dockerd.#containerd.start();
       await dockerd.start();
       const archive = join(dockerd.folder, 'busybox.tar');
@@ -79,7 +77,7 @@ export class Dockerd implements AsyncDisposable {
   }
 
   get name(): string {
-    return basename(this.folder);
+    return this.#own.name;
   }
 
   async start(): Promise<void> {
@@ -120,11 +118,7 @@ export class Dockerd implements AsyncDisposable {
     }
     await this.#daemon.stop('SIGTERM');
     await this.#containerd.stop('SIGTERM');
-    await endProcessesOf(this.folder);
-    await unmountBelow(this.folder);
-    await removeCgroups(this.name);
-    await rm(this.folder, { recursive: true, force: true });
-    await this.#leaks[Symbol.asyncDispose]();
+    await this.#own[Symbol.asyncDispose]();
   }
 }
 

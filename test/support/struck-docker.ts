@@ -113,7 +113,8 @@ export class StruckDocker implements AsyncDisposable {
     const kind = this.#kinds.get(id);
     if (kind === undefined) return undefined;
     if (method === 'DELETE') return `remove ${kind}`;
-    return action === 'start' || action === 'stop' ? `${action} ${kind}` : undefined;
+    if (action === 'stop' || action === 'kill') return `stop ${kind}`;
+    return action === 'start' ? `start ${kind}` : undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -199,7 +199,7 @@ function pidNamespace(
     case 'NODE':
       return undefined;
     case 'TARGET': {
-      const target = context.container(options?.targetId ?? '');
+      const target = context.container(options?.targetId);
       if (target.record.sandboxId !== sandbox.id) {
         throw criError('invalid-argument', `create container: target ${target.id} is of another sandbox`);
       }

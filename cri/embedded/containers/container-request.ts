@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
+import { checkRunAs } from '../../contract/check-security.js';
 import { criError } from '../../contract/cri-error.js';
 import type { RuntimeContext } from '../context.js';
 import type { StoredImage } from '../images/image-store.js';
 import { unknownCapabilities } from '../oci-spec/capabilities.js';
 import { containerCgroup } from '../oci-spec/cgroup-path.js';
-import { signalNumber } from '../oci-spec/signals.js';
+import { signalNumber } from '../../contract/signals.js';
 import type { ContainerRecord } from '../state/records.js';
 import { idRange, isMapped } from '../sandboxes/user-namespace-request.js';
 import type { SandboxEntry } from '../state/sandbox-entry.js';
@@ -75,9 +76,7 @@ function checkSecurity(name: string, security: v1.LinuxContainerSecurityContext 
   if (unknown.length > 0) {
     throw criError('invalid-argument', `create container ${name}: unknown capability ${unknown.join(', ')}`);
   }
-  if (security.runAsGroup != null && security.runAsUser == null && (security.runAsUsername ?? '') === '') {
-    throw criError('invalid-argument', `create container ${name}: run_as_group without run_as_user`);
-  }
+  checkRunAs(`create container ${name}`, security);
 }
 
 /** A container is in the user namespace of its sandbox, whatever that is. */

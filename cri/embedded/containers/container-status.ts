@@ -1,6 +1,6 @@
 import type * as v1 from '../../../proto/generated/cri-v1.js';
 import type { RuntimeContext } from '../context.js';
-import { criSignal } from '../oci-spec/signals.js';
+import { criSignal } from '../../contract/signals.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import { endUnwatched } from './end-unwatched.js';
 import { lookAgain } from './settle-exit.js';

@@ -2,6 +2,7 @@ import { chownSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { linkSignal } from '../../../base/signals.js';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
+import { checkPrivileged } from '../../contract/check-security.js';
 import { criError } from '../../contract/cri-error.js';
 import { containerSubject, type RuntimeContext } from '../context.js';
 import { emitContainer } from '../emit-event.js';
@@ -21,12 +22,13 @@ export async function createContainer(
   request: v1.CreateContainerRequest,
   signal: AbortSignal,
 ): Promise<v1.CreateContainerResponse> {
-  const sandbox = context.sandbox(request.podSandboxId ?? '');
+  const sandbox = context.sandbox(request.podSandboxId);
   const config = request.config ?? {};
   const name = config.metadata?.name ?? '';
   if (sandbox.phase !== 'ready') {
     throw criError('failed-precondition', `create container ${name}: sandbox ${sandbox.id} is not ready`);
   }
+  checkPrivileged(request, sandbox.record.privileged);
   const wanted = config.image?.image ?? '';
   const image = context.deps.images.find(wanted);
   if (image === undefined) throw criError('not-found', `create container ${name}: image ${wanted} is not here`);

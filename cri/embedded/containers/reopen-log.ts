@@ -1,7 +1,6 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { errnoOf } from '../../../base/errors.js';
-import { linkSignal } from '../../../base/signals.js';
 import { criError } from '../../contract/cri-error.js';
 import type { RuntimeContext } from '../context.js';
 import type { ContainerEntry } from '../state/container-entry.js';
@@ -12,19 +11,26 @@ const lookEveryMs = 5;
 /** Tells conmon to go on in a new file at the log's path and waits until it is there. */
 export async function reopenLog(context: RuntimeContext, entry: ContainerEntry, signal: AbortSignal): Promise<void> {
   const { logPath, metadata } = entry.record;
-  if (!isRunning(entry) || logPath === '') {
-    throw criError('failed-precondition', `reopen log of container ${metadata.name}: it is not running with a log`);
+  if (!isRunning(entry)) {
+    throw criError('failed-precondition', `reopen log of container ${metadata.name}: it does not run`);
+  }
+  if (logPath === '') {
+    throw criError(
+      'failed-precondition',
+      `reopen log of container ${metadata.name}: it keeps none, it was made without log_path or its sandbox without log_directory`,
+    );
   }
   sendControl(context.layout.bundle(entry.id), '2 0 0', `reopen log of container ${metadata.name}`);
-  using deadline = linkSignal(signal, {
-    timeoutMs: reopenDeadlineMs,
-    what: `the log of ${metadata.name} to be reopened`,
-  });
+  const until = performance.now() + reopenDeadlineMs;
   while (!(await isThere(logPath))) {
     if (!isRunning(entry)) {
       throw criError('failed-precondition', `reopen log of container ${metadata.name}: it ended before that`);
     }
-    await context.deps.clock.sleep(lookEveryMs, deadline.signal);
+    if (performance.now() > until) {
+      const what = `reopen log of container ${metadata.name}: conmon made no ${logPath}`;
+      throw criError('deadline-exceeded', `${what} within ${reopenDeadlineMs} ms`);
+    }
+    await context.deps.clock.sleep(lookEveryMs, signal);
   }
 }
 

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { errnoOf } from '../../../base/errors.js';
 import type { RuntimeContext } from '../context.js';
-import { emitContainer } from '../emit-event.js';
+import { emitContainer, emitStarted } from '../emit-event.js';
 import { innerCgroup } from '../host/inner-cgroup.js';
 import { mayBeAlive, isSameAlive } from '../host/process-identity.js';
 import type { ContainerEntry } from '../state/container-entry.js';
@@ -11,7 +11,7 @@ import { noteStart } from './note-start.js';
 /** Marks a container as ended, once: wakes who waits, tells the readers of events, and keeps the fact on disk. */
 export function settleExit(context: RuntimeContext, entry: ContainerEntry, told: ContainerExit): void {
   // A short program may end before its start has been told.
-  if (entry.phase.kind === 'created') noteStart(context, entry);
+  if (entry.phase.kind === 'created' && noteStart(context, entry)) emitStarted(context, entry);
   // The kernel stamps files by the last tick, up to 10 ms ago: a container that ended at once would end before it started.
   const exit = { ...told, finishedAtMs: Math.max(told.finishedAtMs, entry.record.startedAtMs ?? 0) };
   if (!entry.setExited(exit)) return;

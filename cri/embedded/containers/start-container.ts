@@ -2,7 +2,7 @@ import { onAbort } from '../../../base/signals.js';
 import { describeEnd, programSucceeded, type ProgramResult } from '../../../base/run-program.js';
 import { criError } from '../../contract/cri-error.js';
 import { containerSubject, type RuntimeContext } from '../context.js';
-import { emitContainer } from '../emit-event.js';
+import { emitStarted } from '../emit-event.js';
 import { runOci } from '../host/oci-program.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import { endUnwatched } from './end-unwatched.js';
@@ -42,7 +42,7 @@ async function start(context: RuntimeContext, entry: ContainerEntry, signal: Abo
   context.records.writeContainer(entry).catch((err: unknown) => {
     context.deps.log.warn({ err, containerId: entry.id }, 'start time of container not recorded');
   });
-  emitContainer(context, entry, 'CONTAINER_STARTED_EVENT');
+  emitStarted(context, entry);
 }
 
 /**
@@ -76,6 +76,7 @@ async function callStart(context: RuntimeContext, entry: ContainerEntry, signal:
     // A cancelled call may have done its work all the same.
     if (phase.kind === 'created' && entry.phase.kind === 'created' && noteStart(context, entry)) {
       entry.phase = { ...phase, kind: 'running' };
+      emitStarted(context, entry);
     }
     throw err;
   } finally {

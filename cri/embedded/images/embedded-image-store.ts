@@ -8,7 +8,7 @@ import { CriError, criError } from '../../contract/cri-error.js';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
 import { exportArchive } from './export-image.js';
 import { IdleSweep } from './idle-sweep.js';
-import { imageError } from './image-error.js';
+import { ImageError, imageError, type ImageFailureReason } from './image-error.js';
 import { dropName, type ImageRecord } from './image-index.js';
 import type { ArchiveFormat, ImageStore, ImageUsage, ImportOptions, StoredImage } from './image-store.js';
 import { blobDigests, imageUsage, removeUnusedLayers, storedImage } from './image-usage.js';
@@ -21,12 +21,27 @@ import { toCriImage, verboseInfo } from './cri-image.js';
 export interface EmbeddedImageStoreOptions extends PullOptions {
   /** What `imageFsInfo` names. */
   readonly mountpoint: string;
+  readonly runtimeHandlers?: readonly string[] | undefined;
 }
 
 export interface EmbeddedImageStoreDeps extends ImportDeps {
   readonly log: Logger;
   readonly layersInUse?: (() => ReadonlySet<string>) | undefined;
 }
+
+/** Longer than the longest pause between two tries of a pod, which is five minutes. */
+const keptForRetryMs = 15 * 60_000;
+
+/** The same pull may succeed later, with what has come so far. A full disk is not among them: it needs the room. */
+const passing: ReadonlySet<ImageFailureReason> = new Set([
+  'registry-unavailable',
+  'registry-untrusted',
+  'timed-out',
+  'unauthorized',
+  'failed',
+]);
+
+const mayGoOn = (err: unknown): boolean => err instanceof ImageError && passing.has(err.failure.reason);
 
 /** See `ImageStore`; made by `openImageStore`. */
 export class EmbeddedImageStore implements ImageStore {
@@ -35,6 +50,8 @@ export class EmbeddedImageStore implements ImageStore {
   readonly #pulls = new JoinedWork<ImageRecord, PullProgress>();
   readonly #idle: IdleSweep;
   readonly #closing = new AbortController();
+  /** Counts pulls that may be taken up again. */
+  #lastFailure = 0;
   /** One object for each record, so that a lookup makes nothing. */
   readonly #views = new WeakMap<ImageRecord, StoredImage>();
 
@@ -76,6 +93,7 @@ export class EmbeddedImageStore implements ImageStore {
   ): Promise<v1.PullImageResponse> {
     const reference = parseReference(request.image?.image ?? '');
     const image = referenceText(reference);
+    this.#checkHandler(request.image?.runtimeHandler ?? '', image);
     const pod = request.sandboxConfig?.metadata;
     const subject: CallSubject = { object: image, podUid: pod?.uid, podName: pod?.name, podNamespace: pod?.namespace };
     const { auth } = request;
@@ -188,6 +206,13 @@ export class EmbeddedImageStore implements ImageStore {
     await this.#idle.settled();
   }
 
+  /** Every handler has the same images; one that is unknown is refused all the same, as the interface has it. */
+  #checkHandler(handler: string, image: string): void {
+    const { runtimeHandlers } = this.#options;
+    if (handler === '' || runtimeHandlers === undefined || runtimeHandlers.includes(handler)) return;
+    throw criError('invalid-argument', `pull ${image}: there is no runtime handler ${JSON.stringify(handler)}`);
+  }
+
   #lookup(reference: string): ImageRecord | undefined {
     const { index } = this.#deps;
     if (reference.startsWith('sha256:')) return index.get(reference) ?? this.#byShortId(reference.slice(7));
@@ -218,14 +243,30 @@ export class EmbeddedImageStore implements ImageStore {
     return view;
   }
 
-  /** What a failed pull has fetched is there for the next try; of a cancelled one nothing stays: nobody wants it any more. */
+  /**
+   * What a pull has fetched when the registry lets it down is there for the next try; of one that was cancelled, or that fails again
+   * however often it is tried, nothing stays.
+   */
   async #pull(request: PullRequest, signal: AbortSignal, report: (text: string) => void): Promise<ImageRecord> {
     try {
       return await this.#idle.during(async () => pullImage(request, this.#options, this.#deps, signal, report), signal);
     } catch (err) {
-      if (signal.aborted && !this.#closing.signal.aborted) await this.#idle.request();
+      if (this.#closing.signal.aborted) throw err;
+      if (!signal.aborted && mayGoOn(err)) void this.#sweepUnlessTakenUp();
+      else await this.#idle.request();
       throw err;
     }
+  }
+
+  /** Whoever wanted the image may have given it up. */
+  async #sweepUnlessTakenUp(): Promise<void> {
+    const failure = ++this.#lastFailure;
+    try {
+      await this.#deps.clock.sleep(keptForRetryMs, this.#closing.signal);
+    } catch {
+      return; // the store is closing
+    }
+    if (failure === this.#lastFailure) await this.#idle.request();
   }
 
   /** After a failed import nothing stays, not even blobs. */

@@ -122,6 +122,8 @@ export interface ImageStoreOptions {
   readonly authFile?: string | undefined;
   /** Where credentials are put for the time of a pull; must be on tmpfs. Default `/run`, else `/dev/shm`. */
   readonly secretsDir?: string | undefined;
+  /** A pull for another RuntimeClass handler is refused; absent: none is. */
+  readonly runtimeHandlers?: readonly string[] | undefined;
   /** By host and port: `{ 'localhost:5000': { insecure: true } }`. */
   readonly registries?: Readonly<Record<string, RegistryAccess>> | undefined;
   /** Other than this machine's. */

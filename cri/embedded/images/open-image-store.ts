@@ -67,6 +67,7 @@ export async function openImageStore(
       stallTimeoutMs: options.stallTimeoutMs ?? 5 * 60_000,
       progressEveryMs: options.progressEveryMs ?? 500,
       mountpoint: join(dir, 'l'),
+      runtimeHandlers: options.runtimeHandlers,
     },
     { ...adoptDeps, skopeo, workDir, tarPath, env, run: deps.run, log: deps.log, layersInUse: deps.layersInUse },
   );

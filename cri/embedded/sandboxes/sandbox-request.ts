@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
+import { checkRunAs } from '../../contract/check-security.js';
 import { criError } from '../../contract/cri-error.js';
 import type { SandboxNetworkRequest, SandboxPortMapping } from '../../contract/sandbox-network.js';
 import { newId } from '../containers/container-request.js';
@@ -15,6 +16,7 @@ export function sandboxRecord(context: RuntimeContext, request: v1.RunPodSandbox
   if (name === '' || namespace === '' || uid === '') {
     throw criError('invalid-argument', 'run sandbox: metadata needs name, namespace and uid');
   }
+  checkRunAs(`run sandbox ${namespace}/${name}`, config.linux?.securityContext);
   context.ociRuntime(request.runtimeHandler ?? '');
   const options = config.linux?.securityContext?.namespaceOptions;
   const userNamespace = userNamespaceOf(context, request, `run sandbox ${namespace}/${name}`);

@@ -12,6 +12,8 @@ export type ContainerPhase =
 export class ContainerEntry {
   record: ContainerRecord;
   phase: ContainerPhase = { kind: 'creating' };
+  /** The readers of events know that it was started. */
+  startTold = false;
   /** Its end was asked for. */
   stopping = false;
   /** Its mounts are gone; nothing is left to unmount. */

@@ -55,9 +55,10 @@ export class RuntimeStats {
     };
   }
 
+  /** Of those that run, as the interface has it. */
   listContainers(filter: v1.ContainerStatsFilter | null | undefined): v1.ContainerStats[] {
     return [...this.#context.containers.values()]
-      .filter((entry) => entry.phase.kind !== 'creating' && matches(entry.record, filter))
+      .filter((entry) => entry.phase.kind === 'running' && matches(entry.record, filter))
       .map((entry) => this.container(entry));
   }
 

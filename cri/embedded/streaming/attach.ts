@@ -6,10 +6,12 @@ import type { ContainerIo } from '../../contract/streaming-service.js';
 import { refresh } from '../containers/container-status.js';
 import type { RuntimeContext } from '../context.js';
 import type { ContainerEntry } from '../state/container-entry.js';
+import { AttachSocket } from './attach-socket.js';
 import { FirstSize, resize, sendInput } from './exec-terminal.js';
 import { LogFollower } from './log-follower.js';
+import type { LogPiece } from './log-lines.js';
 
-/** Input through conmon's attach socket, output followed from the log from now on, until the container's process ends. */
+/** Input through conmon's attach socket and output from now on, until the container's process ends. */
 export async function attachContainer(
   context: RuntimeContext,
   entry: ContainerEntry,
@@ -21,12 +23,9 @@ export async function attachContainer(
   if (entry.phase.kind !== 'running' && entry.phase.kind !== 'created') {
     throw criError('failed-precondition', `attach to container ${record.metadata.name}: it has ended`);
   }
-  if (record.logPath === '') {
-    throw criError('failed-precondition', `attach to container ${record.metadata.name}: it keeps no log to follow`);
-  }
   const folder = context.layout.bundle(entry.id);
   // First the output, then the input: what the input brings about must not be missed.
-  await using log = await LogFollower.open(record.logPath);
+  await using output = await openOutput(entry, folder, signal);
   using linked = linkSignal(signal);
   const wanted = [io.stdout, io.stderr].filter((sink) => sink !== undefined);
   const onClosed = (): void => {
@@ -37,11 +36,7 @@ export async function attachContainer(
   const sizes = io.resize === undefined ? undefined : new FirstSize(io.resize[Symbol.asyncIterator]());
   const resizing = record.tty ? sizes?.forEach((size) => resize(folder, size)) : undefined;
   try {
-    const ended = {
-      now: () => entry.phase.kind === 'exited',
-      onChange: (wake: () => void) => entry.onExit(wake),
-    };
-    for await (const piece of log.pieces(ended, linked.signal)) {
+    for await (const piece of output.pieces(linked.signal)) {
       const sink = piece.stream === 'stderr' && !record.tty ? io.stderr : io.stdout;
       if (sink !== undefined) await deliver(sink, piece.data, linked.signal);
     }
@@ -52,6 +47,25 @@ export async function attachContainer(
     sizes?.stop();
     void resizing;
   }
+}
+
+interface Output extends AsyncDisposable {
+  pieces(signal: AbortSignal): AsyncIterable<LogPiece>;
+}
+
+/** Followed from the log, which costs nothing more; a container without one has its output only at conmon's socket. */
+async function openOutput(entry: ContainerEntry, folder: string, signal: AbortSignal): Promise<Output> {
+  const { logPath, metadata } = entry.record;
+  if (logPath === '') return await AttachSocket.open(folder, `attach to container ${metadata.name}`, signal);
+  const log = await LogFollower.open(logPath);
+  const ended = {
+    now: () => entry.phase.kind === 'exited',
+    onChange: (wake: () => void) => entry.onExit(wake),
+  };
+  return {
+    pieces: (until) => log.pieces(ended, until),
+    [Symbol.asyncDispose]: async () => await log[Symbol.asyncDispose](),
+  };
 }
 
 async function deliver(sink: Writable, data: Buffer, signal: AbortSignal): Promise<void> {
