@@ -3,6 +3,8 @@ import { errnoOf } from '../../base/errors.js';
 
 /** One process that the kernel killed for want of memory, as its log tells. */
 export interface OomKill {
+  /** Of the record in the log, ascending. A kill of all in a cgroup has one record, however many they are. */
+  readonly sequence: number;
   readonly process: string;
   readonly pid: number;
   /** The whole machine was short of memory, or the process belongs to no cgroup: no limit of anybody is to blame. */
@@ -10,15 +12,16 @@ export interface OomKill {
 }
 
 /** A record of the kernel itself: `6,262160,41765606014,-;text`. Others may write to the log, under another facility. */
-const fromKernel = /^[0-7],\d+,/;
+const fromKernel = /^[0-7],(\d+),/;
 const killed =
   /;oom-kill:constraint=\w+,nodemask=[^,]*,cpuset=[^,]*,mems_allowed=\S*?,(global_oom|oom_memcg=[^,]*),task_memcg=([^,]*),task=(.*),pid=(\d+),uid=\d+/;
 
 export function parseOomKill(record: string): OomKill | undefined {
-  if (!fromKernel.test(record)) return undefined;
+  const sequence = fromKernel.exec(record)?.[1];
+  if (sequence === undefined) return undefined;
   const [, scope, cgroup, process = '', pid] = killed.exec(record) ?? [];
   if (scope === undefined) return undefined;
-  return { process, pid: Number(pid), system: scope === 'global_oom' || cgroup === '/' };
+  return { sequence: Number(sequence), process, pid: Number(pid), system: scope === 'global_oom' || cgroup === '/' };
 }
 
 /** What the kernel's log still holds of kills, oldest first; undefined where it cannot be read. */

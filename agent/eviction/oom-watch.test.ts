@@ -10,7 +10,9 @@ test.each([
   ['a limit of a cgroup', line('oom_memcg=/kubepods/pod1', '/kubepods/pod1/c'), false],
   ['the whole machine', line('global_oom', '/kubepods/pod1/c'), true],
   ['a process of no cgroup', line('oom_memcg=/', '/'), true],
-])('%s', (_, record, system) => expect(parseOomKill(record)).toEqual({ process: 'my, app', pid: 3555, system }));
+])('%s', (_, record, system) =>
+  expect(parseOomKill(record)).toEqual({ sequence: 262_160, process: 'my, app', pid: 3555, system }),
+);
 
 test('what others write to the log of the kernel is not taken for its own', () => {
   expect(parseOomKill(line('global_oom', '/').replace(/^6,/, '14,'))).toBeUndefined();
@@ -31,17 +33,36 @@ const pods = (kills: Readonly<Record<string, number>>) => (): UsageSnapshot =>
     ],
   }) as unknown as UsageSnapshot;
 
+const kill = (sequence: number, system: boolean): OomKill => ({
+  ...{ sequence, system },
+  process: `p${sequence}`,
+  pid: sequence,
+});
+
 test('only new kills count; whose they were the log says, also of containers that are gone', () => {
-  const log: OomKill[] = [{ process: 'old', pid: 1, system: true }];
+  const log = [kill(7, true)];
   const watch = new OomWatch(() => log);
   expect(watch.look(node(5), pods({ a: 1 }))).toBeUndefined();
   expect(watch.look(node(5), pods({ a: 1 }))).toBeUndefined();
-  log.push({ process: 'gone', pid: 2, system: false });
+  log.push(kill(20, false));
   expect(watch.look(node(6), pods({}))).toEqual({ containers: [], system: [] });
-  log.push({ process: 'b', pid: 3, system: false }, { process: 'victim', pid: 4, system: true });
+  log.push(kill(21, false), kill(35, true));
   expect(watch.look(node(8), pods({ b: 1 }))).toEqual({
     containers: [{ podUid: 'u', container: 'b', kills: 1 }],
-    system: [{ process: 'victim', pid: 4, system: true }],
+    system: [kill(35, true)],
+  });
+});
+
+test('a kill of all in a container counts each and has one record: what the log told before is not told again', () => {
+  const log: OomKill[] = [];
+  const watch = new OomWatch(() => log);
+  watch.look(node(0), pods({}));
+  log.push(kill(3, true));
+  expect(watch.look(node(1), pods({}))?.system).toEqual([kill(3, true)]);
+  log.push(kill(9, false));
+  expect(watch.look(node(4), pods({ a: 3 }))).toEqual({
+    containers: [{ podUid: 'u', container: 'a', kills: 3 }],
+    system: [],
   });
 });
 

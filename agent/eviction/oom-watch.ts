@@ -11,6 +11,8 @@ export interface OomReport {
 /** Notices kills by the kernel from its counter: one number a look, and the containers' own and the kernel's log only when it moved. */
 export class OomWatch {
   #total: number | undefined;
+  /** Of the last record of the log that was looked at. */
+  #sequence = -1;
   #containers = new Map<string, number>();
   readonly #kernelLog: () => readonly OomKill[] | undefined;
 
@@ -35,9 +37,18 @@ export class OomWatch {
     );
     this.#containers = seen;
     // The first look learns what was before the agent.
-    if (before === undefined) return undefined;
+    if (before === undefined) {
+      if (oomKills > 0) this.#newKills();
+      return undefined;
+    }
     // A container that was killed may be gone with its counter; the log says whose limit each kill was for.
-    const kills = this.#kernelLog()?.slice(before - oomKills) ?? [];
+    const kills = this.#newKills();
     return { containers, system: kills.filter(({ system }) => system) };
+  }
+
+  #newKills(): readonly OomKill[] {
+    const kills = (this.#kernelLog() ?? []).filter(({ sequence }) => sequence > this.#sequence);
+    this.#sequence = kills.at(-1)?.sequence ?? this.#sequence;
+    return kills;
   }
 }

@@ -104,3 +104,20 @@ test('a finished pod that is still named is kept in mind, so that it does not ru
   expect(pods.get(uid('1'))).toBeDefined();
   expect(woken.slice(before)).not.toContain('new loop');
 });
+
+test('a pod that was over before the agent came is not asked about again, and holds nothing', () => {
+  const asked: string[] = [];
+  const { pods, rejected } = world((one) => {
+    asked.push(one.metadata?.name ?? '');
+    return undefined;
+  });
+  const over = (name: string, id: string, phase: 'Failed' | 'Succeeded' | 'Running'): Pod => ({
+    ...pod(name, id),
+    status: { phase },
+  });
+  pods.apply([over('refused', '1', 'Failed'), over('done', '2', 'Succeeded'), over('runs', '3', 'Running')], true);
+  expect(asked).toEqual(['runs']);
+  expect(rejected).toEqual([]);
+  expect(pods.active().map((active) => active.metadata?.name)).toEqual(['runs']);
+  expect(pods.get(uid('1'))?.termination).toBeUndefined();
+});

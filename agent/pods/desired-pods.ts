@@ -1,4 +1,4 @@
-import { podFullName, podUidOf, type Pod, type PodUid } from '../api/index.js';
+import { podFullName, podUidOf, type Pod, type PodStatus, type PodUid } from '../api/index.js';
 import type { Clock } from '../../base/clock.js';
 import type { DesiredPod, Termination } from '../podloop/pod-facts.js';
 
@@ -47,10 +47,10 @@ export class DesiredPods {
     return [...this.#entries.values()].map((entry) => entry.desired);
   }
 
-  /** Pods that hold resources: those not rejected and not told to end. */
+  /** Pods that hold resources: those not rejected, not told to end and not over. */
   active(): readonly Pod[] {
     return this.all()
-      .filter((desired) => desired.termination === undefined)
+      .filter((desired) => desired.termination === undefined && !isOver(desired.pod, desired.previousStatus))
       .map((desired) => desired.pod);
   }
 
@@ -111,7 +111,8 @@ export class DesiredPods {
       return;
     }
     this.#waiting.delete(podUidOf(pod));
-    const admission = this.#deps.admit(pod, this.active());
+    // What an earlier agent refused, or saw end, asks for nothing any more.
+    const admission = isOver(pod) ? { admitted: true as const, pod } : this.#deps.admit(pod, this.active());
     const desired: DesiredPod = {
       uid: podUidOf(pod),
       pod: admission.admitted ? admission.pod : pod,
@@ -181,6 +182,9 @@ export class DesiredPods {
     for (const pod of waiting) this.#add(pod);
   }
 }
+
+const isOver = (pod: Pod, previousStatus?: PodStatus): boolean =>
+  ['Failed', 'Succeeded'].includes((pod.status ?? previousStatus)?.phase ?? '');
 
 const byCreation = (a: Pod, b: Pod): number =>
   (a.metadata?.creationTimestamp ?? '').localeCompare(b.metadata?.creationTimestamp ?? '');

@@ -1,5 +1,5 @@
-import { readFile, readdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { readFile, readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { errnoOf } from '../../base/errors.js';
 import { major, minor } from '../device-number.js';
 import { isWild, nameMatcher } from './path-pattern.js';
@@ -85,12 +85,18 @@ async function deviceAt(path: string, sysfs: string): Promise<HostDevice | undef
   }
 }
 
+/** Most devices have no place of their own: they are where the nearest thing above them is that has one, mostly a PCI device. */
 async function numaNodesOf(folder: string): Promise<readonly number[]> {
+  let at: string;
   try {
-    const node = Number((await readFile(join(folder, 'device', 'numa_node'), 'utf8')).trim());
-    return Number.isInteger(node) && node >= 0 ? [node] : [];
+    at = await realpath(folder);
   } catch {
-    // Most devices have no such file: they are near no node.
     return [];
   }
+  for (; basename(at) !== 'devices' && at !== '/'; at = dirname(at)) {
+    const node = await readFile(join(at, 'numa_node'), 'utf8').catch(() => '');
+    if (/^\d+$/.test(node.trim())) return [Number(node)];
+  }
+  // Near no node.
+  return [];
 }

@@ -40,6 +40,7 @@ test.skipIf(oomKillsInKernelLog() === undefined)(
       }
     });
     expect(oomKillsInKernelLog()).toContainEqual({
+      sequence: expect.any(Number) as number,
       process: expect.stringMatching(/^(node|sh)/) as string,
       pid: child.pid,
       system: false,

@@ -210,9 +210,11 @@ export class MemoryManager implements HintProvider<Pod> {
   }
 
   #table(node: number, type: string): MemoryTable {
-    const total = this.#topology.numaNodes.find(({ id }) => id === node)?.memory.get(type) ?? 0;
+    const memory = this.#topology.numaNodes.find(({ id }) => id === node)?.memory ?? new Map<string, number>();
+    // What is set aside as huge pages is still part of the memory there is, in the kubelet's state.
+    const total = type === 'memory' ? sumOf(memory.values()) : (memory.get(type) ?? 0);
     const systemReserved = this.#reserved.get(node)?.get(type) ?? 0;
-    const allocatable = Math.max(total - systemReserved, 0);
+    const allocatable = Math.max((memory.get(type) ?? 0) - systemReserved, 0);
     // Of a share of several nodes the first gives what it has, then the next.
     const reserved = this.#blocks()
       .filter((block) => block.type === type && block.numaAffinity[0] === node)
@@ -252,6 +254,8 @@ function initsBefore(pod: Pod, container: string): readonly string[] {
   const at = all.findIndex((each) => each.container.name === container);
   return all.slice(0, Math.max(at, 0)).flatMap((each) => (each.kind === 'init' ? [each.container.name] : []));
 }
+
+const sumOf = (amounts: Iterable<number>): number => [...amounts].reduce((sum, amount) => sum + amount, 0);
 
 const isSame = (nodes: readonly number[], set: ReadonlySet<number>): boolean =>
   nodes.length === set.size && nodes.every((node) => set.has(node));

@@ -258,6 +258,26 @@ describe('static memory policy', () => {
     expect(restored.state()).toEqual(manager.state());
   });
 
+  test('huge pages are part of the memory of their node, as in the state of the kubelet', () => {
+    const pages = {
+      id: 0,
+      memory: new Map([
+        ['memory', 6 * gibi],
+        ['hugepages-1Gi', 2 * gibi],
+      ]),
+      distances: [10],
+    };
+    const manager = new MemoryManager({ cpus: [], numaNodes: [pages] }, reserved);
+    const pod = guaranteed('p', { c: 1 }, '1Gi');
+    Object.assign(pod.spec?.containers[0]?.resources?.limits ?? {}, { 'hugepages-1Gi': '1Gi' });
+    manager.allocate(pod, 'c', [0]);
+    const table = { reserved: gibi, systemReserved: 0 };
+    expect(manager.state().machineState['0']?.memoryMap).toEqual({
+      memory: { ...table, total: 8 * gibi, systemReserved: 2 * gibi, allocatable: 4 * gibi, free: 3 * gibi },
+      'hugepages-1Gi': { ...table, total: 2 * gibi, allocatable: 2 * gibi, free: gibi },
+    });
+  });
+
   test('an init container hands its memory on, what stays beside it does not', () => {
     const manager = new MemoryManager(machine(1, 2), reserved);
     const pod = guaranteed('p', { c: 1 }, '3Gi', { first: 1, sidecar: 1, second: 1 });
