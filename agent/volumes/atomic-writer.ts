@@ -16,6 +16,7 @@ import {
 import { dirname, join } from 'node:path';
 import { setImmediate as othersTurn } from 'node:timers/promises';
 import { errnoOf } from '../../base/errors.js';
+import { namePath } from '../../base/name-path.js';
 import { removeTree } from './fs/remove-tree.js';
 import { VolumeProblem } from './volume-error.js';
 
@@ -133,7 +134,11 @@ function writeOne(folder: string, path: string, file: PayloadFile, options: Writ
     makeFolder(made, options);
   }
   const target = join(folder, path);
-  writeFileSync(target, file.data, { mode: 0o600, flag: 'wx' });
+  try {
+    writeFileSync(target, file.data, { mode: 0o600, flag: 'wx' });
+  } catch (err) {
+    throw namePath(err, target);
+  }
   const { uid = 0 } = file;
   if (uid !== 0 || options.group !== undefined) lchownSync(target, uid, options.group ?? 0);
   chmodSync(target, finalMode(file, options));

@@ -9,6 +9,8 @@ import type { PodVolume, PublishedVolume } from './volume-plugin.js';
 export interface MountedVolume {
   readonly volume: PodVolume;
   readonly published: PublishedVolume;
+  /** The runtime is to give its files the container's SELinux label. */
+  readonly relabel?: boolean | undefined;
 }
 
 export interface ContainerMountFacts {
@@ -46,13 +48,14 @@ export function planContainerMounts(facts: ContainerMountFacts): ContainerMountP
 }
 
 function oneMount(mount: VolumeMount, index: number, facts: ContainerMountFacts, subPaths: SubPathRequest[]): Mount {
-  const { volume, published } = find(facts, mount.name);
+  const { volume, published, relabel = false } = find(facts, mount.name);
   const subPath = subPathOf(mount, facts.env);
   const common: Mount = {
     containerPath: mount.mountPath.startsWith('/') ? mount.mountPath : `/${mount.mountPath}`,
     readonly: (mount.readOnly ?? false) || published.readOnly || volume.readOnly,
     propagation: propagations[mount.mountPropagation ?? 'None'],
     recursiveReadOnly: recursiveReadOnly(mount, facts.recursiveReadOnly),
+    ...(relabel ? { selinuxRelabel: true } : {}),
   };
   if (published.image) return { ...common, image: published.image, imageSubPath: subPath };
   if (published.hostPath === undefined)

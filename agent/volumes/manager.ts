@@ -5,7 +5,7 @@ import type { Logger } from '../../base/log.js';
 import { podUidOf, type Container, type EphemeralContainer, type Pod, type PodUid, type Volume } from '../api/index.js';
 import { planContainerMounts } from './container-mounts.js';
 import type { Mounter } from './mounts/mounter.js';
-import { checkShared } from './mounts/share-folder.js';
+import { checkPropagation } from './mounts/share-folder.js';
 import type { NodeStages } from './node-stages.js';
 import type { PluginVolume, PodMounter } from './pod-mounter.js';
 import { tearDownPod } from './pod-teardown.js';
@@ -127,8 +127,7 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
           );
         });
     }
-    const bidirectional = plan.mounts.filter(({ propagation }) => propagation === 'PROPAGATION_BIDIRECTIONAL');
-    await checkShared(bidirectional.flatMap(({ hostPath }) => hostPath ?? []));
+    await checkPropagation(plan.mounts);
     return { mounts: plan.mounts, devices: plan.devices };
   }
 

@@ -46,6 +46,7 @@ import { ProjectedPlugin } from './plugins/projected.js';
 import { SecretPlugin } from './plugins/secret.js';
 import type { PluginContext } from './plugin-context.js';
 import { PodMounter } from './pod-mounter.js';
+import { readFileContext } from './se-linux.js';
 import type { CountOperation } from './storage-operations.js';
 import { VolumeUsages } from './usage.js';
 import type { VolumeManager } from './volume-manager.js';
@@ -60,6 +61,8 @@ export interface VolumeManagerOptions {
   readonly standalone?: boolean | undefined;
   /** Mounts that containers make below `rootDir` reach the host and each other, also where the machine's own mounts are private. */
   readonly shareRootDir?: boolean | undefined;
+  /** The SELinux label of containers' files; the machine's own when absent, and none where SELinux is off. */
+  readonly seLinuxFileContext?: string | undefined;
 }
 
 export interface VolumeManagerDeps {
@@ -132,9 +135,10 @@ export async function openVolumeManager(
     deps.events.record(podReference(pod), type, reason, message);
   const warn = (pod: Pod, reason: string, message: string): void => event(pod, 'Warning', reason, message);
   const { nodeName, standalone = false } = options;
+  const seLinuxFileContext = options.seLinuxFileContext ?? (await readFileContext());
   const at = deps.at ?? (() => {});
   const context: PluginContext = {
-    ...{ paths, nodeName, standalone, mounter, run, clock, log, objects, read, tokens, warn, at },
+    ...{ paths, nodeName, standalone, seLinuxFileContext, mounter, run, clock, log, objects, read, tokens, warn, at },
   };
   const certificates = new PodCertificates({
     ...{ nodeName, objects, read, clock, log, event },
@@ -167,6 +171,7 @@ export async function openVolumeManager(
       await deps.claimGrowth?.(claim, growth, asked);
     },
     presentPods: () => link.manager?.presentPods() ?? [],
+    seLinux: seLinuxFileContext !== undefined,
     origin: (pod, wanted, signal) => claims.origin(pod, wanted, signal),
   });
   const unlisten = [deps.csi, deps.flexVolumes].map((drivers) => drivers?.onChange(() => link.manager?.wakeWaiting()));

@@ -16,6 +16,8 @@ export interface PluginContext extends OwnershipDeps {
   readonly nodeName: string;
   /** No cluster: claims, attaching and provisioning are the agent's own work. */
   readonly standalone: boolean;
+  /** The SELinux label of containers' files; undefined where SELinux is off. */
+  readonly seLinuxFileContext?: string | undefined;
   readonly mounter: Mounter;
   readonly run: RunProgram;
   readonly clock: Clock;
@@ -43,7 +45,10 @@ export async function readSecret(
 
 export interface SecretContent {
   readonly type: string | undefined;
-  readonly values: Record<string, string>;
+  /** As the Secret has them. */
+  readonly bytes: Readonly<Record<string, Uint8Array>>;
+  /** As text, for who can take nothing else; refuses what is none, for a key that was changed on the way opens nothing. */
+  readonly values: Readonly<Record<string, string>>;
 }
 
 /** The same where no pod is there to be told. */
@@ -52,12 +57,26 @@ export async function secretContent(
   ref: SecretRef | undefined,
   namespace: string,
 ): Promise<SecretContent> {
-  if (!ref?.name) return { type: undefined, values: {} };
-  const secret = await get(ref.namespace ?? namespace, ref.name);
-  if (!secret) throw new VolumeProblem('not-found', `secret "${ref.name}" not found`);
-  const values = Object.entries(secret.data ?? {}).map(([key, value]) => [
-    key,
-    Buffer.from(value, 'base64').toString(),
-  ]);
-  return { type: secret.type, values: { ...Object.fromEntries(values), ...secret.stringData } };
+  if (!ref?.name) return { type: undefined, bytes: {}, values: {} };
+  const { name } = ref;
+  const secret = await get(ref.namespace ?? namespace, name);
+  if (!secret) throw new VolumeProblem('not-found', `secret "${name}" not found`);
+  const data = Object.entries(secret.data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64')] as const);
+  const text = Object.entries(secret.stringData ?? {}).map(([key, value]) => [key, Buffer.from(value)] as const);
+  const bytes = Object.fromEntries([...data, ...text]);
+  return {
+    type: secret.type,
+    bytes,
+    get values() {
+      return Object.fromEntries(Object.entries(bytes).map(([key, value]) => [key, textOf(name, key, value)]));
+    },
+  };
+}
+
+function textOf(secret: string, key: string, value: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(value);
+  } catch {
+    throw new VolumeProblem('refused', `secret "${secret}": the value of "${key}" is not UTF-8 text`);
+  }
 }

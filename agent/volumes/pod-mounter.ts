@@ -10,7 +10,7 @@ import { counted } from './storage-operations.js';
 import { VolumeError, VolumeProblem, type VolumeFailure } from './volume-error.js';
 import type { VolumePaths } from './volume-paths.js';
 import { growVolume, notGrown, type GrowDeps, type Grown } from './grow-volume.js';
-import type { NodeStage, PodVolume, VolumeOrigin, VolumePlugin } from './volume-plugin.js';
+import type { NodeStage, PodVolume, PublishedVolume, VolumeOrigin, VolumePlugin } from './volume-plugin.js';
 import { podVolume, wantedVolumes, type WantedVolume } from './wanted-volumes.js';
 
 export interface PodMounterDeps extends GrowDeps {
@@ -19,6 +19,7 @@ export interface PodMounterDeps extends GrowDeps {
   readonly stages: NodeStages;
   readonly plugins: readonly VolumePlugin[];
   presentPods(): readonly PodUid[];
+  readonly seLinux: boolean;
   /** Finds what stands behind a claim. */
   origin(pod: Pod, wanted: WantedVolume, signal: AbortSignal): Promise<VolumeOrigin>;
 }
@@ -85,6 +86,7 @@ export class PodMounter {
     const plugin = this.#deps.plugins.find((candidate) => candidate.supports(origin));
     if (!plugin) throw new VolumeProblem('unsupported', 'no volume plugin matched');
     const volume = podVolume(pod, wanted, origin);
+    if (volume.block && !plugin.handsOutDevices) throw noDevices(volume, plugin);
     const folder = plugin.folderName?.(volume) ?? plugin.name;
     return {
       volume,
@@ -140,7 +142,8 @@ export class PodMounter {
     if (last) mounted.set(volume.name, { ...last, published: { ...last.published, content: undefined } });
     const published = await plugin.publish(request, signal);
     const grown = await growVolume(request, plugin, last?.grown ?? notGrown, this.#deps, signal);
-    return { volume, plugin, staged, published, grown };
+    const relabel = this.#deps.seLinux && isRelabelled(plugin, published);
+    return { volume, plugin, staged, published, grown, relabel };
   }
 
   /** A ReadWriteOncePod volume belongs to the pod that came first, by the disk too: one that ran before a restart counts. */
@@ -180,6 +183,10 @@ function makeFolder(path: string): boolean {
 
 const folderMode = 0o750;
 
+/** As in the kubelet: the pod's own content, and volumes that the pod may write to. */
+const isRelabelled = (plugin: VolumePlugin, published: PublishedVolume): boolean =>
+  !plugin.keepsLabels && !published.keepsLabels && (plugin.deletesContent || !published.readOnly);
+
 const inUse = (): VolumeProblem =>
   new VolumeProblem('unavailable', 'volume uses the ReadWriteOncePod access mode and is already in use by another pod');
 
@@ -193,6 +200,13 @@ const setUp = ({ volume, plugin }: Resolved): Told => ({
   plugin: plugin.name,
   call: volume.block ? 'MapVolume.SetUpDevice' : 'MountVolume.SetUp',
 });
+
+/** As in the kubelet, where only plugins of real disks have a mapper: FlexVolume drivers and NFS have none. */
+const noDevices = ({ name }: PodVolume, plugin: VolumePlugin): VolumeError =>
+  VolumeError.of(
+    { volume: name, plugin: plugin.name, call: 'MapVolume.FindMapperPluginBySpec' },
+    new VolumeProblem('unsupported', 'volumes of this kind cannot be handed out as block devices (volumeMode Block)'),
+  );
 
 const unmatched = (volume: string): Told => ({ volume, plugin: 'agent', call: 'MountVolume.FindPluginBySpec' });
 

@@ -27,9 +27,10 @@ export class VolumeUsages {
   async of(uid: PodUid, volumes: readonly PluginVolume[], signal: AbortSignal): Promise<readonly VolumeUsage[]> {
     const joined = this.#underWay.get(uid);
     if (joined) return await orAbort(joined, signal);
-    const usages = Promise.all(volumes.map((volume) => measure(volume, this.#deps, this.#lifetime))).then((all) =>
-      all.filter((usage) => usage !== undefined),
-    );
+    // A driver that is away has nothing to say of its volume; the pod's others are told all the same.
+    const known = (volume: PluginVolume): Promise<VolumeUsage | undefined> =>
+      measure(volume, this.#deps, this.#lifetime).catch(() => undefined);
+    const usages = Promise.all(volumes.map(known)).then((all) => all.filter((usage) => usage !== undefined));
     this.#underWay.set(uid, usages);
     const done = (): void => {
       if (this.#underWay.get(uid) === usages) this.#underWay.delete(uid);

@@ -63,6 +63,8 @@ export interface PublishedVolume {
   readonly device?: string | undefined;
   /** No container may write, whatever it asks for. */
   readonly readOnly: boolean;
+  /** Its files have the label they should have, or none can be given to them. */
+  readonly keepsLabels?: boolean | undefined;
   /** ms: look again then, because the content ages. */
   readonly refreshAt?: number | undefined;
   /** Tells what was written: the same text is the same content. */
@@ -102,6 +104,10 @@ export interface VolumePlugin {
   /** The content is the pod's own and is deleted with it. False: only folders that are empty are ever removed. */
   readonly deletesContent: boolean;
   memory?(volume: PodVolume): MemoryMount | undefined;
+  /** It can hand out a volume as a block device (`volumeMode: Block`); absent: such a volume is refused before anything is done. */
+  readonly handsOutDevices?: true;
+  /** What it mounts is somebody else's: no runtime may change its SELinux labels. */
+  readonly keepsLabels?: true;
 
   /** Names what is attached and staged once for all pods; absent when each pod's publish is all there is. */
   stageKey?(volume: PodVolume, signal: AbortSignal): Promise<string | undefined>;

@@ -40,7 +40,8 @@ export class ControllerClient {
 
   /** CREATE_DELETE_VOLUME. */
   async create(args: CreateVolumeArgs, subject: CallSubject, signal: AbortSignal): Promise<CreatedVolume> {
-    const topology = args.topology === undefined ? [] : [{ segments: args.topology }];
+    const topology =
+      args.topology === undefined || Object.keys(args.topology).length === 0 ? [] : [{ segments: args.topology }];
     const { volume } = await this.#connection.controller(
       'createVolume',
       {

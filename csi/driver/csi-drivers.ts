@@ -141,7 +141,7 @@ export class CsiDrivers implements Disposable {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Takes a driver into use that has no registration socket. */
+  /** Takes a driver into use that has no registration socket, when it is the one of this name. */
   async connect(name: string, endpoint: string, signal: AbortSignal): Promise<CsiDriver> {
     const plugin: PluginRegistration = {
       id: randomUUID(),
@@ -151,9 +151,22 @@ export class CsiDrivers implements Disposable {
       versions: ['1.0.0'],
       socketPath: endpoint,
     };
+    await this.#checkName(plugin, signal);
     await this.#validate(plugin, signal);
     await this.#register(plugin, signal);
     return this.get(name);
+  }
+
+  /** With a registration socket the driver's registrar has asked; without one, an address may be another driver's. */
+  async #checkName(plugin: PluginRegistration, signal: AbortSignal): Promise<void> {
+    const { name, endpoint } = plugin;
+    const { callTimeoutMs: timeoutMs } = this.#options;
+    using connection = new CsiConnection(
+      { driver: name, endpoint, timeoutMs, services: this.#services },
+      this.#deps.recorder,
+    );
+    const told = await connection.identity('getPluginInfo', {}, signal);
+    if (told.name !== name) throw refused(plugin, `it calls itself ${JSON.stringify(told.name ?? '')}`);
   }
 
   /** Asks NodeGetInfo again: the limit of volumes may have changed, or an attach was refused for lack of room. */

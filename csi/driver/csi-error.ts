@@ -31,12 +31,14 @@ const uncertainCodes: ReadonlySet<GrpcCode> = new Set<GrpcCode>([
 ]);
 
 export function csiErrorOfCall(driver: string, rpc: string, err: WireError, words: string): CsiError {
-  const { code, streamBroken } = err.failure;
-  const certainty = streamBroken || uncertainCodes.has(code) ? 'uncertain' : 'final';
+  const { code, streamBroken, garbled } = err.failure;
+  // An answer that nobody can read may have been a success.
+  const certainty = streamBroken || garbled || uncertainCodes.has(code) ? 'uncertain' : 'final';
   return new CsiError(
     `call ${rpc} of CSI driver ${driver}: ${code}: ${words}`,
     { code, driver, rpc, certainty },
-    { cause: err },
+    // Words that had to be masked must not come back as those of the cause.
+    words === err.message ? { cause: err } : undefined,
   );
 }
 

@@ -32,6 +32,7 @@ export { attachmentId, ephemeralHandle, isCsiDriverName } from './volume-ids.js'
 export {
   readVolumeData,
   removeVolumeFolder,
+  volumeDataFile,
   writeVolumeData,
   type CsiVolumeData,
   type FolderRemoval,

@@ -1,5 +1,4 @@
 import type {
-  NodeServiceCapability_RPC_Type as NodeCapability,
   VolumeCapability,
   VolumeCapability_AccessMode_Mode as CsiAccessMode,
 } from '../../proto/generated/csi-v1.js';
@@ -30,9 +29,9 @@ export interface CsiVolumeUse {
   readonly volumeMountGroup?: string | undefined;
 }
 
-/** How the volume is to be used, as every RPC that takes a capability wants to be told. */
-export function volumeCapability(use: CsiVolumeUse, driver: ReadonlySet<NodeCapability>): VolumeCapability {
-  const accessMode = { mode: csiAccessMode(use.accessMode, driver.has('SINGLE_NODE_MULTI_WRITER')) };
+/** How the volume is to be used, as every RPC that takes a capability wants to be told. `service`: what the service that is called can do. */
+export function volumeCapability(use: CsiVolumeUse, service: ReadonlySet<string>): VolumeCapability {
+  const accessMode = { mode: csiAccessMode(use.accessMode, service.has('SINGLE_NODE_MULTI_WRITER')) };
   if (use.volumeMode === 'Block') return { accessMode, block: {} };
   return {
     accessMode,

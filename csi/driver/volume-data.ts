@@ -2,6 +2,7 @@ import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { readIfPresent, writeFileAtomic, type StateRead } from '../../base/atomic-file.js';
 import { errnoOf } from '../../base/errors.js';
+import { namePath } from '../../base/name-path.js';
 
 /** What the kubelet keeps beside a mount to be able to undo it; the keys are its own. */
 export interface CsiVolumeData {
@@ -17,19 +18,24 @@ export interface CsiVolumeData {
   readonly attachSecretNamespace?: string | undefined;
 }
 
-const fileName = 'vol_data.json';
+export const volumeDataFile = 'vol_data.json';
 
 /** Made with its folder before the driver is called, so that a crash in between leaves something to undo by. */
 export async function writeVolumeData(folder: string, data: CsiVolumeData): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o750 });
   const entries = Object.entries(data).filter(([, value]) => value !== undefined);
   const ordered = Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
-  await writeFileAtomic(join(folder, fileName), `${JSON.stringify(ordered)}\n`, { mode: 0o644 });
+  const path = join(folder, volumeDataFile);
+  try {
+    await writeFileAtomic(path, `${JSON.stringify(ordered)}\n`, { mode: 0o644 });
+  } catch (err) {
+    throw namePath(err, path);
+  }
 }
 
 /** A file that cannot be used is renamed out of the way and kept; see `recoverVolumeData` for what can be done then. */
 export async function readVolumeData(folder: string): Promise<StateRead<CsiVolumeData>> {
-  const path = join(folder, fileName);
+  const path = join(folder, volumeDataFile);
   const text = await readIfPresent(path);
   if (text === undefined) return { kind: 'missing' };
   try {
@@ -87,7 +93,7 @@ export async function removeVolumeFolder(stagingOrPublishPath: string): Promise<
   if (target.kind !== 'removed') return target;
   const folder = dirname(stagingOrPublishPath);
   for (const name of await namesIn(folder)) {
-    if (name === fileName || name.startsWith(`${fileName}.`)) await rm(join(folder, name), { force: true });
+    if (name === volumeDataFile || name.startsWith(`${volumeDataFile}.`)) await rm(join(folder, name), { force: true });
   }
   return await removeEmptyFolder(folder);
 }

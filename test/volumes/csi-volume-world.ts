@@ -5,7 +5,7 @@ import type { CSIDriver, PersistentVolumeClaim, Pod, Volume } from '../../agent/
 import type { BuiltExample } from '../csi/build-example.js';
 import { CsiWorld } from '../csi/csi-world.js';
 import { ExampleDriver } from '../csi/example-driver.js';
-import { podOf, VolumeWorld } from './volume-world.js';
+import { podOf, VolumeWorld, type WorldOptions } from './volume-world.js';
 
 /** The name of the example driver. */
 export const name = 'folder.csi.example.com';
@@ -28,6 +28,7 @@ export class CsiVolumeWorld implements AsyncDisposable {
     { main }: BuiltExample,
     flags: readonly string[] = [],
     spec: Partial<CSIDriver['spec']> = {},
+    options: Omit<WorldOptions, 'drivers'> = {},
   ): Promise<CsiVolumeWorld> {
     const folder = await mkdtemp(join(tmpdir(), 'berth-driver-'));
     const csi = await CsiWorld.open({ callTimeoutMs: 5000 });
@@ -41,7 +42,7 @@ export class CsiVolumeWorld implements AsyncDisposable {
     });
     await driver.start();
     await csi.drivers.whenReady(name, AbortSignal.timeout(10_000));
-    const volumes = await VolumeWorld.open({ drivers: { csi: csi.drivers } });
+    const volumes = await VolumeWorld.open({ ...options, drivers: { csi: csi.drivers } });
     volumes.objects.put('CSIDriver', {
       metadata: { name },
       spec: { volumeLifecycleModes: ['Persistent', 'Ephemeral'], podInfoOnMount: true, ...spec },

@@ -162,6 +162,9 @@ test('a block volume is handed out as a link to its device', async () => {
   const link = volumes.folder(pod, 'volumeDevices/kubernetes.io~csi/pvc-uid-of-raw');
   expect(devices).toEqual([{ hostPath: link, containerPath: '/dev/xvda', permissions: 'mrw' }]);
   expect((await stat(link)).isBlockDevice()).toBe(true);
+  expect(await volumes.manager.usage(uidOf(pod), volumes.signal)).toMatchObject([
+    { volume: 'data', claim: { name: 'raw' }, capacityBytes: 16 * 1024 * 1024 },
+  ]);
   await volumes.restart();
   await volumes.mount(pod);
   await volumes.unmount(pod);

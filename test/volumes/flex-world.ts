@@ -9,7 +9,7 @@ import { programSucceeded, runProgram, type RunProgram } from '../../base/run-pr
 import { FlexVolumeRegistry } from '../../csi/index.js';
 import { removeWithoutLeaks } from '../csi/csi-world.js';
 import { tryHostProgram } from '../support/host-program.js';
-import { VolumeWorld } from './volume-world.js';
+import { VolumeWorld, type WorldOptions } from './volume-world.js';
 
 const examples = fileURLToPath(new URL('../../csi/flexvolume/examples/', import.meta.url));
 export const withoutJq = process.env['CI'] !== 'true' && !programSucceeded(await tryHostProgram(['jq', '--version']));
@@ -27,7 +27,11 @@ export class FlexWorld implements AsyncDisposable {
     this.volumes = volumes;
   }
 
-  static async open(run: RunProgram = runProgram, standalone = true): Promise<FlexWorld> {
+  static async open(
+    run: RunProgram = runProgram,
+    standalone = true,
+    options: Pick<WorldOptions, 'diskMegabytes'> = {},
+  ): Promise<FlexWorld> {
     const folder = await mkdtemp(join(tmpdir(), 'berth-flex-'));
     for (const [vendor, program] of [
       ['example.com~scratch', 'scratch'],
@@ -48,7 +52,7 @@ export class FlexWorld implements AsyncDisposable {
     return new FlexWorld(
       registry,
       folder,
-      await VolumeWorld.open({ run, standalone, drivers: { flexVolumes: registry } }),
+      await VolumeWorld.open({ ...options, run, standalone, drivers: { flexVolumes: registry } }),
     );
   }
 

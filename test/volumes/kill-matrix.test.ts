@@ -16,7 +16,7 @@ const withoutJq = process.env['CI'] !== 'true' && !programSucceeded(await tryHos
 if (withoutJq) process.stderr.write('SKIPPED: the example FlexVolume drivers need jq\n');
 
 const group = 3000;
-const manifest = (name: string, volume: string): string => `
+const manifest = (index: number): string => `
 apiVersion: v1
 kind: Pod
 metadata: { name: web }
@@ -28,24 +28,38 @@ spec:
       image: ${sampleImage}
       imagePullPolicy: IfNotPresent
       command: [sleep, "1000000"]
-      volumeMounts: [{ name: ${name}, mountPath: /data }]
+      volumeMounts: [{ name: data, mountPath: /data }]
   volumes:
-    - name: ${name}
-      ${volume}
+    - name: data
+      persistentVolumeClaim: { claimName: mine-${index} }
+`;
+
+const smallMebibytes = 16;
+const claim = (index: number, storageClass: string, mebibytes: number): string => `
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: { name: mine-${index} }
+spec:
+  storageClassName: ${storageClass}
+  accessModes: [ReadWriteOnce]
+  resources: { requests: { storage: ${mebibytes}Mi } }
+---
 `;
 
 /** One kind of driver with volumes that outlive their pods, by number. */
 interface Storage extends AsyncDisposable {
-  volume(index: number): string;
-  /** Objects beside the pod. */
-  objects(index: number): string;
+  /** The claim `mine-<index>` and what it stands on. */
+  objects(index: number, mebibytes: number): string;
   /** What the driver itself has of the user's file. */
   userFile(index: number): Promise<string>;
   /** What it still holds of this machine. */
   held(): Promise<string[]>;
 }
 
-/** attach and mountdevice of the loopback example, with a mount of its own on top, so that every verb is called. */
+/**
+ * attach and mountdevice of the loopback example, with a mount of its own on top, so that every verb is called. Its device grows, and the file system
+ * on it does not, for which not every machine gives its root the right.
+ */
 async function openFlex(world: AgentWorld): Promise<Storage> {
   const state = join(world.dir, 'loopback');
   const image = (index: number): string => join(world.dir, `disk-${index}.img`);
@@ -59,13 +73,29 @@ success() { echo '{"status":"Success"}'; exit 0; }
 case "$1" in
   mount) mountpoint -q "$2" || mount --bind "${staged}/$(echo "$3" | jq -r '."kubernetes.io/pvOrVolumeName"')" "$2" || exit 1; success ;;
   unmount) ! mountpoint -q "$2" || umount "$2" || exit 1; success ;;
+  expandfs) losetup -c "$3" || exit 1; success ;;
   *) exec sh ${world.dir}/loopback-driver "$@" ;;
 esac
 `;
   await writeFile(join(folder, 'looped'), driver, { mode: 0o755 });
   return {
-    volume: (index) => `flexVolume: { driver: example.com/looped, options: { image: ${image(index)}, create: 8m } }`,
-    objects: () => '',
+    objects: (index, mebibytes) => `
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: { name: looped }
+provisioner: kubernetes.io/no-provisioner
+allowVolumeExpansion: true
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: { name: data-${index} }
+spec:
+  storageClassName: looped
+  accessModes: [ReadWriteOnce]
+  capacity: { storage: ${smallMebibytes}Mi }
+  flexVolume: { driver: example.com/looped, options: { image: ${image(index)}, create: ${smallMebibytes}m } }
+---
+${claim(index, 'looped', mebibytes)}`,
     userFile: (index) => fileInImage(image(index), world.dir),
     held: () => loopsUnder(world.dir),
     [Symbol.asyncDispose]: async () => {
@@ -84,19 +114,15 @@ async function openCsi(world: AgentWorld): Promise<Storage> {
   const driver = new ExampleDriver({ main, name, nodeId: 'test-node', folder, registry, flags: ['--attach'] });
   await driver.start();
   return {
-    volume: (index) => `persistentVolumeClaim: { claimName: mine-${index} }`,
-    objects: (index) => `
+    objects: (index, mebibytes) => `
 apiVersion: storage.k8s.io/v1
 kind: StorageClass
 metadata: { name: folder }
 provisioner: ${name}
+allowVolumeExpansion: true
 parameters: { kind: image }
 ---
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: { name: mine-${index} }
-spec: { storageClassName: folder, accessModes: [ReadWriteOnce], resources: { requests: { storage: 16Mi } } }
----`,
+${claim(index, 'folder', mebibytes)}`,
     userFile: async (index) => {
       const volumes = join(folder, 'volumes');
       for (const id of await readdir(volumes)) {
@@ -148,11 +174,18 @@ class Matrix {
 
   /** With a volume that was never used. */
   async wantPod(): Promise<void> {
-    const index = ++this.#index;
-    await this.#world.write(
-      'web.yaml',
-      this.#storage.objects(index) + manifest(`data-${index}`, this.#storage.volume(index)),
-    );
+    this.#index++;
+    await this.#want(smallMebibytes);
+  }
+
+  /** With the volume it has, made larger. */
+  async wantMore(): Promise<void> {
+    await this.#want(2 * smallMebibytes);
+  }
+
+  async #want(mebibytes: number): Promise<void> {
+    const objects = this.#storage.objects(this.#index, mebibytes);
+    await this.#world.write('web.yaml', objects + manifest(this.#index));
   }
 
   async dropPod(): Promise<void> {
@@ -160,16 +193,38 @@ class Matrix {
   }
 
   /** A life without a crash tells which points there are. */
-  async wholeLife(): Promise<{ starting: string[]; stopping: string[] }> {
+  async wholeLife(): Promise<{ starting: string[]; growing: string[]; stopping: string[] }> {
     await using run = await this.#world.start();
     await run.untilStarted();
     await this.wantPod();
     await run.untilReady('web');
     await run.sh('web', 'main', 'echo precious > /data/file');
-    const seen = run.points.length;
+    const started = run.points.length;
+    await this.wantMore();
+    await this.#untilGrown(run);
+    const grown = run.points.length;
     await this.dropPod();
     await this.untilClean(run);
-    return { starting: own(run.points.slice(0, seen)), stopping: own(run.points.slice(seen)) };
+    const growing = own(run.points.slice(started, grown));
+    return {
+      starting: own(run.points.slice(0, started)),
+      growing,
+      stopping: own(run.points.slice(grown)).filter((point) => !growing.includes(point)),
+    };
+  }
+
+  /** Growing a mounted ext4 needs CAP_SYS_RESOURCE, which not every machine gives its root: then the driver's words are the end of it. */
+  async #untilGrown(run: AgentRun): Promise<void> {
+    const ends = /^FileSystemResizeSuccessful|Permission denied to resize filesystem/;
+    await run.until('the volume has grown', () => run.eventsOf('web').some((event) => ends.test(event)));
+  }
+
+  /** After all these deaths the volume grows to the end, and its user has noticed nothing. */
+  async grows(): Promise<void> {
+    await using run = await this.#world.start();
+    await run.untilReady('web', 45_000);
+    await this.#untilGrown(run);
+    expect(await run.sh('web', 'main', 'cat /data/file')).toBe('precious');
   }
 
   /** Runs an agent that must die at the point. */
@@ -220,9 +275,26 @@ class Matrix {
   }
 }
 
+/** The calls that change something, in the order of a volume's life. */
 const kinds = [
-  ['FlexVolume', openFlex, 7],
-  ['CSI', openCsi, 7],
+  [
+    'FlexVolume',
+    openFlex,
+    {
+      starting: ['flexvolume attach', 'flexvolume waitforattach', 'flexvolume mountdevice', 'flexvolume mount'],
+      growing: ['flexvolume expandvolume', 'flexvolume expandfs'],
+      stopping: ['flexvolume unmount', 'flexvolume unmountdevice', 'flexvolume detach'],
+    },
+  ],
+  [
+    'CSI',
+    openCsi,
+    {
+      starting: ['csi CreateVolume', 'csi ControllerPublishVolume', 'csi NodeStageVolume', 'csi NodePublishVolume'],
+      growing: ['csi ControllerExpandVolume', 'csi NodeExpandVolume'],
+      stopping: ['csi NodeUnpublishVolume', 'csi NodeUnstageVolume', 'csi ControllerUnpublishVolume'],
+    },
+  ],
 ] as const;
 
 test.skipIf(withoutJq).concurrent.each(kinds)(
@@ -231,10 +303,12 @@ test.skipIf(withoutJq).concurrent.each(kinds)(
     await using world = await AgentWorld.open();
     await using storage = await open(world);
     const matrix = new Matrix(world, storage);
-    const { starting, stopping } = await matrix.wholeLife();
-    expect([...starting, ...stopping].filter((point) => /^after (csi|flex)/.test(point)).length).toBeGreaterThanOrEqual(
-      calls,
-    );
+    const life = await matrix.wholeLife();
+    const { starting, growing, stopping } = life;
+    for (const part of ['starting', 'growing', 'stopping'] as const)
+      expect(life[part].filter((point) => /^after (csi|flex)/.test(point) && !point.includes('Registration'))).toEqual(
+        calls[part].map((call) => `after ${call}`),
+      );
     for (const point of ['amid volume-ownership', 'after volume-ownership', 'volume-stage-recorded'])
       expect(starting).toContain(point);
 
@@ -242,6 +316,9 @@ test.skipIf(withoutJq).concurrent.each(kinds)(
     await matrix.wantPod();
     for (const point of starting) await matrix.dieAt(point);
     await matrix.runsOn();
+    await matrix.wantMore();
+    for (const point of growing) await matrix.dieAt(point);
+    await matrix.grows();
     await matrix.dropPod();
     for (const point of stopping) await matrix.dieAt(point);
     await matrix.finish('one that died at every point');

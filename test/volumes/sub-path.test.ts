@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { lstat, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { errorText } from '../../base/errors.js';
 import type { VolumeMount } from '../../agent/api/index.js';
 import { failureOf, firstContainer, podOf, VolumeWorld } from './volume-world.js';
 
@@ -101,6 +102,37 @@ test('a link that a container planted is followed inside the volume and refused 
     'a part of the path is not a folder',
   ]);
   expect(await readdir(join(world.root, 'outside'))).toEqual([]);
+});
+
+test('a hostPath keeps who mounts a part of it inside, whatever links lie there', async () => {
+  await using world = await VolumeWorld.open();
+  const host = join(world.root, 'host');
+  const outside = join(world.root, 'outside');
+  for (const folder of [join(host, 'real'), outside]) await mkdir(folder, { recursive: true });
+  await writeFile(join(outside, 'user-file'), 'precious');
+  await writeFile(join(host, 'real/inside'), '');
+  await symlink('real', join(host, 'good'));
+  await symlink(outside, join(host, 'escape'));
+  await symlink('../outside/user-file', join(host, 'file'));
+  const open = async (subPath: string): Promise<string> => {
+    const pod = podOf({
+      volumes: [{ name: 'data', hostPath: { path: host } }],
+      container: { volumeMounts: [{ name: 'data', mountPath: '/d', subPath }] },
+    });
+    await world.mount(pod);
+    try {
+      return (await readdir(await world.hostPath(pod))).join(',');
+    } finally {
+      await world.unmount(pod);
+    }
+  };
+  expect(await open('good')).toBe('inside');
+  for (const subPath of ['escape', 'escape/new', 'file'])
+    expect(errorText(await failureOf(open(subPath)))).toContain('the path leads out of the volume');
+  expect(await readdir(outside)).toEqual(['user-file']);
+  expect(await readFile(join(outside, 'user-file'), 'utf8')).toBe('precious');
+  expect((await readdir(host)).sort()).toEqual(['escape', 'file', 'good', 'real']);
+  expect(await world.mounts()).toEqual([]);
 });
 
 test('paths and variables that are not allowed fail before anything is touched', async () => {

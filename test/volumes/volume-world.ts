@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { noRecorder } from '../../base/call-recorder.js';
 import { systemClock, type Clock } from '../../base/clock.js';
+import { errnoOf } from '../../base/errors.js';
 import { silentLogger } from '../../base/log.js';
 import { runProgram, type RunProgram } from '../../base/run-program.js';
 import type { ConfigMap, Container, Pod, PodUid, Secret, TokenRequest, Volume } from '../../agent/api/index.js';
@@ -101,6 +102,9 @@ export interface WorldOptions {
   readonly standalone?: boolean;
   readonly drivers?: Pick<VolumeManagerDeps, 'csi' | 'flexVolumes' | 'pullImage' | 'plugins'>;
   readonly recursiveReadOnly?: boolean;
+  /** The root folder lies on a disk of its own, of this many megabytes. */
+  readonly diskMegabytes?: number;
+  readonly seLinuxFileContext?: string;
 }
 
 /** A root folder of its own, a control plane, and managers on them; disposing asserts that nothing is left mounted. */
@@ -126,6 +130,7 @@ export class VolumeWorld implements AsyncDisposable {
 
   static async open(options: WorldOptions = {}): Promise<VolumeWorld> {
     const root = await mkdtemp(join(tmpdir(), 'berth volumes-'));
+    if (options.diskMegabytes !== undefined) await mountDisk(root, options.diskMegabytes);
     const leaks = await LeakCheck.open({ tokens: [root], kinds: ['mount', 'process'] });
     const world = new VolumeWorld(root, leaks, options);
     await world.restart();
@@ -135,7 +140,12 @@ export class VolumeWorld implements AsyncDisposable {
   /** A new manager on the same folders, as after a kill -9: nothing of the old one is told. */
   async restart(): Promise<void> {
     this.manager = await openVolumeManager(
-      { rootDir: this.root, nodeName: 'here', standalone: this.#options.standalone ?? true },
+      {
+        rootDir: this.root,
+        nodeName: 'here',
+        standalone: this.#options.standalone ?? true,
+        seLinuxFileContext: this.#options.seLinuxFileContext,
+      },
       {
         run: this.#options.run ?? runProgram,
         recorder: noRecorder,
@@ -184,7 +194,7 @@ export class VolumeWorld implements AsyncDisposable {
     return table
       .split('\n')
       .map((line) => line.replaceAll('\\040', ' '))
-      .filter((line) => line.includes(this.root));
+      .filter((line) => line.includes(`${this.root}/`));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -192,6 +202,8 @@ export class VolumeWorld implements AsyncDisposable {
     await this.manager[Symbol.asyncDispose]();
     this.#lifetime.abort();
     await this.#leaks[Symbol.asyncDispose]();
+    if (this.#options.diskMegabytes !== undefined) await hostProgram(['umount', this.root]);
+    await rm(`${this.root}.img`, { force: true });
     await rm(this.root, { recursive: true, force: true });
   }
 }
@@ -260,4 +272,31 @@ export async function failureOf(work: Promise<unknown>): Promise<Error> {
     throw err;
   }
   throw new Error('it did not fail');
+}
+
+/** A small disk with a file system, which goes with its last mount. */
+async function mountDisk(root: string, megabytes: number): Promise<void> {
+  const image = `${root}.img`;
+  await hostProgram(['truncate', '-s', `${megabytes}M`, image]);
+  await hostProgram(['mkfs.ext4', '-q', '-m0', '-O', '^has_journal', image]);
+  await hostProgram(['mount', '-o', 'loop', image, root]);
+}
+
+/** Writes to the disk under a folder until nothing more fits. Returns the file to remove. */
+export async function fillDisk(folder: string): Promise<string> {
+  const path = join(folder, 'filler');
+  const file = await open(path, 'a');
+  try {
+    for (let size = 1024 * 1024; size >= 1; size = Math.floor(size / 2)) {
+      const piece = Buffer.alloc(size);
+      try {
+        while ((await file.write(piece)).bytesWritten === size);
+      } catch (err) {
+        if (errnoOf(err) !== 'ENOSPC') throw err;
+      }
+    }
+  } finally {
+    await file.close();
+  }
+  return path;
 }

@@ -1,5 +1,6 @@
 import { StateFile } from '../../../base/atomic-file.js';
 import { FifoLimit } from '../../../base/fifo-limit.js';
+import { namePath } from '../../../base/name-path.js';
 import type { Logger } from '../../../base/log.js';
 import {
   compareQuantities,
@@ -64,7 +65,7 @@ export interface LocalBinderDeps {
 export class LocalBinder implements ClaimBinder {
   readonly #deps: LocalBinderDeps;
   readonly #file: StateFile<readonly Binding[]>;
-  readonly #bindings: Map<string, Binding>;
+  #bindings: ReadonlyMap<string, Binding>;
   readonly #lock = new FifoLimit(1);
 
   private constructor(deps: LocalBinderDeps, file: StateFile<readonly Binding[]>, bindings: readonly Binding[]) {
@@ -129,8 +130,7 @@ export class LocalBinder implements ClaimBinder {
         if (binding.made && binding.made.spec?.persistentVolumeReclaimPolicy !== 'Delete') continue;
         if (await isUsed(binding.volume)) continue;
         if (binding.made) await this.#deps.provisioner?.delete(binding.made, signal);
-        this.#bindings.delete(key);
-        await this.#file.write([...this.#bindings.values()]);
+        await this.#write([...this.#bindings].filter(([other]) => other !== key));
       }
     }, signal);
   }
@@ -160,17 +160,24 @@ export class LocalBinder implements ClaimBinder {
     const size = volume.spec?.capacity?.['storage'];
     const binding = { claim: key, claimUid, volume: volume.metadata?.name ?? '', made, podUid, size };
     // What an earlier claim of this name had is the new one's, unless it was made for that claim alone.
-    for (const [id, other] of this.#bindings)
-      if (other.claim === key && (!other.made || other.volume === binding.volume)) this.#bindings.delete(id);
-    await this.#keep(binding);
+    await this.#keep(binding, (other) => other.claim === key && (!other.made || other.volume === binding.volume));
     await this.#deps.at?.('volume-bound');
     // Read once more, so that the pod hears of its changes.
     return boundClaim(await this.#bindingVolume(pod, binding, signal), claim, size);
   }
 
-  async #keep(binding: Binding): Promise<void> {
-    this.#bindings.set(idOf(binding), binding);
-    await this.#file.write([...this.#bindings.values()]);
+  async #keep(binding: Binding, replaces: (other: Binding) => boolean = () => false): Promise<void> {
+    const id = idOf(binding);
+    const others = [...this.#bindings].filter(([other, value]) => other !== id && !replaces(value));
+    await this.#write([...others, [id, binding]]);
+  }
+
+  /** What could not be written is not taken for written: the next attempt would hand out what a restart knows nothing of. */
+  async #write(bindings: readonly (readonly [string, Binding])[]): Promise<void> {
+    await this.#file.write(bindings.map(([, binding]) => binding)).catch((err: unknown) => {
+      throw namePath(err, this.#file.path);
+    });
+    this.#bindings = new Map(bindings);
   }
 
   /** A volume grows with its claim where its class lets it. When it cannot, the pod goes on with what there is. */

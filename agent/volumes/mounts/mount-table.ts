@@ -12,6 +12,8 @@ export interface MountEntry {
   readonly superOptions: string;
   /** What is mounted below it appears in its peers too, and the other way round (mount_namespaces(7)). */
   readonly shared: boolean;
+  /** What is mounted below the one it was copied from appears in it too, and not the other way round. */
+  readonly slave: boolean;
 }
 
 /** One line of `/proc/<pid>/mountinfo` (proc(5)). */
@@ -29,6 +31,7 @@ export function parseMountLine(line: string): MountEntry | undefined {
     source: unescape(source),
     superOptions,
     shared: optional.some((field) => field.startsWith('shared:')),
+    slave: optional.some((field) => field.startsWith('master:')),
   };
 }
 

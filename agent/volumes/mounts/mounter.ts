@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { namePath } from '../../../base/name-path.js';
 import { describeEnd, programSucceeded, type ProgramResult, type RunProgram } from '../../../base/run-program.js';
 import { VolumeProblem } from '../volume-error.js';
 import { Batches } from './batches.js';
@@ -97,8 +98,10 @@ export class Mounter {
 
   async #mountList(requests: readonly MountRequest[]): Promise<ProgramResult> {
     const list = join(this.#options.workDir, `fstab-${randomBytes(6).toString('hex')}`);
-    await writeFile(list, requests.map(fstabLine).join(''), { mode: 0o600, flag: 'wx' });
     try {
+      await writeFile(list, requests.map(fstabLine).join(''), { mode: 0o600, flag: 'wx' }).catch((err: unknown) => {
+        throw namePath(err, list);
+      });
       // Without -c, mount would resolve a source like /proc/1/fd/7 to the path it once had.
       return await this.#program(['mount', '-c', '-a', '-T', list]);
     } finally {

@@ -1,7 +1,8 @@
 import { realpath } from 'node:fs/promises';
+import type { MountPropagation } from '../../../proto/generated/cri-v1.js';
 import { describeEnd, programSucceeded, type RunProgram } from '../../../base/run-program.js';
 import { VolumeProblem } from '../volume-error.js';
-import { mountHolding, mountsBelow, readMountInfo } from './mount-table.js';
+import { mountHolding, mountsBelow, readMountInfo, type MountEntry } from './mount-table.js';
 
 const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 const timeoutMs = 30_000;
@@ -29,18 +30,44 @@ async function program(argv: [string, ...string[]], run: RunProgram, signal: Abo
   if (!programSucceeded(result)) throw new VolumeProblem('failed', `${argv.join(' ')}: ${describeEnd(result)}`);
 }
 
-/** A runtime would start the container all the same, and what it mounts would be seen by nobody. */
-export async function checkShared(paths: readonly string[]): Promise<void> {
-  if (paths.length === 0) return;
+export interface PropagatedMount {
+  readonly hostPath?: string | undefined;
+  readonly propagation?: MountPropagation | undefined;
+}
+
+/**
+ * What is mounted later would reach nobody where the mounts are private: a kubelet's runtimes refuse such a container, and so it is here for
+ * every runtime. Mounts that ask for nothing cost no look.
+ */
+export async function checkPropagation(mounts: readonly PropagatedMount[]): Promise<void> {
+  const asking = mounts.filter(({ propagation }) => propagation !== undefined && propagation in needs);
+  if (asking.length === 0) return;
   const mountInfo = await readMountInfo();
-  for (const given of paths) {
-    const path = await realpath(given).catch(() => given);
+  for (const { hostPath, propagation } of asking) {
+    const need = needs[propagation ?? ''];
+    if (hostPath === undefined || !need) continue;
+    const path = await realpath(hostPath).catch(() => hostPath);
     const holding = mountHolding(mountInfo, path);
-    if (holding?.shared) continue;
+    if (holding && need.holds(holding)) continue;
     throw new VolumeProblem(
       'refused',
-      `mountPropagation Bidirectional: path "${path}" is mounted on "${holding?.mountPoint ?? '/'}" but it is not a shared mount; ` +
+      `mountPropagation ${need.word}: path "${path}" is mounted on "${holding?.mountPoint ?? '/'}" but it is not a ${need.kind} mount; ` +
         'mount --make-rshared / makes it one, or berth agent --share-root-dir for volumes of pods',
     );
   }
 }
+
+interface Need {
+  readonly word: string;
+  readonly kind: string;
+  holds(mount: MountEntry): boolean;
+}
+
+const needs: Readonly<Record<string, Need>> = {
+  PROPAGATION_BIDIRECTIONAL: { word: 'Bidirectional', kind: 'shared', holds: ({ shared }) => shared },
+  PROPAGATION_HOST_TO_CONTAINER: {
+    word: 'HostToContainer',
+    kind: 'shared or slave',
+    holds: ({ shared, slave }) => shared || slave,
+  },
+};

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   flexVolumeDeviceMountPath,
@@ -96,18 +96,27 @@ export class FlexVolumePlugin implements VolumePlugin {
     const { volume, path, staged, before } = request;
     const source = required(volume.origin);
     const { readOnly } = optionsOf(volume, source);
-    if (before) return { hostPath: path, readOnly };
+    if (before) return before;
     const wasMounted = await isMountPoint(path);
     if (!wasMounted) await this.#mount(volume, path, staged, signal);
-    const { fsGroup } = await this.#drivers.driver(source.driver).capabilities(signal);
+    const { fsGroup, selinuxRelabel } = await this.#drivers.driver(source.driver).capabilities(signal);
     if (fsGroup && !readOnly) await giveToGroup(volume, path, wasMounted, this.#context, signal);
-    return { hostPath: path, readOnly };
+    return { hostPath: path, readOnly, keepsLabels: !selinuxRelabel };
   }
 
   async #mount(volume: PodVolume, path: string, staged: NodeStage, signal: AbortSignal): Promise<void> {
     const source = required(volume.origin);
     const options = await this.#mountOptions(volume, source, signal);
-    const told = await this.#drivers.driver(source.driver).mount(path, options, subjectOf(volume), signal);
+    const driver = this.#drivers.driver(source.driver);
+    let told;
+    try {
+      told = await driver.mount(path, options, subjectOf(volume), signal);
+    } catch (err) {
+      // As in the kubelet: what a driver says it did not do it is not asked to undo.
+      if (err instanceof FlexVolumeError && err.failure.certainty === 'final' && (await isUntouched(path)))
+        await rmdir(path);
+      throw err;
+    }
     if (told !== 'not-supported') return;
     if (staged.stagePath === undefined)
       throw new VolumeProblem('refused', 'the driver supports neither attach nor mount');
@@ -204,7 +213,7 @@ export class FlexVolumePlugin implements VolumePlugin {
       ...optionsOf(volume, source),
       pod: { name, namespace, uid, serviceAccountName: volume.pod.spec?.serviceAccountName ?? '' },
       fsGroup: volume.fsGroup,
-      secrets: secret.values,
+      secrets: secret.bytes,
     };
   }
 }

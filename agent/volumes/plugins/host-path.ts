@@ -9,6 +9,7 @@ export class HostPathPlugin implements VolumePlugin {
   readonly name = 'kubernetes.io/host-path';
   readonly hasFolder = false;
   readonly deletesContent = false;
+  readonly keepsLabels = true;
 
   supports(origin: PodVolume['origin']): boolean {
     return sourceOf(origin) !== undefined;

@@ -23,6 +23,7 @@ export class LocalVolumePlugin implements VolumePlugin {
   readonly name = 'kubernetes.io/local-volume';
   readonly hasFolder = true;
   readonly deletesContent = false;
+  readonly handsOutDevices = true;
   readonly #context: PluginContext;
   readonly #mounts: string;
 

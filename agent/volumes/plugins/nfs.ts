@@ -16,6 +16,7 @@ export class NfsPlugin implements VolumePlugin {
   readonly name = 'kubernetes.io/nfs';
   readonly hasFolder = true;
   readonly deletesContent = false;
+  readonly keepsLabels = true;
   readonly #context: PluginContext;
 
   constructor(context: PluginContext) {

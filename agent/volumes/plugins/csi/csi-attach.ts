@@ -67,8 +67,16 @@ async function attachByController(
     {
       volumeId: source.handle,
       nodeId: driver.nodeInfo.nodeId,
-      capability: capabilityOf(volume, source, driver, groupDecision(volume, source, driver, undefined)),
-      readOnly: source.readOnly,
+      capability: capabilityOf(
+        volume,
+        source,
+        driver,
+        groupDecision(volume, source, driver, undefined),
+        [],
+        driver.capabilities.controller,
+      ),
+      // A driver that cannot must not be told to.
+      readOnly: source.readOnly && driver.capabilities.controller.has('PUBLISH_READONLY'),
       volumeContext: source.attributes,
       secrets: values,
     },

@@ -13,6 +13,8 @@ import {
 import { errnoOf } from '../../../../base/errors.js';
 import { readMountInfo } from '../../mounts/mount-table.js';
 import type { PluginContext } from '../../plugin-context.js';
+import type { CsiSource } from './csi-source.js';
+import type { VolumePaths } from '../../volume-paths.js';
 import type { FoundStage, FoundVolume } from '../../volume-plugin.js';
 
 /** Names what is staged: driver names hold no space. A block volume's paths are made from the PersistentVolume's name. */
@@ -22,6 +24,12 @@ export const stageKey = (driver: string, handle: string, blockSpecName = ''): st
 export function partsOfKey(key: string): { driver: string; blockSpecName: string; handle: string } {
   const [driver = '', blockSpecName = '', ...handle] = key.split(' ');
   return { driver, blockSpecName, handle: handle.join(' ') };
+}
+
+/** What a detach will need, for then the claim and its volume may be gone. */
+export function attachSecretOf({ controllerPublishSecret }: CsiSource): Partial<CsiVolumeData> {
+  const { name, namespace } = controllerPublishSecret ?? {};
+  return name === undefined ? {} : { attachSecretName: name, attachSecretNamespace: namespace };
 }
 
 /** Where the record of a pod's volume lies. */
@@ -48,13 +56,30 @@ export async function recordOf(
   return await recoverVolumeData(rootDir, join(found.path, 'mount'), { known, mountinfo: await readMountInfo() });
 }
 
-async function knownVolumes(found: FoundVolume, context: PluginContext, signal: AbortSignal): Promise<KnownVolume[]> {
-  const volumes = await context.objects.list('PersistentVolume', '', signal).catch(() => []);
-  const persistent = volumes.flatMap(({ metadata, spec }): KnownVolume[] =>
+async function knownPersistent({ objects }: PluginContext, signal: AbortSignal): Promise<KnownVolume[]> {
+  const volumes = await objects.list('PersistentVolume', '', signal).catch(() => []);
+  return volumes.flatMap(({ metadata, spec }): KnownVolume[] =>
     spec?.csi
       ? [{ driverName: spec.csi.driver, volumeHandle: spec.csi.volumeHandle, specVolID: metadata?.name ?? '' }]
       : [],
   );
+}
+
+/** What the records of pods say; also of volumes that this agent itself had made. */
+async function publishedVolumes(paths: VolumePaths): Promise<KnownVolume[]> {
+  const known: KnownVolume[] = [];
+  for (const uid of await namesIn(paths.pods)) {
+    const folder = dirname(paths.volume(uid, 'kubernetes.io/csi', 'name'));
+    for (const specVolID of await namesIn(folder)) {
+      const read = await readVolumeData(join(folder, specVolID));
+      if (read.kind === 'read') known.push({ ...read.data, specVolID });
+    }
+  }
+  return known;
+}
+
+async function knownVolumes(found: FoundVolume, context: PluginContext, signal: AbortSignal): Promise<KnownVolume[]> {
+  const persistent = await knownPersistent(context, signal);
   const pods = await context.objects.list('Pod', '', signal).catch(() => []);
   const inline = pods
     .filter(({ metadata }) => metadata?.uid === found.uid)
@@ -75,28 +100,47 @@ async function knownVolumes(found: FoundVolume, context: PluginContext, signal: 
 }
 
 /** Everything that has a record of its own for the node: staged, or attached by the agent itself. */
-export async function findCsiStages(rootDir: string): Promise<FoundStage[]> {
+export async function findCsiStages(context: PluginContext, signal: AbortSignal): Promise<FoundStage[]> {
+  const { rootDir } = context.paths;
   const folder = dirname(dirname(csiDataFolder(csiStagingPath(rootDir, 'driver', 'handle'))));
   const found: FoundStage[] = [];
   for (const driver of await namesIn(folder)) {
     if (driver === 'volumeDevices') continue;
     for (const hash of await namesIn(join(folder, driver))) {
-      const read = await readVolumeData(join(folder, driver, hash));
-      if (read.kind === 'read')
-        found.push({
-          key: stageKey(driver, read.data.volumeHandle),
-          stage: { stagePath: join(folder, driver, hash, 'globalmount') },
-        });
+      const stagePath = join(folder, driver, hash, 'globalmount');
+      const record = await stageRecord(join(folder, driver, hash), context, async () =>
+        recoverVolumeData(rootDir, stagePath, {
+          known: [...(await knownPersistent(context, signal)), ...(await publishedVolumes(context.paths))],
+          mountinfo: await readMountInfo(),
+        }),
+      );
+      if (record) found.push({ key: stageKey(driver, record.volumeHandle), stage: { stagePath } });
     }
   }
   const devices = dirname(csiBlockPaths(rootDir, '', 'name').volumeFolder);
   for (const specName of await namesIn(devices)) {
     if (specName === 'staging' || specName === 'publish') continue;
-    const read = await readVolumeData(csiBlockPaths(rootDir, '', specName).data);
-    if (read.kind === 'read')
-      found.push({ key: stageKey(read.data.driverName, read.data.volumeHandle, specName), stage: {} });
+    const record = await stageRecord(csiBlockPaths(rootDir, '', specName).data, context, async () =>
+      (await knownPersistent(context, signal)).find(({ specVolID }) => specVolID === specName),
+    );
+    if (record) found.push({ key: stageKey(record.driverName, record.volumeHandle, specName), stage: {} });
   }
   return found;
+}
+
+/** Undefined where nobody can tell which volume it was: it stays as it is, and is said to. */
+async function stageRecord(
+  folder: string,
+  { log }: PluginContext,
+  recover: () => Promise<Pick<CsiVolumeData, 'driverName' | 'volumeHandle'> | undefined>,
+): Promise<Pick<CsiVolumeData, 'driverName' | 'volumeHandle'> | undefined> {
+  const read = await readVolumeData(folder);
+  if (read.kind === 'read') return read.data;
+  const { reason, movedTo } = read.kind === 'set-aside' ? read : { reason: 'it is missing', movedTo: undefined };
+  const record = await recover();
+  const recovered = record !== undefined;
+  log.error({ folder, reason, movedTo, recovered }, 'vol_data.json of a staged volume cannot be read');
+  return record;
 }
 
 async function namesIn(folder: string): Promise<string[]> {

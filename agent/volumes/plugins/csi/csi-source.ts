@@ -88,15 +88,29 @@ export function capabilityOf(
   source: CsiSource,
   driver: CsiDriver,
   group: FsGroupDecision,
+  /** Besides the volume's own. */
+  mountOptions: readonly string[] = [],
+  /** What the service that is called can do. */
+  service: ReadonlySet<string> = driver.capabilities.node,
 ): v1.VolumeCapability {
   return volumeCapability(
     {
       accessMode: source.accessModes?.[0] ?? 'ReadWriteOnce',
       volumeMode: volume.block ? 'Block' : 'Filesystem',
       fsType: source.fsType,
-      mountOptions: source.mountOptions,
+      mountOptions: [...source.mountOptions, ...mountOptions],
       volumeMountGroup: group.by === 'driver' ? group.volumeMountGroup : undefined,
     },
-    driver.capabilities.node,
+    service,
   );
+}
+
+/** A driver must say that it makes volumes for single pods; where there is no CSIDriver object nobody could. */
+export function checkInline({ driver }: CsiSource, object: CsiDriverObject | undefined): void {
+  const modes = object?.spec.volumeLifecycleModes ?? ['Persistent'];
+  if (object && !modes.includes('Ephemeral'))
+    throw new VolumeProblem(
+      'refused',
+      `volume mode "Ephemeral" not supported by driver ${driver} (only supports ${JSON.stringify(modes)})`,
+    );
 }

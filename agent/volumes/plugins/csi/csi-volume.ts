@@ -1,4 +1,4 @@
-import { mkdir, rm, rmdir, unlink } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   attachmentId,
@@ -8,16 +8,16 @@ import {
   publishVolumeContext,
   readVolumeData,
   removeVolumeFolder,
+  volumeDataFile,
   writeVolumeData,
   type CsiDriver,
   type CsiTokens,
-  type FolderRemoval,
 } from '../../../../csi/index.js';
-import { errnoOf } from '../../../../base/errors.js';
 import type { CSIDriver as CsiDriverObject, Secret } from '../../../api/index.js';
 import { isMountPoint } from '../../fs/is-mount-point.js';
 import { giveToGroup } from '../../ownership.js';
 import { readSecret, secretContent, type PluginContext } from '../../plugin-context.js';
+import { contextOptions, seLinuxMountLabel, takesLabels } from '../../se-linux.js';
 import { VolumeProblem } from '../../volume-error.js';
 import type { VolumeUsage } from '../../volume-manager.js';
 import type {
@@ -33,8 +33,10 @@ import { subjectOf } from '../flex-volume.js';
 import { linkDevice } from '../local-volume.js';
 import { isUntouched } from '../staging-folders.js';
 import { attachCsi, needsAttach } from './csi-attach.js';
-import { findCsiStages, partsOfKey, recordOf, stageKey } from './csi-records.js';
-import { capabilityOf, csiSource, groupDecision, isCsi, type CsiSource } from './csi-source.js';
+import { exists, rejectLeft, rmdirIfEmpty, unlinkIfThere } from './csi-folders.js';
+import { attachSecretOf, findCsiStages, partsOfKey, recordOf, stageKey } from './csi-records.js';
+import { capabilityOf, checkInline, csiSource, groupDecision, isCsi, type CsiSource } from './csi-source.js';
+import { UntriedRecords } from './untried-records.js';
 
 export interface CsiDriverSource {
   /** Throws with what is known about a driver that cannot be called. */
@@ -49,8 +51,10 @@ export class CsiPlugin implements VolumePlugin {
   readonly name = 'kubernetes.io/csi';
   readonly hasFolder = true;
   readonly deletesContent = false;
+  readonly handsOutDevices = true;
   readonly #context: PluginContext;
   readonly #drivers: CsiDriverSource;
+  readonly #untried = new UntriedRecords();
 
   constructor(context: PluginContext, drivers: CsiDriverSource) {
     this.#context = context;
@@ -75,29 +79,42 @@ export class CsiPlugin implements VolumePlugin {
     const { driver, object } = await this.#driver(volume, source, signal);
     if (!needsAttach(source, driver, object, this.#context.standalone)) return {};
     // Before the driver is asked: what says after a crash that there is something to detach.
-    await this.#recordStage(volume, source);
-    return { context: await attachCsi(volume, source, driver, this.#context, signal) };
+    const record = await this.#recordStage(volume, source);
+    const attached = await this.#untried.call(
+      record,
+      () => attachCsi(volume, source, driver, this.#context, signal),
+      () => this.#forgetStage(volume, source),
+    );
+    return { context: attached };
   }
 
   async stage(volume: PodVolume, attached: NodeStage, signal: AbortSignal): Promise<NodeStage> {
     const source = csiSource(volume);
     const { driver, object } = await this.#driver(volume, source, signal);
     if (!stages(driver)) return attached;
-    await this.#recordStage(volume, source);
+    const label = this.#label(volume, object);
+    const group = groupDecision(volume, source, driver, object);
+    const record = await this.#recordStage(volume, source, label);
     const stagingPath = this.#stagingPath(volume, source);
-    await mkdir(stagingPath, { recursive: true, mode: 0o750 });
-    await driver.node.stage(
-      {
-        volumeId: source.handle,
-        stagingPath,
-        capability: capabilityOf(volume, source, driver, groupDecision(volume, source, driver, object)),
-        publishContext: attached.context ?? {},
-        volumeContext: source.attributes,
-        secrets: (await this.#secret(volume, source.stageSecret, signal)).values,
+    if ((await mkdir(stagingPath, { recursive: true, mode: 0o750 })) !== undefined) this.#untried.add(stagingPath);
+    const request = {
+      volumeId: source.handle,
+      stagingPath,
+      capability: capabilityOf(volume, source, driver, group, contextOptions(label)),
+      publishContext: attached.context ?? {},
+      volumeContext: source.attributes,
+      secrets: (await this.#secret(volume, source.stageSecret, signal)).values,
+    };
+    await this.#untried.call(
+      stagingPath,
+      () => driver.node.stage(request, subjectOf(volume), signal),
+      async () => {
+        const removed = await rmdirIfEmpty(stagingPath);
+        if (removed && this.#untried.has(record)) await this.#forgetStage(volume, source);
+        if (removed) this.#untried.drop(record);
       },
-      subjectOf(volume),
-      signal,
     );
+    this.#untried.drop(record);
     return { ...attached, stagePath: stagingPath };
   }
 
@@ -112,19 +129,39 @@ export class CsiPlugin implements VolumePlugin {
     const block = csiBlockPaths(this.#context.paths.rootDir, volume.uid, volume.specName);
     const target = volume.block ? block.publish : join(path, 'mount');
     if (volume.block) await mkdir(block.publishFolder, { recursive: true, mode: 0o750 });
-    await writeVolumeData(volume.block ? block.data : path, {
+    const folder = volume.block ? block.data : path;
+    const label = this.#label(volume, object);
+    const isNew = !(await exists(volume.block ? devicePath : join(path, volumeDataFile)));
+    await writeVolumeData(folder, {
       driverName: source.driver,
       volumeHandle: source.handle,
       specVolID: volume.specName,
       nodeName: this.#context.nodeName,
       attachmentID: attachmentId(source.handle, source.driver, this.#context.nodeName),
       volumeLifecycleMode: source.inline ? 'Ephemeral' : 'Persistent',
+      seLinuxMountContext: label,
+      // The node's record of a block volume is the same file.
+      ...(volume.block ? attachSecretOf(source) : {}),
     });
+    // The link is what says that this pod has the device: a publish that nobody heard the end of must be undone too.
+    const device = volume.block ? await linkDevice(target, devicePath, readOnly) : undefined;
+    if (isNew) this.#untried.add(target);
     await this.#context.at('volume-publish-recorded');
-    await this.#publishAt(target, request, source, driver, object, signal);
+    await this.#untried.call(
+      target,
+      () => this.#publishAt(target, request, source, driver, object, signal),
+      async () => {
+        if (!volume.block) await removeVolumeFolder(target);
+        else if (!(await exists(target))) {
+          await unlinkIfThere(devicePath);
+          if (!stages(driver) && !this.#detaches(driver)) await this.#removeBlockFolders(volume.specName);
+        }
+      },
+    );
     const refreshAt = object?.spec.requiresRepublish === true ? this.#context.clock.now() + republishMs : undefined;
-    if (volume.block) return { ...(await linkDevice(target, devicePath, readOnly)), refreshAt };
-    return { hostPath: target, readOnly, refreshAt };
+    if (device) return { ...device, refreshAt };
+    const keepsLabels = label !== undefined || (this.#seLinux && !(await takesLabels(target)));
+    return { hostPath: target, readOnly, refreshAt, keepsLabels };
   }
 
   async unpublish(found: FoundVolume, signal: AbortSignal): Promise<void> {
@@ -143,31 +180,34 @@ export class CsiPlugin implements VolumePlugin {
       return await rejectLeft(removeVolumeFolder(target));
     }
     const driver = this.#drivers.get(record.driverName);
-    if (found.block) await unlinkIfThere(found.path);
     await driver.node.unpublish(record.volumeHandle, target, { podUid: found.uid, object: found.specName }, signal);
     // A driver may leave its file; the specification wants it gone.
     if (found.block) {
       await rm(target, { force: true });
-      if (!stages(driver)) await this.#removeBlockFolders(found.specName);
+      if (!stages(driver) && !this.#detaches(driver)) await this.#removeBlockFolders(found.specName);
     } else await rejectLeft(removeVolumeFolder(target));
   }
 
-  async unstage({ key }: FoundStage, signal: AbortSignal): Promise<void> {
+  async unstage({ key, stage }: FoundStage, signal: AbortSignal): Promise<void> {
     const { driver: name, blockSpecName, handle } = partsOfKey(key);
+    const path = this.#stagingPathOf(name, handle, blockSpecName);
+    // Never staged, or refused: the folder is made before the first call.
+    if (stage.stagePath === undefined && !(await exists(path))) return;
     const driver = this.#drivers.get(name);
     if (!stages(driver)) return;
-    const path = this.#stagingPathOf(name, handle, blockSpecName);
     await driver.node.unstage(handle, path, { object: handle }, signal);
   }
 
   /** The records go last: until then they say that there is something to undo. */
-  async detach({ key }: FoundStage, signal: AbortSignal): Promise<void> {
+  async detach({ key, stage }: FoundStage, signal: AbortSignal): Promise<void> {
     const { driver: name, blockSpecName, handle } = partsOfKey(key);
-    const driver = this.#drivers.get(name);
     const path = this.#stagingPathOf(name, handle, blockSpecName);
-    if (this.#context.standalone && driver.capabilities.controller.has('PUBLISH_UNPUBLISH_VOLUME')) {
-      const folder =
-        blockSpecName === '' ? csiDataFolder(path) : csiBlockPaths(this.#context.paths.rootDir, '', blockSpecName).data;
+    const folder =
+      blockSpecName === '' ? csiDataFolder(path) : csiBlockPaths(this.#context.paths.rootDir, '', blockSpecName).data;
+    // Nothing of this run or an earlier one says that it was ever attached.
+    if (stage.context === undefined && stage.stagePath === undefined && !(await exists(folder))) return;
+    const driver = this.#drivers.get(name);
+    if (this.#detaches(driver)) {
       const secrets = await this.#detachSecrets(folder, signal);
       await driver.controller.unpublish(handle, driver.nodeInfo.nodeId, secrets, { object: handle }, signal);
     }
@@ -182,8 +222,8 @@ export class CsiPlugin implements VolumePlugin {
     return `${this.name}/${driver}^${handle}`;
   }
 
-  async findStages(): Promise<readonly FoundStage[]> {
-    return await findCsiStages(this.#context.paths.rootDir);
+  async findStages(signal: AbortSignal): Promise<readonly FoundStage[]> {
+    return await findCsiStages(this.#context, signal);
   }
 
   async stageKeyOf(found: FoundVolume): Promise<string | undefined> {
@@ -199,10 +239,14 @@ export class CsiPlugin implements VolumePlugin {
   ): Promise<Omit<VolumeUsage, 'volume'> | undefined> {
     const source = csiSource(volume);
     const driver = this.#drivers.get(source.driver);
-    if (hostPath === undefined || !driver.capabilities.node.has('GET_VOLUME_STATS')) return undefined;
+    // Where the driver put it; its device has a size too.
+    const volumePath = volume.block
+      ? csiBlockPaths(this.#context.paths.rootDir, volume.uid, volume.specName).publish
+      : hostPath;
+    if (volumePath === undefined || !driver.capabilities.node.has('GET_VOLUME_STATS')) return undefined;
     const stagingPath = stages(driver) ? this.#stagingPath(volume, source) : undefined;
     const { bytes, inodes } = await driver.node.stats(
-      { volumeId: source.handle, volumePath: hostPath, stagingPath },
+      { volumeId: source.handle, volumePath, stagingPath },
       subjectOf(volume),
       signal,
     );
@@ -234,6 +278,19 @@ export class CsiPlugin implements VolumePlugin {
       signal,
     );
     return grown ?? bytes;
+  }
+
+  get #seLinux(): boolean {
+    return this.#context.seLinuxFileContext !== undefined;
+  }
+
+  #label(volume: PodVolume, object: CsiDriverObject | undefined): string | undefined {
+    const driverMounts = object?.spec.seLinuxMount ?? false;
+    return seLinuxMountLabel(volume, { fileContext: this.#context.seLinuxFileContext, driverMounts });
+  }
+
+  #detaches(driver: CsiDriver): boolean {
+    return this.#context.standalone && driver.capabilities.controller.has('PUBLISH_UNPUBLISH_VOLUME');
   }
 
   /** The folders that pods share, once the last has gone. */
@@ -271,7 +328,7 @@ export class CsiPlugin implements VolumePlugin {
         volumeId: source.handle,
         stagingPath: staged.stagePath ?? (volume.block ? this.#stagingPath(volume, source) : undefined),
         targetPath: target,
-        capability: capabilityOf(volume, source, driver, group),
+        capability: capabilityOf(volume, source, driver, group, contextOptions(this.#label(volume, object))),
         readOnly: volume.readOnly || source.readOnly,
         publishContext: staged.context ?? {},
         volumeContext,
@@ -329,15 +386,27 @@ export class CsiPlugin implements VolumePlugin {
     return readSecret(this.#context.read, volume.uid, ref, volume.pod.metadata?.namespace ?? 'default', signal);
   }
 
-  async #recordStage(volume: PodVolume, source: CsiSource): Promise<void> {
+  /** Returns its path. */
+  async #recordStage(volume: PodVolume, source: CsiSource, seLinuxMountContext?: string): Promise<string> {
     const { rootDir } = this.#context.paths;
     const folder = volume.block
       ? csiBlockPaths(rootDir, volume.uid, volume.specName).data
       : csiDataFolder(csiStagingPath(rootDir, source.driver, source.handle));
-    const { name, namespace } = source.controllerPublishSecret ?? {};
-    const secret = name === undefined ? {} : { attachSecretName: name, attachSecretNamespace: namespace };
-    await writeVolumeData(folder, { driverName: source.driver, volumeHandle: source.handle, ...secret });
+    const path = join(folder, volumeDataFile);
+    if (!(await exists(path))) this.#untried.add(path);
+    await writeVolumeData(folder, {
+      driverName: source.driver,
+      volumeHandle: source.handle,
+      seLinuxMountContext,
+      ...attachSecretOf(source),
+    });
     await this.#context.at('volume-stage-recorded');
+    return path;
+  }
+
+  async #forgetStage(volume: PodVolume, source: CsiSource): Promise<void> {
+    if (volume.block) await this.#removeBlockFolders(volume.specName);
+    else await removeVolumeFolder(this.#stagingPath(volume, source));
   }
 
   #stagingPath(volume: PodVolume, source: CsiSource): string {
@@ -352,42 +421,3 @@ export class CsiPlugin implements VolumePlugin {
 }
 
 const stages = (driver: CsiDriver): boolean => driver.capabilities.node.has('STAGE_UNSTAGE_VOLUME');
-
-/** A driver must say that it makes volumes for single pods; where there is no CSIDriver object nobody could. */
-function checkInline({ driver }: CsiSource, object: CsiDriverObject | undefined): void {
-  const modes = object?.spec.volumeLifecycleModes ?? ['Persistent'];
-  if (object && !modes.includes('Ephemeral'))
-    throw new VolumeProblem(
-      'refused',
-      `volume mode "Ephemeral" not supported by driver ${driver} (only supports ${JSON.stringify(modes)})`,
-    );
-}
-
-/** What lies in a folder of a volume and is not ours is never removed. */
-async function rejectLeft(removing: Promise<FolderRemoval>): Promise<void> {
-  const removal = await removing;
-  if (removal.kind === 'still-mounted') throw new VolumeProblem('busy', `the driver left ${removal.path} mounted`);
-  if (removal.kind === 'not-empty')
-    throw new VolumeProblem(
-      'failed',
-      `the driver left something in ${removal.path}, which is not the agent's to remove`,
-    );
-}
-
-async function unlinkIfThere(path: string): Promise<void> {
-  await unlink(path).catch((err: unknown) => {
-    if (errnoOf(err) !== 'ENOENT') throw err;
-  });
-}
-
-/** False when something is in it. */
-async function rmdirIfEmpty(path: string): Promise<boolean> {
-  try {
-    await rmdir(path);
-    return true;
-  } catch (err) {
-    if (errnoOf(err) === 'ENOENT') return true;
-    if (errnoOf(err) === 'ENOTEMPTY') return false;
-    throw err;
-  }
-}

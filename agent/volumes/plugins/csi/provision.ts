@@ -46,12 +46,14 @@ export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPl
           capabilities: accessModes.map((accessMode) =>
             volumeCapability(
               { accessMode, volumeMode, fsType, mountOptions: storageClass.mountOptions },
-              driver.capabilities.node,
+              driver.capabilities.controller,
             ),
           ),
           parameters,
           secrets: await valuesOf(secrets.provisioner, signal),
-          topology: Object.keys(driver.nodeInfo.topology).length > 0 ? driver.nodeInfo.topology : undefined,
+          topology: driver.capabilities.services.has('VOLUME_ACCESSIBILITY_CONSTRAINTS')
+            ? driver.nodeInfo.topology
+            : undefined,
         },
         { object: name },
         signal,
@@ -110,7 +112,7 @@ export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPl
           requiredBytes: quantityValue(wanted),
           capability: volumeCapability(
             { accessMode: accessModes[0] ?? 'ReadWriteOnce', volumeMode, fsType: csi.fsType, mountOptions },
-            driver.capabilities.node,
+            driver.capabilities.controller,
           ),
           secrets: await valuesOf(csi.controllerExpandSecretRef, signal),
         },

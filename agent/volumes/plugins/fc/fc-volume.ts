@@ -34,6 +34,7 @@ export class FcPlugin implements VolumePlugin {
   readonly name = 'kubernetes.io/fc';
   readonly hasFolder = true;
   readonly deletesContent = false;
+  readonly handsOutDevices = true;
   readonly #context: PluginContext;
   readonly #roots: FcRoots;
   readonly #root: string;

@@ -45,6 +45,7 @@ export class IscsiPlugin implements VolumePlugin {
   readonly name = 'kubernetes.io/iscsi';
   readonly hasFolder = true;
   readonly deletesContent = false;
+  readonly handsOutDevices = true;
   readonly #context: PluginContext;
   readonly #root: string;
   readonly #roots: IscsiRoots;
