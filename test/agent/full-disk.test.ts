@@ -1,11 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import type { AgentConfig } from '../../agent/config/agent-config.js';
 import { withDefaults } from '../../agent/config/kubelet/index.js';
-import { errnoOf } from '../../base/errors.js';
 import { expect, test } from 'vitest';
+import { fillDisk } from '../support/fill-disk.js';
 import { AgentWorld, type AgentRun } from './agent-world.js';
 import { container, podManifest, script } from './pod-objects.js';
 
@@ -20,25 +19,6 @@ const withoutEviction = (config: AgentConfig): AgentConfig => ({
   ...config,
   kubelet: { ...withDefaults({}), evictionHard: {} },
 });
-
-/** Writes until nothing more fits. */
-async function fill(folder: string): Promise<string> {
-  const path = join(folder, 'filler');
-  const file = await open(path, 'a');
-  try {
-    for (let size = 1024 * 1024; size >= 1; size = Math.floor(size / 2)) {
-      const piece = Buffer.alloc(size);
-      try {
-        while ((await file.write(piece)).bytesWritten === size);
-      } catch (err) {
-        if (errnoOf(err) !== 'ENOSPC') throw err;
-      }
-    }
-  } finally {
-    await file.close();
-  }
-  return path;
-}
 
 async function end(run: AgentRun, world: AgentWorld, mount: string): Promise<void> {
   for (const { name } of [...run.pods.values()]) await run.delete(name, 1);
@@ -58,7 +38,7 @@ test('a full disk under the state of the agent holds new pods, and nothing else'
     await run.apply(podManifest(name, { containers: [container('main')] }));
     await run.untilReady(name);
   }
-  const filler = await fill(stateDir);
+  const filler = await fillDisk(stateDir);
 
   await world.write('squeezed.yaml', podManifest('squeezed', { containers: [container('main')] }));
   const stuck = await run.untilPod('squeezed', 'tells of the disk', (pod) =>

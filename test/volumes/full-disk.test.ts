@@ -7,10 +7,11 @@ import { withDefaults } from '../../agent/config/kubelet/index.js';
 import { AgentWorld, sampleImage } from '../agent/agent-world.js';
 import { BuiltExample } from '../csi/build-example.js';
 import { loopsUnder } from '../csi/csi-world.js';
+import { fillDisk } from '../support/fill-disk.js';
 import { hostProgram } from '../support/host-program.js';
 import { CsiVolumeWorld, podUsing } from './csi-volume-world.js';
 import { FlexWorld, withoutJq } from './flex-world.js';
-import { failureOf, fillDisk, podOf, VolumeWorld } from './volume-world.js';
+import { failureOf, podOf, VolumeWorld } from './volume-world.js';
 
 let example: BuiltExample;
 beforeAll(async () => {

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { noRecorder } from '../../base/call-recorder.js';
 import { systemClock, type Clock } from '../../base/clock.js';
-import { errnoOf } from '../../base/errors.js';
 import { silentLogger } from '../../base/log.js';
 import { runProgram, type RunProgram } from '../../base/run-program.js';
 import type { ConfigMap, Container, Pod, PodUid, Secret, TokenRequest, Volume } from '../../agent/api/index.js';
@@ -280,23 +279,4 @@ async function mountDisk(root: string, megabytes: number): Promise<void> {
   await hostProgram(['truncate', '-s', `${megabytes}M`, image]);
   await hostProgram(['mkfs.ext4', '-q', '-m0', '-O', '^has_journal', image]);
   await hostProgram(['mount', '-o', 'loop', image, root]);
-}
-
-/** Writes to the disk under a folder until nothing more fits. Returns the file to remove. */
-export async function fillDisk(folder: string): Promise<string> {
-  const path = join(folder, 'filler');
-  const file = await open(path, 'a');
-  try {
-    for (let size = 1024 * 1024; size >= 1; size = Math.floor(size / 2)) {
-      const piece = Buffer.alloc(size);
-      try {
-        while ((await file.write(piece)).bytesWritten === size);
-      } catch (err) {
-        if (errnoOf(err) !== 'ENOSPC') throw err;
-      }
-    }
-  } finally {
-    await file.close();
-  }
-  return path;
 }
