@@ -1,10 +1,11 @@
+import type { InterfaceCounters } from '../../base/net-dev.js';
 import { cadvisorFamilies } from './cadvisor-families.js';
 import type { CgroupDetails, DiskTraffic } from './cgroup-details.js';
 import type { DiskStatistics } from './disk-statistics.js';
 import type { NodeFilesystems, PodFilesystems } from './filesystem-usages.js';
 import { labelText, MetricsText, seconds } from './metrics-text.js';
 import type { PodUsage, UsageSnapshot } from './resource-monitor.js';
-import type { CgroupUsage, FilesystemUsage, InterfaceUsage, Pressure } from './usage.js';
+import type { CgroupUsage, FilesystemUsage, Pressure } from './usage.js';
 
 /** What is true of the machine. */
 export interface MachineFacts {
@@ -207,7 +208,7 @@ function addPressure(
   text.add(`container_pressure_${what}_stalled_seconds_total`, labels, (pressure.full?.totalUs ?? 0) / 1e6, at);
 }
 
-function addNetwork(text: MetricsText, own: string, interfaces: readonly InterfaceUsage[], at: number): void {
+function addNetwork(text: MetricsText, own: string, interfaces: readonly InterfaceCounters[], at: number): void {
   for (const each of interfaces) {
     const labels = `${own},interface="${each.name}"`;
     text.add('container_network_receive_bytes_total', labels, each.rxBytes, at);

@@ -1,30 +1,4 @@
-import type { InterfaceUsage, Pressure, PressureLine } from './usage.js';
-
-/** `/proc/<pid>/net/dev`, without the loopback. */
-export function parseNetDev(text: string): InterfaceUsage[] {
-  return text
-    .split('\n')
-    .slice(2)
-    .flatMap((line) => {
-      const [name = '', numbers] = line.trim().split(/:\s*/);
-      if (numbers === undefined || name === 'lo') return [];
-      const value = numbers.split(/\s+/).map(Number);
-      const at = (index: number): number => value[index] ?? 0;
-      return [
-        {
-          name,
-          rxBytes: at(0),
-          rxPackets: at(1),
-          rxErrors: at(2),
-          rxDropped: at(3),
-          txBytes: at(8),
-          txPackets: at(9),
-          txErrors: at(10),
-          txDropped: at(11),
-        },
-      ];
-    });
-}
+import type { Pressure, PressureLine } from './usage.js';
 
 const pressureLine = /^(some|full) avg10=([\d.]+) avg60=([\d.]+) avg300=([\d.]+) total=(\d+)$/gm;
 

@@ -1,14 +1,14 @@
 import { readdirSync } from 'node:fs';
 import type { Clock } from '../../base/clock.js';
+import { parseNetDev, type InterfaceCounters } from '../../base/net-dev.js';
 import type { PodUid } from '../api/index.js';
 import { cgroupFolders, type CgroupHierarchy } from '../resources/cgroups/hierarchy.js';
 import { CgroupReader, type RawUsage, type ReadDetail } from './cgroup-reader.js';
 import { BlockDevices } from './block-devices.js';
 import { DetailsOfCgroups, type CgroupDetails } from './cgroup-details.js';
 import { CpuRates } from './cpu-rates.js';
-import { parseNetDev } from './parse-proc.js';
 import { readFields, SmallFiles } from './small-file.js';
-import type { CgroupUsage, InterfaceUsage } from './usage.js';
+import type { CgroupUsage } from './usage.js';
 
 export interface MonitoredContainer {
   readonly name: string;
@@ -45,7 +45,7 @@ export interface PodUsage {
   readonly usage: CgroupUsage;
   readonly containers: readonly ContainerUsage[];
   /** Undefined for pods on the host's network. */
-  readonly network: readonly InterfaceUsage[] | undefined;
+  readonly network: readonly InterfaceCounters[] | undefined;
 }
 
 export type SystemContainerName = 'kubelet' | 'runtime' | 'misc' | 'pods';
@@ -54,7 +54,7 @@ export interface NodeSnapshot {
   /** ms. */
   readonly at: number;
   readonly node: CgroupUsage;
-  readonly nodeNetwork: readonly InterfaceUsage[];
+  readonly nodeNetwork: readonly InterfaceCounters[];
   /** Groups of the machine's own: those that have a cgroup. */
   readonly system: readonly { readonly name: SystemContainerName; readonly usage: CgroupUsage }[];
   readonly bootedAt: number;
@@ -179,7 +179,7 @@ export class ResourceMonitor {
     return undefined;
   }
 
-  #podNetwork(containers: readonly ContainerUsage[]): InterfaceUsage[] | undefined {
+  #podNetwork(containers: readonly ContainerUsage[]): InterfaceCounters[] | undefined {
     for (const { container, cgroup } of containers) {
       const known = this.#processes.get(container.id);
       const network = known === undefined ? [] : this.#network(String(known));
@@ -192,7 +192,7 @@ export class ResourceMonitor {
     return undefined;
   }
 
-  #network(pid: string): InterfaceUsage[] {
+  #network(pid: string): InterfaceCounters[] {
     return parseNetDev(this.#files.text(`${this.#proc}/${pid}/net/dev`) ?? '');
   }
 

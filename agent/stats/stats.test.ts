@@ -5,7 +5,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { CgroupReader } from './cgroup-reader.js';
 import { CpuRates } from './cpu-rates.js';
 import { labelText, MetricsText } from './metrics-text.js';
-import { parseNetDev, parsePressure } from './parse-proc.js';
+import { parseNetDev } from '../../base/net-dev.js';
+import { parsePressure } from './parse-proc.js';
 import { SmallFiles } from './small-file.js';
 
 let root: string;

@@ -1,4 +1,5 @@
 import { toRfc3339 } from '../../base/clock.js';
+import type { InterfaceCounters } from '../../base/net-dev.js';
 import type { VolumeUsage } from '../volumes/volume-manager.js';
 import type { NodeFilesystems, PodFilesystems, Taken } from './filesystem-usages.js';
 import type { PodUsage, UsageSnapshot } from './resource-monitor.js';
@@ -17,7 +18,7 @@ import type {
   SwapStats,
   VolumeStats,
 } from './summary-types.js';
-import type { CgroupUsage, FilesystemUsage, InterfaceUsage, Pressure, PressureLine } from './usage.js';
+import type { CgroupUsage, FilesystemUsage, Pressure, PressureLine } from './usage.js';
 
 export interface SummaryInput {
   readonly nodeName: string;
@@ -149,7 +150,7 @@ function psiStats(pressure: Pressure | undefined): PsiStats | undefined {
 }
 
 /** The first interface stands for the pod: `eth0`, or what the machine calls its own. */
-function networkStats(interfaces: readonly InterfaceUsage[], at: number): NetworkStats | undefined {
+function networkStats(interfaces: readonly InterfaceCounters[], at: number): NetworkStats | undefined {
   const all = interfaces.map(({ name, rxBytes, rxErrors, txBytes, txErrors }): InterfaceStats => ({
     name,
     rxBytes,

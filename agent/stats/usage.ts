@@ -66,18 +66,6 @@ export interface Pressures {
   readonly io: Pressure | undefined;
 }
 
-export interface InterfaceUsage {
-  readonly name: string;
-  readonly rxBytes: number;
-  readonly rxPackets: number;
-  readonly rxErrors: number;
-  readonly rxDropped: number;
-  readonly txBytes: number;
-  readonly txPackets: number;
-  readonly txErrors: number;
-  readonly txDropped: number;
-}
-
 export interface FilesystemUsage {
   /** When it was measured, ms. */
   readonly at: number;

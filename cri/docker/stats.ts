@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { isCriCode } from '../contract/cri-error.js';
-import { networkUsage, parseNetDev, type InterfaceCounters } from '../stats/network-stats.js';
+import { parseNetDev, type InterfaceCounters } from '../../base/net-dev.js';
+import { networkUsage } from '../stats/network-stats.js';
 import { findContainer, listContainers } from './containers.js';
 import { dockerTimeNanos, type DockerStats } from './docker-types.js';
 import { fromDockerLabels, storedConfig, type StoredContainerConfig } from './names-and-labels.js';

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { networkUsage, parseNetDev } from './network-stats.js';
+import { parseNetDev } from '../../base/net-dev.js';
+import { networkUsage } from './network-stats.js';
 
 const text = `Inter-|   Receive                                                |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed

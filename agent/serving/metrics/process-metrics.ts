@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { kubeVersion } from '../../config/agent-config.js';
-import { parseNetDev } from '../../stats/parse-proc.js';
+import { parseNetDev } from '../../../base/net-dev.js';
 import { berthVersion } from '../version.js';
 import { GaugeMetric, type Accumulator, type Labels } from './accumulators.js';
 

@@ -1,5 +1,5 @@
 import type * as v1 from '../../../proto/generated/cri-v1.js';
-import type { InterfaceCounters } from '../../stats/network-stats.js';
+import type { InterfaceCounters } from '../../../base/net-dev.js';
 import type { SandboxRecord } from '../state/records.js';
 import type { CgroupStats } from './cgroup-stats.js';
 import { containerMetrics, type MetricSource } from './container-metrics.js';

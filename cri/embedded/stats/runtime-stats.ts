@@ -10,7 +10,8 @@ import { readCgroupStats, type CgroupStats } from './cgroup-stats.js';
 import type { LayerFilesystem, MetricSource } from './container-metrics.js';
 import { readMetricCounters } from './metric-counters.js';
 import { metricDescriptors, podMetrics } from './metrics.js';
-import { networkUsage, parseNetDev, type InterfaceCounters } from '../../stats/network-stats.js';
+import { parseNetDev, type InterfaceCounters } from '../../../base/net-dev.js';
+import { networkUsage } from '../../stats/network-stats.js';
 import { WritableLayers } from './writable-layers.js';
 
 interface CpuSample {
