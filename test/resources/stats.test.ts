@@ -1,59 +1,15 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../base/clock.js';
-import { silentLogger } from '../../base/log.js';
-import { podUidOf, type PodUid } from '../../agent/api/index.js';
-import {
-  buildSummary,
-  cadvisorMetrics,
-  FilesystemUsages,
-  resourceMetrics,
-  ResourceMonitor,
-  type MonitoredPod,
-} from '../../agent/stats/index.js';
+import type { PodUid } from '../../agent/api/index.js';
+import { buildSummary, resourceMetrics, ResourceMonitor, type MonitoredPod } from '../../agent/stats/index.js';
+import { cheapestCpuMs } from '../bench/measure.js';
 import { LeakCheck } from '../support/leak-check.js';
-import { CgroupWorld, testPod } from './cgroup-world.js';
-import { someMachine } from './some-machine.js';
-import { until } from './until.js';
 import { expectSpeed } from '../support/speed.js';
+import { CgroupWorld, testPod } from './cgroup-world.js';
+import { filesystemsOf, MonitoredPods } from './monitored-pods.js';
+import { until } from './until.js';
 
 const { signal } = new AbortController();
-
-async function worldOf(count: number): Promise<AsyncDisposable & { world: CgroupWorld; pods: MonitoredPod[] }> {
-  const world = await CgroupWorld.open();
-  const pods: MonitoredPod[] = [];
-  for (let n = 0; n < count; n++) {
-    const pod = testPod(`p${n}`, { requests: { cpu: '10m', memory: '8Mi' } });
-    await world.cgroups.ensure(pod, signal);
-    const id = `c${n}`.padEnd(64, '0');
-    world.container(pod, id, ['unshare', '--net', 'sleep', '3600']);
-    pods.push({
-      uid: podUidOf(pod),
-      namespace: 'test',
-      name: `p${n}`,
-      startedAt: 1_000_000,
-      cgroup: world.cgroups.parentOf(pod),
-      hostNetwork: false,
-      cpuLimited: false,
-      containers: [{ name: 'main', id, image: 'busybox', startedAt: 1_000_000, logPath: '', cpuLimited: false }],
-    });
-  }
-  return { world, pods, [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() };
-}
-
-function filesystemsOf(pods: readonly MonitoredPod[]): FilesystemUsages {
-  return new FilesystemUsages(
-    { rootDir: '/tmp' },
-    {
-      clock: systemClock,
-      log: silentLogger,
-      runtime: { listContainerStats: () => Promise.resolve({ stats: [] }) },
-      imageFilesystems: () => Promise.resolve({ images: '/tmp', containers: undefined }),
-      volumes: () => Promise.resolve([]),
-      pods: () => pods,
-    },
-    signal,
-  );
-}
 
 test('usage of real cgroups: a busy container is seen to be busy, memory and processes are counted', async () => {
   await using _leaks = await LeakCheck.open({ tokens: ['berth-test-'], kinds: ['cgroup'] });
@@ -113,46 +69,11 @@ test('usage of real cgroups: a busy container is seen to be busy, memory and pro
 
 test('a scrape of 100 pods costs at most 40 ms of CPU', async () => {
   await using _leaks = await LeakCheck.open({ tokens: ['berth-test-'], kinds: ['cgroup'] });
-  await using made = await worldOf(100);
-  const { world, pods } = made;
-  const monitor = new ResourceMonitor(
-    { hierarchy: world.hierarchy, system: [{ name: 'pods', cgroup: `${world.root}/kubepods` }] },
-    { clock: systemClock, pods: () => pods },
-  );
-  const filesystems = filesystemsOf(pods);
-  const nodeFilesystems = await filesystems.node();
-  await filesystems.measure();
-  const podFilesystems = ({ pod }: { pod: MonitoredPod }) => filesystems.of(pod.uid);
-  const common = { memoryBytes: 2 ** 34, filesystems: nodeFilesystems, podFilesystems };
-  const endpoints: Record<string, () => string> = {
-    '/stats/summary': () => JSON.stringify(buildSummary({ ...common, snapshot: monitor.snapshot(0), nodeName: 'n' })),
-    '/metrics/cadvisor': () => {
-      const snapshot = monitor.snapshot(0);
-      return cadvisorMetrics({
-        ...common,
-        snapshot,
-        details: monitor.details(snapshot),
-        machine: someMachine,
-        disks: new Map(),
-      });
-    },
-    '/metrics/resource': () => resourceMetrics(monitor.snapshot(0)),
-  };
+  await using pods = await MonitoredPods.open(100);
+  const endpoints = await pods.scrapes();
   for (const [name, scrape] of Object.entries(endpoints)) {
-    const ms = cheapestMs(scrape);
+    const ms = cheapestCpuMs(() => void scrape());
     process.stdout.write(`${name} of 100 pods: ${ms.toFixed(1)} ms CPU, ${scrape().length} bytes\n`);
     expectSpeed(`${name} of 100 pods, ms CPU`, ms, 40);
   }
 });
-
-/** CPU of one call, the best of some rounds: others use the machine too. */
-function cheapestMs(work: () => void): number {
-  const calls = 5;
-  const rounds = Array.from({ length: 8 }, () => {
-    const before = process.cpuUsage();
-    for (let n = 0; n < calls; n++) work();
-    const { user, system } = process.cpuUsage(before);
-    return (user + system) / 1000 / calls;
-  });
-  return Math.min(...rounds);
-}
