@@ -15,6 +15,7 @@ export { matchesNodeSelector, type NodeIdentity } from './node-selector.js';
 export * from './object-scope.js';
 export * from './pod-containers.js';
 export * from './pod-identity.js';
+export * from './pod-phase.js';
 export * from './pod-resources.js';
 export * from './problem.js';
 export * from './quantity.js';

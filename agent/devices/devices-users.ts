@@ -1,4 +1,4 @@
-import type { Pod, PodUid } from '../api/index.js';
+import { isTerminalPhase, type Pod, type PodUid } from '../api/index.js';
 import type { DesiredPod } from '../podloop/pod-facts.js';
 import type { DevicesUsers } from './open-devices.js';
 
@@ -12,7 +12,6 @@ export function devicesUsers(
   loops: { wakeKnown(uid: PodUid): void },
   phaseOf: (uid: PodUid) => string | undefined,
 ): DevicesUsers {
-  const isOver = (uid: PodUid): boolean => phaseOf(uid) === 'Succeeded' || phaseOf(uid) === 'Failed';
   return {
     wake: (uid) => loops.wakeKnown(uid),
     ending: () =>
@@ -22,7 +21,7 @@ export function devicesUsers(
     activePods: (): readonly Pod[] =>
       desired
         .all()
-        .filter(({ uid, pod }) => !isOver(uid) && pod.status?.phase !== 'Failed' && pod.status?.phase !== 'Succeeded')
+        .filter(({ uid, pod }) => !isTerminalPhase(phaseOf(uid)) && !isTerminalPhase(pod.status?.phase))
         .map(({ pod }) => pod),
   };
 }

@@ -3,7 +3,7 @@ import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import { runEvery } from '../../base/run-every.js';
 import type { CriRuntime } from '../../cri/index.js';
-import type { ObjectReference, PodUid } from '../api/index.js';
+import { isTerminalPhase, type ObjectReference, type PodUid } from '../api/index.js';
 import type { EventRecorder } from '../events/event-recorder.js';
 import type { PodLogFolders } from '../logs/pod-log-folders.js';
 import type { RuntimeObserver } from '../observe/runtime-observer.js';
@@ -69,7 +69,7 @@ export function openGarbage(
     if (!desired.get(uid)) return deps.sourcesSynced() ? 'absent' : 'alive';
     // Only once its status tells of the end: until then the containers are what it is told from.
     const { phase } = loops.last(uid)?.status ?? {};
-    return phase === 'Failed' || phase === 'Succeeded' ? 'ended' : 'alive';
+    return isTerminalPhase(phase) ? 'ended' : 'alive';
   };
   const containers = new ContainerCollector(policies.containers, {
     clock,

@@ -1,5 +1,5 @@
-import type { PodStatus } from '../api/index.js';
-import type { Termination } from './pod-facts.js';
+import { isTerminalPhase, type PodStatus } from '../api/index.js';
+import type { DesiredPod, Termination } from './pod-facts.js';
 import { failedForGood, lastEnd, restarts, type ContainerView, type PodView } from './pod-view.js';
 
 /** Why and how a pod ends; a decision of its owners, of time, or of its own containers. */
@@ -68,13 +68,14 @@ function mustVanish({ desired, pod }: PodView): boolean {
   return pod.metadata?.deletionTimestamp !== undefined;
 }
 
-export function isTerminalPhase(phase: PodStatus['phase']): boolean {
-  return phase === 'Succeeded' || phase === 'Failed';
+/** Once it is over: static pods that always restart come back. */
+export function staysOver({ static: isStatic, pod }: Pick<DesiredPod, 'static' | 'pod'>): boolean {
+  return !isStatic || (pod.spec?.restartPolicy ?? 'Always') !== 'Always';
 }
 
-/** The status that says the pod is over, whoever wrote it. Static pods that always restart do not stay so. */
+/** The status that says the pod is over, whoever wrote it. */
 export function terminalStatus({ desired, pod, facts }: PodView): PodStatus | undefined {
-  if (desired.static && (pod.spec?.restartPolicy ?? 'Always') === 'Always') return undefined;
+  if (!staysOver({ static: desired.static, pod })) return undefined;
   return [facts.lastReported, desired.previousStatus].find((status) => isTerminalPhase(status?.phase));
 }
 

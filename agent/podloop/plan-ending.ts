@@ -1,4 +1,5 @@
-import { isTerminalPhase, type Ending } from './ending.js';
+import { isTerminalPhase } from '../api/index.js';
+import type { Ending } from './ending.js';
 import { PlanDraft } from './plan-draft.js';
 import { killTurn } from './plan-kills.js';
 import { planPins } from './plan-pins.js';

@@ -1,4 +1,4 @@
-import type { Container, Pod, PodStatus } from '../api/index.js';
+import { isTerminalPhase, type Container, type Pod, type PodStatus } from '../api/index.js';
 import { deriveStatus } from '../status/index.js';
 import { nextTryAfter } from './backoff.js';
 import { stepNotes } from './plan-notes.js';
@@ -333,7 +333,7 @@ export class SimulatedPod {
   #checkStatus(): void {
     const phase = this.status?.phase;
     const alive = this.containers.some(({ state }) => state === 'running');
-    if ((phase === 'Succeeded' || phase === 'Failed') && alive && this.#lastReported !== this.desired?.previousStatus) {
+    if (isTerminalPhase(phase) && alive && this.#lastReported !== this.desired?.previousStatus) {
       if (this.desired?.previousStatus?.phase !== phase) throw new Error(`tells ${phase} while containers run`);
     }
     const ready = this.status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True';

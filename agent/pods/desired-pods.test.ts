@@ -8,7 +8,10 @@ const pod = (name: string, uid: string, more: Pod['metadata'] = {}): Pod => ({
   spec: { terminationGracePeriodSeconds: 20, containers: [{ name: 'c', image: 'i' }] },
 });
 
-function world(refuse: (pod: Pod) => string | undefined = () => undefined): {
+function world(
+  refuse: (pod: Pod) => string | undefined = () => undefined,
+  isStatic: (pod: Pod) => boolean = () => true,
+): {
   pods: DesiredPods;
   woken: string[];
   rejected: string[];
@@ -21,7 +24,7 @@ function world(refuse: (pod: Pod) => string | undefined = () => undefined): {
       const reason = refuse(asked);
       return reason === undefined ? { admitted: true, pod: asked } : { admitted: false, reason, message: 'no room' };
     },
-    isStatic: () => true,
+    isStatic,
     wake: (uid) => woken.push(uid),
     rejected: (_pod, reason) => rejected.push(reason),
   });
@@ -107,10 +110,13 @@ test('a finished pod that is still named is kept in mind, so that it does not ru
 
 test('a pod that was over before the agent came is not asked about again, and holds nothing', () => {
   const asked: string[] = [];
-  const { pods, rejected } = world((one) => {
-    asked.push(one.metadata?.name ?? '');
-    return undefined;
-  });
+  const { pods, rejected } = world(
+    (one) => {
+      asked.push(one.metadata?.name ?? '');
+      return undefined;
+    },
+    () => false,
+  );
   const over = (name: string, id: string, phase: 'Failed' | 'Succeeded' | 'Running'): Pod => ({
     ...pod(name, id),
     status: { phase },
@@ -120,4 +126,15 @@ test('a pod that was over before the agent came is not asked about again, and ho
   expect(rejected).toEqual([]);
   expect(pods.active().map((active) => active.metadata?.name)).toEqual(['runs']);
   expect(pods.get(uid('1'))?.termination).toBeUndefined();
+});
+
+test('a static pod that always restarts comes back, and is asked about like any other', () => {
+  const asked: string[] = [];
+  const { pods } = world((one) => {
+    asked.push(one.metadata?.name ?? '');
+    return undefined;
+  });
+  pods.apply([{ ...pod('again', '1'), status: { phase: 'Failed' } }], true);
+  expect(asked).toEqual(['again']);
+  expect(pods.active().map((active) => active.metadata?.name)).toEqual(['again']);
 });

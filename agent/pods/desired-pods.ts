@@ -1,5 +1,6 @@
-import { podFullName, podUidOf, type Pod, type PodStatus, type PodUid } from '../api/index.js';
+import { isTerminalPhase, podFullName, podUidOf, type Pod, type PodUid } from '../api/index.js';
 import type { Clock } from '../../base/clock.js';
+import { staysOver } from '../podloop/ending.js';
 import type { DesiredPod, Termination } from '../podloop/pod-facts.js';
 
 export type Admission =
@@ -50,7 +51,7 @@ export class DesiredPods {
   /** Pods that hold resources: those not rejected, not told to end and not over. */
   active(): readonly Pod[] {
     return this.all()
-      .filter((desired) => desired.termination === undefined && !isOver(desired.pod, desired.previousStatus))
+      .filter((desired) => desired.termination === undefined && !isOver(desired))
       .map((desired) => desired.pod);
   }
 
@@ -111,14 +112,15 @@ export class DesiredPods {
       return;
     }
     this.#waiting.delete(podUidOf(pod));
-    // What an earlier agent refused, or saw end, asks for nothing any more.
-    const admission = isOver(pod) ? { admitted: true as const, pod } : this.#deps.admit(pod, this.active());
-    const desired: DesiredPod = {
+    const asked: DesiredPod = {
       uid: podUidOf(pod),
-      pod: admission.admitted ? admission.pod : pod,
+      pod,
       static: this.#deps.isStatic(pod),
       previousStatus: pod.status,
     };
+    // What an earlier agent refused, or saw end, asks for nothing any more.
+    const admission: Admission = isOver(asked) ? { admitted: true, pod } : this.#deps.admit(pod, this.active());
+    const desired = admission.admitted ? { ...asked, pod: admission.pod } : asked;
     const entry: Entry = { desired, wanted: true };
     this.#entries.set(desired.uid, entry);
     if (admission.admitted) this.#noteDeletion(entry, pod);
@@ -183,8 +185,8 @@ export class DesiredPods {
   }
 }
 
-const isOver = (pod: Pod, previousStatus?: PodStatus): boolean =>
-  ['Failed', 'Succeeded'].includes((pod.status ?? previousStatus)?.phase ?? '');
+const isOver = (desired: DesiredPod): boolean =>
+  staysOver(desired) && isTerminalPhase((desired.pod.status ?? desired.previousStatus)?.phase);
 
 const byCreation = (a: Pod, b: Pod): number =>
   (a.metadata?.creationTimestamp ?? '').localeCompare(b.metadata?.creationTimestamp ?? '');

@@ -1,4 +1,4 @@
-import type { PodStatus } from '../api/index.js';
+import { isTerminalPhase, type PodStatus } from '../api/index.js';
 import type { CurrentWait } from '../podloop/steps.js';
 import type { RuntimeHealth } from './runtime-health.js';
 
@@ -7,7 +7,7 @@ import type { RuntimeHealth } from './runtime-health.js';
  * its last pass concluded, which may be long out of date.
  */
 export function runtimeWait({ message, trouble }: RuntimeHealth, status: PodStatus | undefined): CurrentWait[] {
-  if (trouble === undefined || status?.phase === 'Succeeded' || status?.phase === 'Failed') return [];
+  if (trouble === undefined || isTerminalPhase(status?.phase)) return [];
   const { since, attempt, nextTry } = trouble;
   const lastError = { reason: 'ContainerRuntimeNotReady', message };
   return [{ step: 'runtime', object: 'container runtime', since, attempt, lastError, nextTry }];

@@ -1,6 +1,6 @@
 import { toRfc3339 } from '../../base/clock.js';
-import { podQosClass, type ContainerStatus, type PodStatus } from '../api/index.js';
-import { endingOf, isTerminalPhase, terminalStatus, type Ending } from '../podloop/ending.js';
+import { isTerminalPhase, podQosClass, type ContainerStatus, type PodStatus } from '../api/index.js';
+import { endingOf, terminalStatus, type Ending } from '../podloop/ending.js';
 import { initProgress } from '../podloop/init-progress.js';
 import { resizeProgress } from '../podloop/plan-resize.js';
 import { restartAllSources } from '../podloop/plan-restart-all.js';

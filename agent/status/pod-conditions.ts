@@ -1,5 +1,12 @@
 import { toRfc3339 } from '../../base/clock.js';
-import { isSidecar, type ContainerStatus, type Pod, type PodCondition, type PodStatus } from '../api/index.js';
+import {
+  isSidecar,
+  isTerminalPhase,
+  type ContainerStatus,
+  type Pod,
+  type PodCondition,
+  type PodStatus,
+} from '../api/index.js';
 import { mayRestartAllContainers } from '../podloop/restart-policy.js';
 import type { ResizeFacts } from '../podloop/pod-facts.js';
 import type { ResizeProgress } from '../podloop/plan-resize.js';
@@ -69,7 +76,7 @@ export function podConditions(question: ConditionsQuestion): PodCondition[] {
 
 /** There only while they are true, and never of a pod that is over. */
 function resizeVerdicts({ phase, resize: { refusal, progress } }: ConditionsQuestion): readonly [string, Verdict][] {
-  if (phase === 'Succeeded' || phase === 'Failed') return [];
+  if (isTerminalPhase(phase)) return [];
   const verdicts: [string, Verdict][] = [];
   if (refusal) verdicts.push(['PodResizePending', { status: 'True', reason: refusal.kind, message: refusal.message }]);
   if (progress) verdicts.push(['PodResizeInProgress', { status: 'True', ...progress }]);

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
-import { type Pod, type PodStatus, type PodUid } from '../api/index.js';
+import { isTerminalPhase, type Pod, type PodStatus, type PodUid } from '../api/index.js';
 import type { AgentConfig } from '../config/agent-config.js';
 import type { EventRecorder } from '../events/event-recorder.js';
 import { podReference } from '../events/references.js';
@@ -45,7 +45,9 @@ export async function wireResizes({ paths }: AgentConfig, parts: ResizeParts): P
       parts
         .desired()
         .all()
-        .filter(({ uid, termination }) => termination?.cause !== 'rejected' && !isOver(parts.statusOf(uid)))
+        .filter(
+          ({ uid, termination }) => termination?.cause !== 'rejected' && !isTerminalPhase(parts.statusOf(uid)?.phase),
+        )
         .map(({ pod }) => pod),
     isLiving: (uid) => parts.desired().get(uid)?.termination === undefined,
     apply: (pods, synced) => parts.apply(pods, synced),
@@ -55,5 +57,3 @@ export async function wireResizes({ paths }: AgentConfig, parts: ResizeParts): P
   const owned = opening.release();
   return { sizes, [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose]() };
 }
-
-const isOver = (status: PodStatus | undefined): boolean => status?.phase === 'Succeeded' || status?.phase === 'Failed';

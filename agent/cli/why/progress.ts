@@ -1,4 +1,4 @@
-import type { ContainerStatus, Pod } from '../../api/index.js';
+import { isTerminalPhase, type ContainerStatus, type Pod } from '../../api/index.js';
 
 /** One stage of a pod's way to Ready, in the order they are reached. */
 export interface Stage {
@@ -32,7 +32,7 @@ export function progressOf(pod: Pod): Stage[] {
   });
   const sandbox = condition('PodReadyToStartContainers');
   const ip = status?.podIP ? `, address ${status.podIP}` : '';
-  const isOver = status?.phase === 'Succeeded' || status?.phase === 'Failed';
+  const isOver = status !== undefined && isTerminalPhase(status.phase);
   // What has run had them, however long they are gone.
   const hadThem = isOver && status.containerStatuses?.some(({ state }) => state?.terminated) === true;
   if (sandbox.met) stages.push({ mark: 'done', text: `volumes mounted and network ready${ip}`, at: sandbox.at });

@@ -1,4 +1,4 @@
-import type { PodCondition, PodStatus } from '../../api/index.js';
+import { isTerminalPhase, type PodCondition, type PodStatus } from '../../api/index.js';
 import { same } from '../../status/same-status.js';
 
 /** Fields of a pod's status that the node writes; everything else is of others and stays as it is. */
@@ -41,8 +41,6 @@ const ownedConditions = new Set([
 /** Set by whoever evicts a pod through the API as well: never taken away by the node. */
 const sharedConditions = new Set(['DisruptionTarget', 'PodScheduled']);
 
-const isTerminal = (phase: string | undefined): boolean => phase === 'Succeeded' || phase === 'Failed';
-
 export interface StatusPatchOptions {
   readonly mayRevive: boolean;
   /** Fields that this server does not know. */
@@ -66,7 +64,7 @@ export function statusPatch(
   options: StatusPatchOptions = { mayRevive: false },
 ): Record<string, unknown> | undefined {
   const before = current ?? {};
-  if (!options.mayRevive && isTerminal(before.phase) && before.phase !== wanted.phase) return undefined;
+  if (!options.mayRevive && isTerminalPhase(before.phase) && before.phase !== wanted.phase) return undefined;
   const patch: Record<string, unknown> = {};
   for (const field of ownedFields) {
     if (options.unknown?.has(field) === true) continue;

@@ -1,6 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { toRfc3339, type Clock } from '../../../base/clock.js';
-import type { CSINode, Event, Lease, Node, Pod, PodStatus, TokenRequest } from '../../api/index.js';
+import {
+  isTerminalPhase,
+  type CSINode,
+  type Event,
+  type Lease,
+  type Node,
+  type Pod,
+  type PodStatus,
+  type TokenRequest,
+} from '../../api/index.js';
 import {
   ControlPlaneError,
   type ControlPlane,
@@ -105,8 +114,7 @@ export class LocalControlPlane implements ControlPlane {
     const key = keyOf(pod);
     const stored = this.#store.get({ ...key, kind: 'Pod' }) as Pod | undefined;
     if (stored?.metadata?.uid !== pod.metadata?.uid) return;
-    const terminal = status.phase === 'Succeeded' || status.phase === 'Failed';
-    if (terminal && stored?.status?.phase !== status.phase)
+    if (isTerminalPhase(status.phase) && stored?.status?.phase !== status.phase)
       await this.#store.apply({ ...stored, status } as StoredObject);
     this.#statuses.set(pod.metadata?.uid ?? '', status);
   }

@@ -1,4 +1,4 @@
-import type { Container, Pod, PodCondition, PodStatus } from '../../api/index.js';
+import { isTerminalPhase, type Container, type Pod, type PodCondition, type PodStatus } from '../../api/index.js';
 
 export interface ResizeEvent {
   readonly type: 'Normal' | 'Warning';
@@ -30,7 +30,7 @@ export function resizeEvents(
   const [was, is] = [progressOf(before), progressOf(after)];
   if (is?.reason === 'Error' && was?.message !== is.message)
     return [{ type: 'Warning', reason: 'ResizeError', message: resizeMessage('error', pod, is.message) }];
-  const isOver = after?.phase === 'Succeeded' || after?.phase === 'Failed';
+  const isOver = isTerminalPhase(after?.phase);
   if (was && !is && after && !isOver)
     return [{ type: 'Normal', reason: 'ResizeCompleted', message: resizeMessage('completed', pod) }];
   return [];

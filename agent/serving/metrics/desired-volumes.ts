@@ -1,5 +1,5 @@
 import type { AgentPod } from '../../agent.js';
-import { volumeSources, type VolumeSourceName } from '../../api/index.js';
+import { isTerminalPhase, volumeSources, type VolumeSourceName } from '../../api/index.js';
 import { GaugeMetric } from './accumulators.js';
 
 /** Volume plugins as the kubelet calls them; of a claim only its volume says which one it is. */
@@ -17,7 +17,7 @@ export function desiredVolumes(pods: () => readonly AgentPod[]): GaugeMetric {
   return new GaugeMetric('volume_manager_total_volumes', 'Number of volumes in Volume Manager', () => {
     const counts = new Map<string, number>();
     for (const { desired, status } of pods()) {
-      if (!desired || desired.termination || status?.phase === 'Succeeded' || status?.phase === 'Failed') continue;
+      if (!desired || desired.termination || isTerminalPhase(status?.phase)) continue;
       for (const volume of desired.pod.spec?.volumes ?? []) {
         const [source] = volumeSources(volume);
         if (source === undefined) continue;

@@ -1,5 +1,5 @@
 import type { AgentPod } from '../../agent.js';
-import type { Pod } from '../../api/index.js';
+import { isTerminalPhase, type Pod } from '../../api/index.js';
 
 export type ContainerType = 'container' | 'init_container' | 'ephemeral_container';
 
@@ -16,7 +16,7 @@ export function lifecycleOf({
   observed,
   status,
 }: AgentPod): Record<'lifecycle' | 'config' | 'static', string> {
-  const ended = status?.phase === 'Failed' || status?.phase === 'Succeeded';
+  const ended = isTerminalPhase(status?.phase);
   const runs = observed?.containers.some(({ state }) => state === 'running') === true;
   const ending = desired?.termination !== undefined;
   const { cause } = desired?.termination ?? {};
