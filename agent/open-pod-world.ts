@@ -88,15 +88,15 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   const { log, clock, events, host, controlPlane, startedAt } = deps;
   const { runtime, images } = deps.runtime;
   const progress: PodStatuses['progress'] = (uid, container, text) => statuses.progress(uid, container, text);
+  const wake = (uid: PodUid): void => loops.wakeKnown(uid);
   const { work } = deps.metrics;
   const puller = await openImagePuller(config, { ...deps, images, progress, counts: work }, signal);
   const grounds = opening.use(await openGrounds(config, { ...deps, puller }, signal));
   const { hierarchy, capacity, allocatable, podsLimits, fitness, exclusive, cgroups, devices, volumes, files, logs } =
     grounds;
   const granted = exclusive.grants({
-    devices: devices.pods,
+    ...{ devices: devices.pods, wake },
     ending: () => users.ending(),
-    wake: (uid) => loops.wakeKnown(uid),
     wakeAll: () => loops.wakeAll(),
   });
   const configs = wireConfigs(config, {
@@ -120,7 +120,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   );
   const executors = wireExecutors(config, {
     ...{ clock, log, events, work, cri: deps.runtime, configs, volumes, cgroups, logs, images: puller },
-    ...{ folders: files, sizes, grants: granted.grants, cpusOf: granted.cpusOf, observer },
+    ...{ folders: files, sizes, grants: granted.grants, cpusOf: granted.cpusOf, observer, wake },
     reject: (uid, reason, message) => desired.reject(uid, reason, message),
   });
   const written = (seconds: number): void => work.statusWritten(seconds);

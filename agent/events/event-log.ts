@@ -1,4 +1,3 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { toRfc3339, type Clock } from '../../base/clock.js';
 import type { Event, ObjectReference } from '../api/index.js';
 import type { EventRecorder, EventType } from './event-recorder.js';
@@ -22,6 +21,7 @@ export class EventLog implements EventRecorder {
   readonly #deps: EventLogDeps;
   readonly #events = new Map<string, Event>();
   readonly #listeners = new Set<(event: Event) => void>();
+  #made = 0;
 
   constructor(options: EventLogOptions, deps: EventLogDeps) {
     this.#options = options;
@@ -30,13 +30,12 @@ export class EventLog implements EventRecorder {
 
   record(object: ObjectReference, type: EventType, reason: string, message: string): void {
     const text = message.length > longestMessage ? `${message.slice(0, longestMessage - 3)}...` : message;
-    const key = createHash('sha1')
-      .update([object.kind, object.namespace, object.name, object.uid, object.fieldPath, type, reason, text].join('\0'))
-      .digest('base64');
+    const { kind, namespace, name, uid, fieldPath } = object;
+    const key = [kind, namespace, name, uid, fieldPath, type, reason, text].join('\0');
     const before = this.#events.get(key);
-    const now = toRfc3339(this.#deps.clock.now());
+    const now = this.#deps.clock.now();
     const event: Event = before
-      ? { ...before, count: (before.count ?? 1) + 1, lastTimestamp: now }
+      ? { ...before, count: (before.count ?? 1) + 1, lastTimestamp: toRfc3339(now) }
       : this.#first(object, type, reason, text, now);
     // Moved to the end: the order of the map is the order of the last occurrence.
     this.#events.delete(key);
@@ -55,13 +54,16 @@ export class EventLog implements EventRecorder {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  #first(object: ObjectReference, type: EventType, reason: string, message: string, now: string): Event {
+  #first(object: ObjectReference, type: EventType, reason: string, message: string, at: number): Event {
     const { nodeName } = this.#options;
+    const now = toRfc3339(at);
+    // As client-go names them: the time in nanoseconds, here with a counter for those that our clock does not tell apart.
+    const nanoseconds = BigInt(at) * 1_000_000n + BigInt(this.#made++ % 1_000_000);
     return {
       apiVersion: 'v1',
       kind: 'Event',
       metadata: {
-        name: `${object.name ?? 'node'}.${randomBytes(8).toString('hex')}`,
+        name: `${object.name ?? 'node'}.${nanoseconds.toString(16)}`,
         namespace: object.namespace ?? 'default',
         creationTimestamp: now,
       },

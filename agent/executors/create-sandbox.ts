@@ -17,8 +17,7 @@ export const createSandbox = (deps: ExecutorDeps): Executors['create-sandbox'] =
         () => deps.runtime.runPodSandbox({ config, runtimeHandler }, signal),
         signal,
       );
-      // Also where it was seen while it was being made: its addresses may have come last.
-      deps.changed(context.uid, { id: podSandboxId, became: 'changed', sandboxId: podSandboxId });
+      deps.changed(context.uid, { id: podSandboxId, became: 'running', sandboxId: podSandboxId });
     } catch (err) {
       if (!signal.aborted) {
         deps.events.record(

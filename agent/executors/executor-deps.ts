@@ -119,8 +119,11 @@ export interface ExecutorDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly runtime: RuntimeService;
-  /** What a verb of the runtime made of a sandbox or a container: the next pass asks for that, and for nothing else. */
-  changed(uid: PodUid, change: RuntimeChange): void;
+  /**
+   * What a verb of the runtime made of a sandbox or a container: the next pass asks for that, and for nothing else. The end of the step
+   * wakes the pod's loop; `news` wakes it now.
+   */
+  changed(uid: PodUid, change: RuntimeChange, news?: boolean): void;
   readonly events: EventRecorder;
   readonly gate: StartGate;
   readonly configs: ConfigBuilder;

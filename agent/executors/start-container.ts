@@ -51,7 +51,9 @@ async function createAndStart(deps: ExecutorDeps, request: ContainerRequest, sig
       deps.changed(podUidOf(pod), { id: containerId, became: 'created', sandboxId });
       deps.events.record(reference, 'Normal', 'Created', 'Container created');
       await inCase('RunContainerError', () => deps.runtime.startContainer({ containerId }, signal));
-      deps.changed(podUidOf(pod), { id: containerId, became: 'running', sandboxId });
+      // A hook may take long: meanwhile the container can be looked into.
+      const hooked = container.container.lifecycle?.postStart !== undefined;
+      deps.changed(podUidOf(pod), { id: containerId, became: 'running', sandboxId }, hooked);
       deps.events.record(reference, 'Normal', 'Started', 'Container started');
       return containerId;
     },

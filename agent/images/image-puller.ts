@@ -10,6 +10,7 @@ import { StepError } from '../executors/step-error.js';
 import type { ImageAccess } from './image-access.js';
 import { fullName } from './image-match.js';
 import type { PullCredential } from './keyring.js';
+import { PresentImages } from './present-images.js';
 import type { FoundCredentials } from './pull-credentials.js';
 import type { PullPace } from './pull-pace.js';
 
@@ -45,9 +46,11 @@ interface Need {
 /** Makes a container's image present by its pull policy (facts 11.1). */
 export class ImagePuller implements ImageEnsurer {
   readonly #deps: ImagePullerDeps;
+  readonly #present: PresentImages;
 
   constructor(deps: ImagePullerDeps) {
     this.#deps = deps;
+    this.#present = new PresentImages(deps);
   }
 
   async ensure(pod: Pod, container: PodContainer, signal: AbortSignal): Promise<{ imageId: string }> {
@@ -61,7 +64,7 @@ export class ImagePuller implements ImageEnsurer {
       this.#deps.counts?.imageEnsured(policy, undefined, true);
       return await this.#pull(need, signal);
     }
-    const present = await this.#find(image, signal).catch((err: unknown) => {
+    const present = await this.#present.find(image, signal).catch((err: unknown) => {
       this.#deps.counts?.imageEnsured(policy, undefined, undefined);
       throw err;
     });
@@ -81,21 +84,6 @@ export class ImagePuller implements ImageEnsurer {
       throw new StepError('ErrImageNeverPull', message);
     }
     return await this.#pull(need, signal);
-  }
-
-  async #find(image: string, signal: AbortSignal): Promise<string | undefined> {
-    try {
-      const { image: found } = await this.#deps.images.imageStatus({ image: { image } }, signal);
-      return found?.id;
-    } catch (err) {
-      signal.throwIfAborted();
-      const invalid = err instanceof CriError && err.failure.code === 'invalid-argument';
-      throw new StepError(
-        invalid ? 'InvalidImageName' : 'ImageInspectError',
-        `inspect image "${image}": ${errorText(err)}`,
-        err,
-      );
-    }
   }
 
   async #mayUse({ image, credentials }: Need, imageId: string): Promise<boolean> {

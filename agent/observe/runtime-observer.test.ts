@@ -166,7 +166,7 @@ test('after a verb only what it made is asked for, and nothing for what it took 
   const world = new World();
   expect(await world.stateOf(a)).toBeUndefined();
   world.run('a', 'CONTAINER_CREATED');
-  world.observer.tell(a, { id: 's-a', became: 'changed', sandboxId: 's-a' });
+  world.observer.tell(a, { id: 's-a', became: 'running', sandboxId: 's-a' });
   expect((await world.observer.observe(a, signal)).sandboxes[0]).toMatchObject({ id: 's-a', ready: true });
   world.observer.tell(a, { id: 'c-a', became: 'created', sandboxId: 's-a' });
   expect((await world.observer.observe(a, signal)).containers[0]).toMatchObject({ id: 'c-a', sandboxId: 's-a' });
@@ -190,6 +190,52 @@ test('after a verb only what it made is asked for, and nothing for what it took 
   world.observer.tell(a, { id: 's-a', became: 'gone' });
   expect(await world.observer.observe(a, signal)).toEqual({ sandboxes: [], containers: [] });
   expect(world.asked()).toEqual([]);
+});
+
+test('what the runtime said of a thing that runs is not asked for', async () => {
+  const world = new World();
+  await world.stateOf(a);
+  world.asked();
+  const ready = { id: 's-a', state: 'SANDBOX_READY', network: { ip: '10.0.0.7' } } as const;
+  world.observer.tell(a, { id: 's-a', became: 'created', sandboxId: 's-a', said: { kind: 'sandbox', status: ready } });
+  world.observer.tell(a, { id: 's-a', became: 'running', sandboxId: 's-a' });
+  const { sandboxes } = await world.observer.observe(a, signal);
+  expect(sandboxes).toMatchObject([{ id: 's-a', ready: true, ips: ['10.0.0.7'] }]);
+  const running = { id: 'c-a', state: 'CONTAINER_RUNNING', imageRef: 'sha256:1' } as const;
+  const said = { kind: 'container', status: running } as const;
+  world.observer.tell(a, { id: 'c-a', became: 'running', sandboxId: 's-a', said });
+  const { containers } = await world.observer.observe(a, signal);
+  expect(containers).toMatchObject([{ id: 'c-a', sandboxId: 's-a', state: 'running', imageRef: 'sha256:1' }]);
+  expect(world.asked()).toEqual(['name']);
+});
+
+test.each([
+  ['has no address yet', { id: 's-a', state: 'SANDBOX_READY' }],
+  ['is not ready', { id: 's-a', state: 'SANDBOX_NOTREADY', network: { ip: '10.0.0.7' } }],
+] as const)('a sandbox that %s is asked for once it is made', async (_what, status) => {
+  const world = new World();
+  await world.stateOf(a);
+  world.run('a');
+  world.asked();
+  world.observer.tell(a, { id: 's-a', became: 'created', sandboxId: 's-a', said: { kind: 'sandbox', status } });
+  world.observer.tell(a, { id: 's-a', became: 'running', sandboxId: 's-a' });
+  await world.observer.observe(a, signal);
+  expect(world.asked()).toEqual(['podSandboxStatus s-a']);
+});
+
+test('the end of a container is asked for, whatever was said of it', async () => {
+  const world = new World();
+  world.run('a');
+  expect(await world.stateOf(a)).toBe('running');
+  world.run('a', 'CONTAINER_EXITED');
+  world.asked();
+  for (const [became, state] of [
+    ['running', 'CONTAINER_RUNNING'],
+    ['exited', 'CONTAINER_EXITED'],
+  ] as const)
+    world.observer.tell(a, { id: 'c-a', became, said: { kind: 'container', status: { id: 'c-a', state } } });
+  expect(await world.stateOf(a)).toBe('exited');
+  expect(world.asked()).toEqual(['containerStatus c-a']);
 });
 
 test('a sandbox that turns out to be gone took its containers with it', async () => {
@@ -225,7 +271,7 @@ test('what is invalidated while it is read is listed again, and a slow reader do
   await world.stateOf(a);
   expect(world.asked()[0]).toBe('listPodSandbox a');
   const slow = world.hold('c-a');
-  world.observer.tell(a, { id: 'c-a', became: 'changed' });
+  world.observer.tell(a, { id: 'c-a', became: 'exited' });
   const slowly = world.stateOf(a);
   await slow.asked;
   world.run('a');

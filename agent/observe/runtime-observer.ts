@@ -5,6 +5,7 @@ import type { ObservedContainer, ObservedSandbox, RuntimeFacts } from '../podloo
 import { isAsListed } from './is-as-listed.js';
 import { observedContainer, observedSandbox } from './observed-status.js';
 import { doubtsAfter, doubtsOf, type Doubts } from './doubts.js';
+import { saidOfContainer, saidOfSandbox } from './said.js';
 import { showsChange, type RuntimeChange } from './runtime-change.js';
 import { RuntimeListing } from './runtime-listing.js';
 
@@ -78,7 +79,9 @@ export class RuntimeObserver {
     if (before && !unlisted && changes.length === 0) return before;
     const began = performance.now();
     const doubts = before && !unlisted ? doubtsAfter(before, changes) : undefined;
-    const facts = await this.#reread(doubts ?? doubtsOf(await this.#listing.of(uid, signal), before), signal);
+    const facts = doubts
+      ? await this.#reread(doubts, changes, signal)
+      : await this.#reread(doubtsOf(await this.#listing.of(uid, signal), before), [], signal);
     this.#deps.looked?.('pod', (performance.now() - began) / 1000);
     // Whoever read meanwhile saw at least as much.
     if (view.facts !== before) return facts;
@@ -120,10 +123,17 @@ export class RuntimeObserver {
     return view;
   }
 
-  async #reread({ kept, sandboxes, containers }: Doubts, signal: AbortSignal): Promise<RuntimeFacts> {
+  /** `changes`: what they say with a sandbox or a container that runs need not be asked for. */
+  async #reread(
+    { kept, sandboxes, containers }: Doubts,
+    changes: readonly RuntimeChange[],
+    signal: AbortSignal,
+  ): Promise<RuntimeFacts> {
     const [askedSandboxes, askedContainers] = await Promise.all([
-      Promise.all(sandboxes.map((id) => this.#sandbox(id, signal))),
-      Promise.all(containers.map(({ id, sandboxId }) => this.#container(id, sandboxId, signal))),
+      Promise.all(sandboxes.map(async (id) => saidOfSandbox(changes, id) ?? (await this.#sandbox(id, signal)))),
+      Promise.all(
+        containers.map(async (one) => (await this.#said(changes, one, signal)) ?? (await this.#container(one, signal))),
+      ),
     ]);
     // A sandbox that is gone took its containers with it, whether or not anyone told of them.
     const gone = new Set(sandboxes.filter((_id, index) => askedSandboxes[index] === undefined));
@@ -138,7 +148,19 @@ export class RuntimeObserver {
     return answer?.status ? observedSandbox(answer.status) : undefined;
   }
 
-  async #container(id: string, sandboxId: string, signal: AbortSignal): Promise<ObservedContainer | undefined> {
+  async #said(
+    changes: readonly RuntimeChange[],
+    { id, sandboxId }: Doubts['containers'][number],
+    signal: AbortSignal,
+  ): Promise<ObservedContainer | undefined> {
+    const status = saidOfContainer(changes, id);
+    return status && observedContainer(status, sandboxId, await this.#runtimeName(signal));
+  }
+
+  async #container(
+    { id, sandboxId }: Doubts['containers'][number],
+    signal: AbortSignal,
+  ): Promise<ObservedContainer | undefined> {
     const answer = await ifFound(this.#deps.runtime.containerStatus({ containerId: id }, signal));
     if (!answer?.status) return undefined;
     const container = observedContainer(answer.status, sandboxId, await this.#runtimeName(signal));

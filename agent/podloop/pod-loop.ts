@@ -18,6 +18,7 @@ export interface PodLoopDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly operations: Operations;
+  /** Their waits end with the loop's signal. */
   readonly wakeups: Wakeups<PodUid>;
   desired(): DesiredPod | undefined;
   /** Reads the world afresh. */
@@ -52,7 +53,7 @@ export async function runPodLoop(uid: PodUid, deps: PodLoopDeps, signal: AbortSi
       waitMs = Math.min(rereadAfterMs.first * 2 ** unreadable++, rereadAfterMs.last);
       deps.log.warn({ podUid: uid, err: errorText(err), retryInMs: waitMs }, 'pod pass failed');
     }
-    await deps.wakeups.wait(uid, waitMs, signal);
+    await deps.wakeups.wait(uid, waitMs);
   }
 }
 

@@ -46,7 +46,7 @@ interface Running {
 export class PodLoops implements AsyncDisposable {
   readonly #deps: PodLoopsDeps;
   readonly #stop = new AbortController();
-  readonly #wakeups = new Wakeups<PodUid>();
+  readonly #wakeups = new Wakeups<PodUid>(this.#stop.signal);
   readonly #running = new Map<PodUid, Running>();
 
   constructor(deps: PodLoopsDeps) {

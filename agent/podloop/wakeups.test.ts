@@ -4,19 +4,19 @@ import { Wakeups } from './wakeups.js';
 const never = new AbortController().signal;
 
 test('wake-ups before the wait count as one and are not lost', async () => {
-  const wakeups = new Wakeups<string>();
+  const wakeups = new Wakeups<string>(never);
   wakeups.wake('a');
   wakeups.wake('a');
-  await wakeups.wait('a', undefined, never);
-  const second = wakeups.wait('a', 5, never).then(() => 'timed');
+  await wakeups.wait('a', undefined);
+  const second = wakeups.wait('a', 5).then(() => 'timed');
   expect(await second).toBe('timed');
 });
 
 test('a wake-up ends only the wait for its own key', async () => {
-  const wakeups = new Wakeups<string>();
+  const wakeups = new Wakeups<string>(never);
   const woken: string[] = [];
-  const a = wakeups.wait('a', undefined, never).then(() => woken.push('a'));
-  const b = wakeups.wait('b', undefined, never).then(() => woken.push('b'));
+  const a = wakeups.wait('a', undefined).then(() => woken.push('a'));
+  const b = wakeups.wait('b', undefined).then(() => woken.push('b'));
   wakeups.wake('b');
   await b;
   expect(woken).toEqual(['b']);
@@ -24,10 +24,11 @@ test('a wake-up ends only the wait for its own key', async () => {
   await a;
 });
 
-test('an abort rejects with its reason', async () => {
-  const wakeups = new Wakeups<string>();
+test('a stop ends every wait with its reason, those that come later too', async () => {
   const abort = new AbortController();
-  const waiting = wakeups.wait('a', undefined, abort.signal);
+  const wakeups = new Wakeups<string>(abort.signal);
+  const waiting = [wakeups.wait('a', undefined), wakeups.wait('b', 60_000)];
   abort.abort(new Error('stop'));
-  await expect(waiting).rejects.toThrow('stop');
+  for (const wait of waiting) await expect(wait).rejects.toThrow('stop');
+  await expect(wakeups.wait('c', undefined)).rejects.toThrow('stop');
 });

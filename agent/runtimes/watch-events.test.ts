@@ -6,11 +6,16 @@ import { watchRuntimeEvents } from './watch-events.js';
 
 const sandbox = (uid: string): v1.PodSandboxStatus => ({ id: 's', metadata: { uid, name: 'p', namespace: 'n' } });
 
-test('ends and starts of containers are news, what our own steps did is not, and a deleted stranger is nothing', async () => {
+test('ends are news, what our own steps did is not, and a deleted stranger is nothing', async () => {
   const events: v1.ContainerEventResponse[] = [
     { containerId: 's', containerEventType: 'CONTAINER_STARTED_EVENT', podSandboxStatus: sandbox('a') },
     { containerId: 'c', containerEventType: 'CONTAINER_CREATED_EVENT', podSandboxStatus: sandbox('a') },
-    { containerId: 'c', containerEventType: 'CONTAINER_STARTED_EVENT', podSandboxStatus: sandbox('a') },
+    {
+      containerId: 'c',
+      containerEventType: 'CONTAINER_STARTED_EVENT',
+      podSandboxStatus: sandbox('a'),
+      containersStatuses: [{ id: 'b' }, { id: 'c' }],
+    },
     {
       containerId: 'c',
       containerEventType: 'CONTAINER_STOPPED_EVENT',
@@ -32,7 +37,10 @@ test('ends and starts of containers are news, what our own steps did is not, and
       clock: systemClock,
       log: silentLogger,
       runtime,
-      changed: (uid, { id, became }, news) => told.push(`${uid} ${id} ${became} ${news ? 'news' : 'known'}`),
+      changed: (uid, { id, became, said }, news) =>
+        told.push(
+          `${uid} ${id} ${became} ${news ? 'news' : 'known'}${said ? `, said of ${said.kind} ${said.status.id}` : ''}`,
+        ),
       missed: () => told.push('missed'),
       relist: () => Promise.resolve(),
       cut: () => told.push('cut'),
@@ -40,7 +48,13 @@ test('ends and starts of containers are news, what our own steps did is not, and
     stop.signal,
   );
   await expect(watching).rejects.toThrow('enough');
-  expect(told).toEqual(['a s running known', 'a c created known', 'a c running news', 'b c exited news', 'missed']);
+  expect(told).toEqual([
+    'a s running known, said of sandbox s',
+    'a c created known',
+    'a c running known, said of container c',
+    'b c exited news',
+    'missed',
+  ]);
 });
 
 test('a runtime without events is looked at from time to time; when it goes away, that is told and events are asked for again', async () => {

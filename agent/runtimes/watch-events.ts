@@ -3,7 +3,7 @@ import type { Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { PodUid } from '../api/index.js';
-import type { RuntimeChange } from '../observe/runtime-change.js';
+import type { RuntimeChange, Said } from '../observe/runtime-change.js';
 
 export interface WatchEventsDeps {
   readonly clock: Clock;
@@ -59,10 +59,7 @@ async function relistUntilItFails(deps: WatchEventsDeps, signal: AbortSignal): P
   }
 }
 
-/**
- * What is made, started or deleted was so by one of our own steps, whose end wakes the loop; only a container that runs (its
- * postStart hook may take long) and what ended are news.
- */
+/** What is made, started or deleted was so by one of our own steps, which tell of it and wake the loop; only what ended is news. */
 function tell(event: v1.ContainerEventResponse, deps: WatchEventsDeps): void {
   const type = event.containerEventType ?? 'CONTAINER_CREATED_EVENT';
   const uid = event.podSandboxStatus?.metadata?.uid || event.containersStatuses?.[0]?.labels?.[criLabels.podUid];
@@ -71,9 +68,15 @@ function tell(event: v1.ContainerEventResponse, deps: WatchEventsDeps): void {
     return;
   }
   const ofSandbox = event.containerId === event.podSandboxStatus?.id;
-  const news = type === 'CONTAINER_STOPPED_EVENT' || (type === 'CONTAINER_STARTED_EVENT' && !ofSandbox);
-  const change = { id: event.containerId ?? '', became: states[type], sandboxId: event.podSandboxStatus?.id };
-  deps.changed(uid as PodUid, change, news);
+  const id = event.containerId ?? '';
+  const change = { id, became: states[type], sandboxId: event.podSandboxStatus?.id, said: said(event, ofSandbox) };
+  deps.changed(uid as PodUid, change, type === 'CONTAINER_STOPPED_EVENT');
+}
+
+function said(event: v1.ContainerEventResponse, ofSandbox: boolean): Said | undefined {
+  if (ofSandbox) return event.podSandboxStatus ? { kind: 'sandbox', status: event.podSandboxStatus } : undefined;
+  const status = event.containersStatuses?.find(({ id }) => id === event.containerId);
+  return status && { kind: 'container', status };
 }
 
 const states: Readonly<Record<v1.ContainerEventType, RuntimeChange['became']>> = {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
 import type { CriRuntime } from '../../cri/index.js';
+import type { PodUid } from '../api/index.js';
 import { kubeVersion, type AgentConfig } from '../config/agent-config.js';
 import type { EventRecorder } from '../events/event-recorder.js';
 import type { ExecutorDeps } from '../executors/executor-deps.js';
@@ -21,6 +22,8 @@ export interface ExecutorParts extends Pick<
   readonly cri: CriRuntime;
   readonly work: WorkCounts;
   readonly observer: RuntimeObserver;
+  /** Makes the pod's loop look at the pod. */
+  wake(uid: PodUid): void;
 }
 
 /** What acts for the plans: the executors with images, hooks and the gate for bursts. */
@@ -30,7 +33,9 @@ export function wireExecutors(config: AgentConfig, parts: ExecutorParts): Execut
   const executors = makeExecutors({
     ...{ clock, log, runtime, events },
     ...rest,
-    changed: (uid, change) => void observer.tell(uid, change),
+    changed: (uid, change, news = false) => {
+      if (observer.tell(uid, change) && news) parts.wake(uid);
+    },
     gate: new StartGate(config.limits.starts),
     hooks: new LifecycleHooks({ clock, runtime, events, httpGet, kubeVersion }),
   });

@@ -18,8 +18,8 @@ interface StoredPod {
   readonly PodLevelResources?: ResourceRequirements | null;
 }
 
-/** A change that nothing waits for is written with those that follow it. */
-const writeAfterMs = 100;
+/** A change that nothing waits for is written with those that follow it: the file has all pods, and a burst would write it for each. */
+const writeAfterMs = 1000;
 
 /**
  * Resources by pod and container, kept in the kubelet's format (`allocated_pods_state`, `actuated_pods_state`) and with its checksum, so
