@@ -209,6 +209,20 @@ test('what the runtime said of a thing that runs is not asked for', async () => 
   expect(world.asked()).toEqual(['name']);
 });
 
+test('what the runtime says right after a verb was answered is not asked for either', async () => {
+  const world = new World();
+  world.run('a');
+  await world.stateOf(a);
+  world.asked();
+  const status = { id: 'c-2', state: 'CONTAINER_RUNNING' } as const;
+  const change = { id: 'c-2', became: 'running', sandboxId: 's-a' } as const;
+  world.observer.tell(a, change);
+  setImmediate(() => world.observer.tell(a, { ...change, said: { kind: 'container', status } }));
+  const { containers } = await world.observer.observe(a, signal);
+  expect(containers.map(({ id }) => id)).toContain('c-2');
+  expect(world.asked()).toEqual([]);
+});
+
 test.each([
   ['has no address yet', { id: 's-a', state: 'SANDBOX_READY' }],
   ['is not ready', { id: 's-a', state: 'SANDBOX_NOTREADY', network: { ip: '10.0.0.7' } }],

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { ContainerStatus as CriContainerStatus } from '../../proto/generated/cri-v1.js';
 import { isCriCode, type RuntimeService } from '../../cri/index.js';
 import type { PodUid } from '../api/index.js';
@@ -75,6 +76,9 @@ export class RuntimeObserver {
 
   async observe(uid: PodUid, signal: AbortSignal): Promise<RuntimeFacts> {
     const view = this.#viewOf(uid);
+    // What the runtime tells of a start lies on the socket beside the answer to it: one turn of the event loop reads it.
+    if (view.facts && !view.unlisted && view.changes.some(({ became, said }) => became === 'running' && !said))
+      await setImmediate();
     const { facts: before, changes, unlisted } = view;
     if (before && !unlisted && changes.length === 0) return before;
     const began = performance.now();

@@ -52,11 +52,16 @@ describe.concurrent('restart policies', () => {
 
   test('Never: the pod has failed when one container has, after the others have ended', async () => {
     const { run } = shared;
+    const notes = await shared.notes('never');
+    const afterMain = 'until [ -e /notes/log ]; do sleep 0.1; done; sleep 3';
     await run.apply(
-      podManifest('never', {
-        restartPolicy: 'Never',
-        containers: [script('other', 'sleep 1'), script('main', 'exit 3')],
-      }),
+      podManifest(
+        'never',
+        notes.in({
+          restartPolicy: 'Never',
+          containers: [script('other', afterMain), script('main', `${say('main')}; exit 3`)],
+        }),
+      ),
     );
     const over = await run.untilPod('never', 'has failed', (pod) => pod.phase === 'Failed');
     expect(main(over)).toMatchObject({ restartCount: 0, state: { terminated: { exitCode: 3, reason: 'Error' } } });
