@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream, createWriteStream, statSync } from 'node:fs';
 import { link, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -57,7 +57,7 @@ export class LogRotator {
   }
 
   async #look(log: RunningLog, signal: AbortSignal): Promise<boolean> {
-    const size = await sizeOf(log.path);
+    const size = sizeOf(log.path);
     if (size === undefined) {
       // Somebody took the file away: the runtime writes into a file without a name until it opens a new one.
       await this.#deps.reopen(log.containerId, signal);
@@ -75,7 +75,7 @@ export class LogRotator {
     for (const name of plan.compress) await compress(join(folder, name), signal);
     const rotated = join(folder, rotatedLogName(basename(path), this.#deps.clock.now()));
     // Two rotations within a second: the name is taken, and a rename would lose what is in it.
-    if ((await sizeOf(rotated)) !== undefined) return false;
+    if (sizeOf(rotated) !== undefined) return false;
     await rename(path, rotated);
     try {
       await this.#deps.reopen(containerId, signal);
@@ -94,7 +94,7 @@ export class LogRotator {
     for (const [id, path] of this.#twoNames) {
       if (ids.has(id)) continue;
       this.#twoNames.delete(id);
-      if ((await sizeOf(path)) !== undefined) await forgetSecondName(path);
+      if (sizeOf(path) !== undefined) await forgetSecondName(path);
     }
   }
 }
@@ -143,11 +143,7 @@ async function compress(path: string, signal: AbortSignal): Promise<void> {
   await unlink(path);
 }
 
-async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size;
-  } catch (err) {
-    if (errnoOf(err) === 'ENOENT') return undefined;
-    throw err;
-  }
+/** Undefined without such a file. In one turn: every running log is asked for every few seconds, and the disk is the node's own. */
+function sizeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.size;
 }

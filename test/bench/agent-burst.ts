@@ -2,7 +2,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AgentWorld, sampleImage, type AgentRun } from '../agent/agent-world.js';
-import { cpuSeconds, residentMiB, type Sample } from './measure.js';
+import { cpuSeconds, residentMiB, settleMs, type Sample } from './measure.js';
 
 /** What one burst of pods cost the agent. */
 export interface AgentSample extends Sample {
@@ -114,9 +114,6 @@ function watchReady(run: AgentRun, count: number, readyAt: Map<string, number>):
     180_000,
   );
 }
-
-/** How long what a burst left to do (garbage of its own, records) may take before rest begins. */
-const settleMs = 10_000;
 
 async function idleCpu(run: AgentRun, idleMs: number): Promise<number> {
   await delay(settleMs);

@@ -6,7 +6,7 @@ import { busyboxReference, Containerd, missingForContainerd, type ContainerdFlav
 import { sampleImage } from '../agent/agent-world.js';
 import { lastCallEnds, PodWatcher } from './cluster-node.js';
 import { RuntimeClock } from './cluster-runtime-clock.js';
-import { benchRow, cpuSeconds, percentile, residentMiB, rowTable, type BenchRow } from './measure.js';
+import { benchRow, cpuSeconds, percentile, residentMiB, rowTable, settleMs, type BenchRow } from './measure.js';
 
 export interface ClusterBenchOptions {
   readonly count: number;
@@ -65,8 +65,7 @@ async function printNode(
   const cpuMs = ((cpuSeconds(whole.agentPid) - cpuBefore) * 1000) / count;
   rows.push(benchRow('one pod: after the last runtime call', one.shareMs.p50, targets.shareMs));
   rows.push(benchRow(`API writes a pod, of ${count}`, all.writesPerPod, targets.writes, ''));
-  // What was begun for the burst comes to its end.
-  await delay(5000);
+  await delay(settleMs);
   const rest = await idle(whole, idleMs);
   rows.push(benchRow(`idle at ${count} pods: CPU a minute`, rest.cpuSeconds, targets.idleCpu, 's'));
   rows.push(benchRow(`idle at ${count} pods: requests a minute`, rest.requests, targets.idleRequests, ''));

@@ -74,3 +74,9 @@ export function rowTable(rows: readonly BenchRow[]): string {
   );
   return ['| what | measured | target | holds |', '|---|---:|---:|---|', ...lines].join('\n');
 }
+
+/**
+ * How long what a burst left to do may take before rest begins: records, events, and what the engine collects of the burst's garbage when
+ * little is going on (V8's memory reducer takes up to three turns of eight seconds).
+ */
+export const settleMs = 30_000;

@@ -77,6 +77,9 @@ export async function printVolumes({ count, rounds }: VolumesOptions): Promise<v
   console.log('| volumes | agent s | p50 s | CPU ms/pod | RSS MiB | delete s |\n|---|---:|---:|---:|---:|---:|');
   for (let round = 0; round < rounds; round++) {
     bare.push(printed('none', await runBurst({ ...burst, pod: plain })));
+    flex.push(
+      printed('FlexVolume', await runBurst({ ...burst, pod: flexVolume, before: (_, world) => installDriver(world) })),
+    );
     four.push(
       printed(
         'ConfigMap, Secret, emptyDir, projected',
@@ -88,13 +91,12 @@ export async function printVolumes({ count, rounds }: VolumesOptions): Promise<v
         }),
       ),
     );
-    flex.push(
-      printed('FlexVolume', await runBurst({ ...burst, pod: flexVolume, before: (_, world) => installDriver(world) })),
-    );
   }
   const best = (samples: readonly AgentSample[], figure: (sample: AgentSample) => number): number =>
     Math.min(...samples.map(figure));
   const cpu = ({ cpuMsPerPod }: AgentSample): number => cpuMsPerPod;
+  // Of bursts that followed each other, for the machine changes its pace; and one odd pair must not decide.
+  const added = flex.map((sample, round) => cpu(sample) - cpu(bare[round] ?? sample)).sort((a, b) => a - b);
   const rows: BenchRow[] = [
     benchRow('pods with four volumes, times as long', best(four, lastReady) / best(bare, lastReady), targets.ratio, ''),
     benchRow(
@@ -105,7 +107,7 @@ export async function printVolumes({ count, rounds }: VolumesOptions): Promise<v
     benchRow('its agent CPU', Math.min(...updates.map((each) => each.cpuSeconds)), targets.updateCpuSeconds, 's'),
     benchRow(
       'agent CPU a FlexVolume of a 10 ms driver adds to a pod',
-      Math.max(best(flex, cpu) - best(bare, cpu), 0),
+      Math.max(percentile(added, 0.5), 0),
       targets.flexCpuMs,
     ),
   ];
