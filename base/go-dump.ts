@@ -43,8 +43,10 @@ const prime = 16_777_619;
 /** FNV-1a, 32 bits, of the text's UTF-8. */
 export function fnv32a(text: string): number {
   let hash = offsetBasis;
-  for (const byte of Buffer.from(text)) hash = Math.imul(hash ^ byte, prime) >>> 0;
-  return hash;
+  const bytes = Buffer.from(text);
+  // By index: a record of hundreds of pods is tens of thousands of bytes, and an iterator costs several times as much.
+  for (let index = 0; index < bytes.length; index++) hash = Math.imul(hash ^ (bytes[index] as number), prime);
+  return hash >>> 0;
 }
 
 /** The checksum the kubelet writes beside the value. */
