@@ -102,7 +102,8 @@ export class RuntimeHealthWatch {
       signal.throwIfAborted();
       const message = `container runtime is down: ${errorText(err)}`;
       const { supplementalGroupsPolicy } = this.#health;
-      return { ready: false, message, network: { ready: false, message }, supplementalGroupsPolicy };
+      const network = { ready: false, message: 'container runtime is down' };
+      return { ready: false, message, network, supplementalGroupsPolicy };
     }
   }
 }

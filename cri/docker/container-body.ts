@@ -1,8 +1,11 @@
 import { mkdir, stat } from 'node:fs/promises';
+import { errorText } from '../../base/errors.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { checkRunAs } from '../contract/check-security.js';
+import { checkUnified } from '../contract/check-unified.js';
 import { criError } from '../contract/cri-error.js';
 import { signalNumber } from '../contract/signals.js';
+import { cgroupVersion } from './late-limits.js';
 import { containerModes } from './namespace-modes.js';
 import {
   containerType,
@@ -34,11 +37,13 @@ export async function containerBody(context: DockerContext, input: ContainerBody
   const security = config.linux?.securityContext ?? {};
   checkRunAs(`create container ${config.metadata?.name ?? ''}`, security);
   refuseUnsupportedContainer(config);
+  checkUnified(`create container ${config.metadata?.name ?? ''}`, config.linux?.resources, cgroupVersion());
   const stored: StoredContainerConfig = {
     metadata: config.metadata ?? {},
     image: config.image ?? {},
     mounts: config.mounts ?? [],
     hugepages: config.linux?.resources?.hugepageLimits,
+    unified: config.linux?.resources?.unified,
   };
   return {
     Image: input.imageId,
@@ -51,17 +56,20 @@ export async function containerBody(context: DockerContext, input: ContainerBody
     OpenStdin: config.stdin ?? false,
     StdinOnce: config.stdinOnce ?? false,
     ...stopSignal(config),
-    Labels: toDockerLabels(config.labels, config.annotations, {
-      [dockerLabels.type]: containerType,
-      [dockerLabels.sandboxId]: input.sandboxId,
-      [dockerLabels.logPath]: input.logPath,
-      [dockerLabels.config]: JSON.stringify(stored),
-    }),
+    Labels: toDockerLabels(
+      config,
+      {
+        [dockerLabels.type]: containerType,
+        [dockerLabels.sandboxId]: input.sandboxId,
+        [dockerLabels.logPath]: input.logPath,
+      },
+      stored,
+    ),
     HostConfig: {
       ...containerModes(security.namespaceOptions ?? {}, sandbox.namespaces, input.sandboxId),
       ...resources(context, config.linux?.resources ?? {}),
       CgroupParent: input.cgroupParent,
-      Mounts: await mounts(config.mounts ?? [], context.files.resolvConfPath(input.sandboxName)),
+      Mounts: await mounts(config, context.files.resolvConfPath(input.sandboxName)),
       Devices: (config.devices ?? []).map(({ hostPath, containerPath, permissions }) => ({
         PathOnHost: hostPath,
         PathInContainer: containerPath,
@@ -113,21 +121,25 @@ export function resources(context: DockerContext, asked: v1.LinuxContainerResour
   };
 }
 
+/** Private is Docker's own, and is not said: it refuses the word for a folder that holds its own files, such as `/`. */
 const propagations = {
-  PROPAGATION_PRIVATE: 'rprivate',
+  PROPAGATION_PRIVATE: undefined,
   PROPAGATION_HOST_TO_CONTAINER: 'rslave',
   PROPAGATION_BIDIRECTIONAL: 'rshared',
 } as const;
 
-async function mounts(asked: readonly v1.Mount[], resolvConf: string): Promise<object[]> {
+async function mounts({ metadata, mounts: asked = [] }: v1.ContainerConfig, resolvConf: string): Promise<object[]> {
+  const verb = `create container ${metadata?.name ?? ''}`;
   const list: object[] = [];
   if (!asked.some(({ containerPath }) => containerPath === '/etc/resolv.conf')) {
     list.push({ Type: 'bind', Source: resolvConf, Target: '/etc/resolv.conf' });
   }
   for (const mount of asked) {
     const { hostPath = '', containerPath = '', readonly = false, propagation = 'PROPAGATION_PRIVATE' } = mount;
-    // The other runtimes make a folder that is missing; Docker refuses such a mount.
-    await stat(hostPath).catch(async () => await mkdir(hostPath, { recursive: true }));
+    if (!hostPath.startsWith('/')) {
+      throw criError('invalid-argument', `${verb}: mount ${containerPath}: host path "${hostPath}" is not absolute`);
+    }
+    await makeMissing(hostPath, `${verb}: mount ${containerPath}`);
     list.push({
       Type: 'bind',
       Source: hostPath,
@@ -137,4 +149,13 @@ async function mounts(asked: readonly v1.Mount[], resolvConf: string): Promise<o
     });
   }
   return list;
+}
+
+/** The other runtimes make a folder that is missing; Docker refuses such a mount. */
+async function makeMissing(hostPath: string, what: string): Promise<void> {
+  try {
+    await stat(hostPath).catch(async () => await mkdir(hostPath, { recursive: true }));
+  } catch (err) {
+    throw criError('failed-precondition', `${what}: make ${hostPath}: ${errorText(err)}`, err);
+  }
 }

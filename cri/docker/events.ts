@@ -1,10 +1,10 @@
 import { linkSignal } from '../../base/signals.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { criError, isCriCode } from '../contract/cri-error.js';
-import { containerStatus, listContainers } from './containers.js';
+import { containerStatus, listContainers } from './container-status.js';
 import type { DockerEvent } from './docker-types.js';
 import { jsonLines } from './json-lines.js';
-import { dockerLabels, sandboxType } from './names-and-labels.js';
+import { dockerLabels, sandboxType, storedConfig, type StoredSandboxConfig } from './names-and-labels.js';
 import type { DockerContext } from './options.js';
 import { sandboxStatus } from './sandboxes.js';
 
@@ -54,9 +54,16 @@ async function toCri(
     containerId: id,
     containerEventType: types[event.Action] ?? 'CONTAINER_STOPPED_EVENT',
     createdAt: event.timeNano,
-    podSandboxStatus: status,
+    podSandboxStatus: status ?? (isSandbox ? lastStatus(id, Attributes) : undefined),
     containersStatuses: containers ?? [],
   };
+}
+
+/** Of a sandbox that is gone: clients know by it whose end they are told of. Labels are mixed with words of Docker's here. */
+function lastStatus(id: string, attributes: Readonly<Record<string, string>>): v1.PodSandboxStatus | undefined {
+  const config = storedConfig<StoredSandboxConfig>(attributes);
+  if (config === undefined) return undefined;
+  return { id, metadata: config.metadata, state: 'SANDBOX_NOTREADY', runtimeHandler: config.runtimeHandler };
 }
 
 async function statusesOf(

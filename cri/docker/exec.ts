@@ -4,7 +4,7 @@ import { TimedOut, linkSignal } from '../../base/signals.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { criError, isCriCode } from '../contract/cri-error.js';
 import type { ContainerIo, TerminalSize } from '../contract/streaming-service.js';
-import { findContainer } from './containers.js';
+import { findContainer } from './find-container.js';
 import type { DockerApi } from './docker-api.js';
 import type { DockerContext } from './options.js';
 import { copyTerminal, separateStreams } from './raw-stream.js';
@@ -16,6 +16,12 @@ interface InspectedExec {
   readonly Pid: number;
 }
 
+/** One that could not be started never had a process: what Docker says of it is in its output. */
+interface CommandEnd {
+  readonly exitCode: number;
+  readonly ran: boolean;
+}
+
 const exitPollMs = 20;
 const killWaitMs = 5000;
 
@@ -24,7 +30,7 @@ export async function execInContainer(
   request: v1.ExecRequest,
   io: ContainerIo,
   signal: AbortSignal,
-): Promise<{ exitCode: number }> {
+): Promise<CommandEnd> {
   const { api } = context;
   const container = await findContainer(context, request.containerId, signal);
   if (!container.State.Running) {
@@ -60,7 +66,7 @@ export async function execInContainer(
     const ended = carry(connection, io, tty, (size) => resize(api, `/exec/${id}/resize`, size, signal), signal);
     await ended;
     signal.throwIfAborted();
-    return { exitCode: await exitCode(api, id, signal) };
+    return await ending(api, id, signal);
   } catch (err) {
     if (signal.aborted) await killExec(api, id);
     signal.throwIfAborted();
@@ -134,10 +140,10 @@ async function inspectExec(api: DockerApi, id: string, signal: AbortSignal): Pro
 }
 
 /** The output may end a moment before the command is known to have. */
-async function exitCode(api: DockerApi, id: string, signal: AbortSignal): Promise<number> {
+async function ending(api: DockerApi, id: string, signal: AbortSignal): Promise<CommandEnd> {
   while (true) {
-    const { Running, ExitCode } = await inspectExec(api, id, signal);
-    if (!Running && ExitCode !== null) return ExitCode;
+    const { Running, ExitCode, Pid } = await inspectExec(api, id, signal);
+    if (!Running && ExitCode !== null) return { exitCode: ExitCode, ran: Pid !== 0 };
     await delay(exitPollMs, undefined, { signal });
   }
 }
@@ -172,12 +178,15 @@ export async function execSync(
     timeout > 0 ? { timeoutMs: Math.min(timeout * 1000, longestTimerMs), what: `exec in ${containerId ?? ''}` } : {},
   );
   try {
-    const { exitCode } = await execInContainer(
+    const { exitCode, ran } = await execInContainer(
       context,
       { containerId, cmd, stdout: true, stderr: true },
       { stdout, stderr },
       limit.signal,
     );
+    if (!ran) {
+      throw criError('unknown', `exec in ${containerId ?? ''}: ${Buffer.from(stdout.bytes).toString('utf8').trim()}`);
+    }
     return { stdout: stdout.bytes, stderr: stderr.bytes, exitCode };
   } catch (err) {
     signal.throwIfAborted();

@@ -16,6 +16,11 @@ export const sandboxType = 'podsandbox';
 export const containerType = 'container';
 const annotationPrefix = 'annotation.';
 
+/** Labels that would be taken for an annotation or for one of ours under their own names; absent for none. */
+interface HiddenLabels {
+  readonly hiddenLabels?: Readonly<Record<string, string>> | undefined;
+}
+
 export interface StoredSandboxConfig {
   readonly metadata: v1.PodSandboxMetadata;
   readonly hostname: string;
@@ -32,6 +37,7 @@ export interface StoredContainerConfig {
   readonly mounts: readonly v1.Mount[];
   /** Absent for none, and in what older versions stored. */
   readonly hugepages?: readonly v1.HugepageLimit[] | undefined;
+  readonly unified?: Readonly<Record<string, string>> | undefined;
 }
 
 export function sandboxName({ name = '', namespace = '', uid = '', attempt = 0 }: v1.PodSandboxMetadata): string {
@@ -43,24 +49,32 @@ export function containerName(container: v1.ContainerMetadata, pod: v1.PodSandbo
   return `k8s_${name}_${pod.name ?? ''}_${pod.namespace ?? ''}_${pod.uid ?? ''}_${attempt}`;
 }
 
-export function toDockerLabels(
-  labels: Readonly<Record<string, string>> | undefined,
-  annotations: Readonly<Record<string, string>> | undefined,
-  own: Readonly<Record<string, string>>,
-): Record<string, string> {
-  const prefixed = Object.entries(annotations ?? {}).map(
-    ([key, value]) => [`${annotationPrefix}${key}`, value] as const,
-  );
-  return { ...labels, ...Object.fromEntries(prefixed), ...own };
-}
-
 const ownLabels: ReadonlySet<string> = new Set(Object.values(dockerLabels));
+const isHidden = (key: string): boolean => key.startsWith(annotationPrefix) || ownLabels.has(key);
+
+/** Labels and annotations of any name, what is `stored`, and labels of `own` by which tools find the container. */
+export function toDockerLabels(
+  { labels = {}, annotations = {} }: Pick<v1.ContainerConfig, 'labels' | 'annotations'>,
+  own: Readonly<Record<string, string>>,
+  stored: StoredSandboxConfig | StoredContainerConfig,
+): Record<string, string> {
+  const given = Object.entries(labels);
+  const hidden = given.filter(([key]) => isHidden(key));
+  const prefixed = Object.entries(annotations).map(([key, value]) => [`${annotationPrefix}${key}`, value] as const);
+  const config = { ...stored, ...(hidden.length > 0 && { hiddenLabels: Object.fromEntries(hidden) }) };
+  return {
+    ...Object.fromEntries(given.filter(([key]) => !isHidden(key))),
+    ...Object.fromEntries(prefixed),
+    ...own,
+    [dockerLabels.config]: JSON.stringify(config),
+  };
+}
 
 export function fromDockerLabels(all: Readonly<Record<string, string>>): {
   readonly labels: Record<string, string>;
   readonly annotations: Record<string, string>;
 } {
-  const labels: Record<string, string> = {};
+  const labels: Record<string, string> = { ...storedConfig<HiddenLabels>(all)?.hiddenLabels };
   const annotations: Record<string, string> = {};
   for (const [key, value] of Object.entries(all)) {
     if (key.startsWith(annotationPrefix)) annotations[key.slice(annotationPrefix.length)] = value;

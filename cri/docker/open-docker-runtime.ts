@@ -2,19 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { criError } from '../contract/cri-error.js';
 import type { RuntimeService } from '../contract/runtime-service.js';
 import type { CriRuntime } from '../contract/runtime.js';
-import {
-  containerStatus,
-  createContainer,
-  findContainer,
-  listContainers,
-  removeContainer,
-  startContainer,
-  stopContainer,
-  updateResources,
-} from './containers.js';
+import { containerStatus, listContainers } from './container-status.js';
+import { createContainer, removeContainer, startContainer, stopContainer, updateResources } from './containers.js';
 import { DockerApi } from './docker-api.js';
 import { containerEvents } from './events.js';
 import { execSync } from './exec.js';
+import { findContainer } from './find-container.js';
 import { dockerImageService } from './images.js';
 import { ContainerLogs } from './logs/container-logs.js';
 import { LayerSizes } from './layer-sizes.js';

@@ -101,10 +101,7 @@ async function sandboxBody(
     Image: context.sandboxImage,
     Entrypoint: sandboxCommand,
     ...(onHost ? {} : { Hostname: config.hostname ?? '' }),
-    Labels: toDockerLabels(config.labels, config.annotations, {
-      [dockerLabels.type]: sandboxType,
-      [dockerLabels.config]: JSON.stringify(stored),
-    }),
+    Labels: toDockerLabels(config, { [dockerLabels.type]: sandboxType }, stored),
     HostConfig: {
       ...sandboxModes(namespaces),
       CgroupParent: config.linux?.cgroupParent ?? '',

@@ -7,7 +7,7 @@ import { linkSignal } from '../../base/signals.js';
 import { criError } from '../contract/cri-error.js';
 import type { StreamingService } from '../contract/streaming-service.js';
 import { listeningAddress } from '../streaming/listening-address.js';
-import { findContainer } from './containers.js';
+import { findContainer } from './find-container.js';
 import { carry, execInContainer, resize } from './exec.js';
 import type { DockerContext } from './options.js';
 import { findSandbox } from './sandboxes.js';

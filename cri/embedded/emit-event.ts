@@ -5,7 +5,7 @@ import type { SandboxEntry } from './state/sandbox-entry.js';
 
 export function emitContainer(context: RuntimeContext, entry: ContainerEntry, type: v1.ContainerEventType): void {
   const atMs = context.deps.clock.now();
-  context.events.emit({ id: entry.id, sandboxId: entry.record.sandboxId, type, atMs });
+  context.events.emit({ id: entry.id, sandbox: context.sandboxes.get(entry.record.sandboxId), type, atMs });
 }
 
 /** Once, and before its end is told: a short program may have ended before the call that started it came back. */
@@ -16,5 +16,5 @@ export function emitStarted(context: RuntimeContext, entry: ContainerEntry): voi
 }
 
 export function emitSandbox(context: RuntimeContext, sandbox: SandboxEntry, type: v1.ContainerEventType): void {
-  context.events.emit({ id: sandbox.id, sandboxId: sandbox.id, type, atMs: context.deps.clock.now() });
+  context.events.emit({ id: sandbox.id, sandbox, type, atMs: context.deps.clock.now() });
 }

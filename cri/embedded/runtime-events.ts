@@ -8,7 +8,7 @@ export function runtimeEvents(context: RuntimeContext, signal: AbortSignal): Asy
   const events = context.events.subscribe(signal);
   return (async function* responses() {
     for await (const event of events) {
-      const sandbox = context.sandboxes.get(event.sandboxId);
+      const { sandbox } = event;
       const listed = [...(sandbox?.containers ?? [])].filter((entry) => entry.phase.kind !== 'creating');
       yield {
         containerId: event.id,

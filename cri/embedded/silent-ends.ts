@@ -30,7 +30,9 @@ class SilentEnds {
   /** What has ended is settled, which tells the readers of events. */
   round(): void {
     const { containers, inits, sandboxes } = this.#context;
-    const watched = [...containers.values(), ...inits.values()].filter(
+    // The init of a sandbox that is being stopped ends without a word, and nobody asks when.
+    const needed = [...inits.values()].filter(({ id }) => sandboxes.get(id)?.phase === 'ready');
+    const watched = [...containers.values(), ...needed].filter(
       ({ phase: { kind } }) => kind === 'created' || kind === 'running',
     );
     const context = this.#context;

@@ -35,6 +35,20 @@ test('codes without a meaning of their own in CRI', () => {
   expect(criErrorFromWire('X', new Error('something else')).failure.code).toBe('internal');
 });
 
+test.each([
+  [
+    'No connection established. Last error: Error: connect ENOENT /run/x.sock. Resolution note: ',
+    'connect ENOENT /run/x.sock',
+  ],
+  ['No connection established. Last error: null. Resolution note: none yet', 'null (none yet)'],
+  ['Connection dropped', 'Connection dropped'],
+  ['Deadline exceeded after 10.003s,metadata filters: 0.001s,remote_addr=/run/x.sock', 'no answer within 10.0 s'],
+  ['context deadline exceeded', 'context deadline exceeded'],
+])('the words of the library say why there is no answer: %s', (details, words) => {
+  const failure = criErrorFromWire('Status', wireError(status.UNAVAILABLE, details));
+  expect(failure).toMatchObject({ message: `Status: ${words}`, failure: { code: 'unavailable' } });
+});
+
 test('a name that is taken is recognised by its words, whatever the code', () => {
   const details = 'failed to reserve container name "a_b": name "a_b" is reserved for "0123"';
   for (const code of [status.UNKNOWN, status.UNAVAILABLE]) {

@@ -40,9 +40,22 @@ function isWireError(err: unknown): err is WireError & Error {
 /** What a CRI server answered, in the words of the contract. */
 export function criErrorFromWire(verb: string, err: unknown): CriError {
   if (!isWireError(err)) return new CriError(`${verb}: ${errorText(err)}`, { code: 'internal' }, { cause: err });
-  const details = err.details === '' ? err.message : err.details;
+  const details = plainWords(err.details === '' ? err.message : err.details);
   const pullReason = pullReasons.find((prefix) => details.startsWith(prefix));
   return new CriError(`${verb}: ${details}`, { code: wireCode(err.code, details), ...(pullReason && { pullReason }) });
+}
+
+/** The gRPC library's frame around why nobody was reached: the errno with the path of the socket is what helps. */
+const noConnection = /^No connection established\. Last error: (?:Error: )?(.*?)\.? Resolution note: ?(.*)$/;
+/** Its own deadline, with where it spent the time. */
+const ownDeadline = /^Deadline exceeded after ([\d.]+)s,/;
+
+function plainWords(details: string): string {
+  const [, seconds] = ownDeadline.exec(details) ?? [];
+  if (seconds !== undefined) return `no answer within ${Number(seconds).toFixed(1)} s`;
+  const [, reason, note = ''] = noConnection.exec(details) ?? [];
+  if (reason === undefined) return details;
+  return note === '' ? reason : `${reason} (${note})`;
 }
 
 /**

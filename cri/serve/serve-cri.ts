@@ -6,6 +6,7 @@ import { serviceDefinition } from '../../proto/load.js';
 import { criError } from '../contract/cri-error.js';
 import type { CriRuntime } from '../contract/runtime.js';
 import { maxMessageBytes } from '../remote/cri-client.js';
+import { longDeadlines } from './long-deadlines.js';
 import { imageStreams, runtimeStreams } from './stream-handlers.js';
 import { StreamingServer, type StreamingServerOptions } from './streaming-server.js';
 import { unaryHandlers } from './unary-handlers.js';
@@ -54,6 +55,7 @@ export async function serveCri(
   const server = new Server({
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_send_message_length': maxMessageBytes,
+    interceptors: [longDeadlines],
   });
   server.addService(runtimeApi, {
     ...unaryHandlers(runtimeVerbs(runtime, streams), log, closing.signal),

@@ -7,6 +7,9 @@ import { Crio, missingForCrio } from '../support/crio.js';
 
 /** What it does otherwise than the contract asks; berth lives with it. */
 const cannot = {
+  'refuse-sysctl': 'CRI-O leaves a sysctl of the whole machine out',
+  'refuse-unified': 'CRI-O leaves unified resources out on cgroup v1',
+  'sandbox-events': 'CRI-O does not tell when a sandbox is removed',
   'refuse-taken-name': 'CRI-O answers a second create of the same name with what is there',
   'no-log': 'CRI-O keeps one in a folder of its own',
   'stats-of-ended': 'CRI-O answers nothing for a container that has ended',

@@ -178,6 +178,13 @@ describe.skipIf(missing !== undefined)('pods in Docker', () => {
     await docker.runtime.removePodSandbox({ podSandboxId }, signal);
   });
 
+  test("a folder that holds Docker's own files can be mounted, as / is by many a DaemonSet", async () => {
+    const mounts = [{ hostPath: dockerd.folder, containerPath: '/host', readonly: true }];
+    const { podSandboxId, log } = await start(['sh', '-c', 'ls /host; ls /host/data | wc -l'], { mounts });
+    await eventually('it is seen', async () => / F docker\.sock$/m.test(await readFile(log, 'utf8')));
+    await docker.runtime.removePodSandbox({ podSandboxId }, signal);
+  });
+
   const hugetlb = existsSync('/sys/fs/cgroup/cgroup.controllers')
     ? { folder: '/sys/fs/cgroup', file: 'hugetlb.2MB.max' }
     : { folder: '/sys/fs/cgroup/hugetlb', file: 'hugetlb.2MB.limit_in_bytes' };

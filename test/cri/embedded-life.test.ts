@@ -59,6 +59,15 @@ describe.skipIf(missing !== '')('the life of a pod in the embedded runtime', () 
     expect((await runtime.listPodSandbox({}, signal)).items).toEqual([]);
   });
 
+  test('a folder for logs and a name may be in any alphabet, and with spaces', async () => {
+    await using world = await RuntimeWorld.open();
+    const logDirectory = join(world.logs, 'жур нал');
+    const sandbox = await world.runSandbox('pod', { logDirectory });
+    await world.exited(await world.startContainer(sandbox, 'größe', ['echo', 'grün'], { logPath: 'größe.log' }));
+    expect(logText(await readFile(join(logDirectory, 'größe.log'), 'utf8'))).toBe('grün\n');
+    await world.removeAll();
+  });
+
   test('the volatile folder gets a tmpfs where it has none, once', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'berth-run-'));
     const path = join(folder, 'run');

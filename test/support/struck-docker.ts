@@ -1,4 +1,5 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { JoinedSockets } from './joined-sockets.js';
 
 export type DockerDeed =
   | 'pull'
@@ -25,7 +26,7 @@ export class StruckDocker implements AsyncDisposable {
   readonly path: string;
   readonly #target: string;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new JoinedSockets();
   readonly #kinds = new Map<string, 'sandbox' | 'container'>();
   readonly #strikes: Strike[] = [];
   #inTrouble = false;
@@ -65,18 +66,10 @@ export class StruckDocker implements AsyncDisposable {
     const target = connect(this.#target);
     let strike: Strike | undefined;
     let creates: 'sandbox' | 'container' | undefined;
-    for (const socket of [client, target]) {
-      this.#sockets.add(socket);
-      socket.on('error', () => {});
-      socket.on('close', () => {
-        this.#sockets.delete(socket);
-        client.destroy();
-        target.destroy();
-      });
-    }
+    this.#sockets.join(client, target);
     const begin = (hit: Strike): void => {
       this.#isDown = true;
-      for (const socket of this.#sockets) socket.destroy();
+      this.#sockets.cut();
       hit.trouble().then(
         () => {
           this.#inTrouble = false;
@@ -119,7 +112,7 @@ export class StruckDocker implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.cut();
     await closed;
   }
 }

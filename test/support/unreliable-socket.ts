@@ -1,11 +1,12 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { JoinedSockets } from './joined-sockets.js';
 
 /** A unix socket in front of another one that can be told to misbehave. */
 export class UnreliableSocket implements AsyncDisposable {
   readonly path: string;
   readonly #target: string;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new JoinedSockets();
   /** Answers of the other side are kept back: calls hang. */
   #mute = false;
 
@@ -35,7 +36,7 @@ export class UnreliableSocket implements AsyncDisposable {
   /** The socket is gone, with everything that went through it. */
   async vanish(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.cut();
     await closed;
   }
 
@@ -46,20 +47,12 @@ export class UnreliableSocket implements AsyncDisposable {
   /** Connections that were mute are cut: what they missed never comes. */
   speak(): void {
     this.#mute = false;
-    for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.cut();
   }
 
   #join(client: Socket): void {
     const target = connect(this.#target);
-    for (const socket of [client, target]) {
-      this.#sockets.add(socket);
-      socket.on('error', () => {});
-      socket.on('close', () => {
-        this.#sockets.delete(socket);
-        client.destroy();
-        target.destroy();
-      });
-    }
+    this.#sockets.join(client, target);
     client.on('data', (chunk) => target.write(chunk));
     target.on('data', (chunk) => {
       if (!this.#mute) client.write(chunk);

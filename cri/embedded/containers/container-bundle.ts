@@ -24,6 +24,7 @@ import { hostDevices, requestedDevices } from './container-devices.js';
 import { resolveMounts, type MountPlan } from './container-mounts.js';
 import { apparmorProfile, seccompFilter, selinuxLabels } from './container-security.js';
 import { containerUser } from './container-user.js';
+import { relabelMounts } from './relabel-mounts.js';
 
 export interface BundleParts {
   readonly entry: ContainerEntry;
@@ -64,6 +65,7 @@ async function bundleSpec(
   const security = config.linux?.securityContext;
   const privileged = security?.privileged ?? false;
   const labels = selinuxLabels(host.selinux, security?.selinuxOptions, privileged);
+  await relabelMounts(entry.record.mounts, labels.mount, context.deps, signal);
   const { userNamespace } = sandbox.record;
   const asked = await resolveMounts(entry.record.mounts, parts.mounts.imageRoots, (mount, imageRoot) =>
     imageRoot === undefined

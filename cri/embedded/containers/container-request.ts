@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
 import { checkRunAs } from '../../contract/check-security.js';
+import { checkText } from '../../contract/check-text.js';
+import { checkUnified } from '../../contract/check-unified.js';
 import { criError } from '../../contract/cri-error.js';
 import type { RuntimeContext } from '../context.js';
 import type { StoredImage } from '../images/image-store.js';
@@ -13,6 +15,7 @@ import { idRange, isMapped } from '../sandboxes/user-namespace-request.js';
 import type { SandboxEntry } from '../state/sandbox-entry.js';
 
 const sigTerm = 15;
+const highestId = 2 ** 32 - 2;
 
 export const newId = (): string => randomBytes(32).toString('hex');
 
@@ -26,9 +29,11 @@ export function containerRecord(
   const id = newId();
   const name = config.metadata?.name ?? '';
   if (name === '') throw criError('invalid-argument', 'create container: metadata.name is empty');
+  checkProcess(`create container ${name}`, config);
   checkSecurity(name, config.linux?.securityContext);
   checkMounts(name, config.mounts ?? []);
   checkUserNamespace(name, config, sandbox);
+  checkUnified(`create container ${name}`, config.linux?.resources, context.host.cgroupVersion);
   const pidMode = config.linux?.securityContext?.namespaceOptions?.pid ?? 'POD';
   return {
     id,
@@ -70,6 +75,14 @@ function stopSignal(name: string, config: v1.ContainerConfig, image: StoredImage
   return number;
 }
 
+function checkProcess(verb: string, { command = [], args = [], envs = [] }: v1.ContainerConfig): void {
+  checkText(verb, 'the command', [...command, ...args]);
+  for (const { key = '', value } of envs) {
+    if (key === '') throw criError('invalid-argument', `${verb}: a variable without a name`);
+    checkText(verb, `variable ${key}`, [key, Buffer.from(value ?? []).toString('latin1')]);
+  }
+}
+
 function checkSecurity(name: string, security: v1.LinuxContainerSecurityContext | null | undefined): void {
   if (security == null) return;
   const unknown = unknownCapabilities(security.capabilities ?? {});
@@ -77,6 +90,10 @@ function checkSecurity(name: string, security: v1.LinuxContainerSecurityContext 
     throw criError('invalid-argument', `create container ${name}: unknown capability ${unknown.join(', ')}`);
   }
   checkRunAs(`create container ${name}`, security);
+  const group = (security.supplementalGroups ?? []).find((gid) => gid < 0 || gid > highestId);
+  if (group !== undefined) {
+    throw criError('invalid-argument', `create container ${name}: supplemental group ${group} is out of range`);
+  }
 }
 
 /** A container is in the user namespace of its sandbox, whatever that is. */

@@ -30,6 +30,7 @@ export async function createContainer(
   }
   checkPrivileged(request, sandbox.record.privileged);
   const wanted = config.image?.image ?? '';
+  if (wanted === '') throw criError('invalid-argument', `create container ${name}: image.image is empty`);
   const image = context.deps.images.find(wanted);
   if (image === undefined) throw criError('not-found', `create container ${name}: image ${wanted} is not here`);
 

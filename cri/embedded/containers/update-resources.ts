@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
+import { checkUnified } from '../../contract/check-unified.js';
 import { criError } from '../../contract/cri-error.js';
 import { containerSubject, type RuntimeContext } from '../context.js';
 import { mustRunOci } from '../host/oci-program.js';
@@ -20,6 +21,7 @@ export async function updateResources(
       if (phase.kind !== 'created' && phase.kind !== 'running') {
         throw criError('failed-precondition', `update container ${record.metadata.name}: it has ended`);
       }
+      checkUnified(`update container ${record.metadata.name}`, update, context.host.cgroupVersion);
       const merged = mergeResources(record.resources, update);
       const file = `${context.layout.bundle(entry.id)}/resources.json`;
       writeFileSync(file, JSON.stringify(buildResources(merged, context.host)));

@@ -62,7 +62,8 @@ function launch(call: ConmonCall, signal: AbortSignal): Promise<StartedConmon> {
   try {
     const [program, ...args] = call.argv;
     child = spawn(program, args, {
-      env: { ...programEnv, _OCI_SYNCPIPE: '3' },
+      // Without a locale it takes no argument that is not ASCII: a folder for logs, a name.
+      env: { ...programEnv, LC_ALL: 'C.UTF-8', _OCI_SYNCPIPE: '3' },
       // conmon leaves a file named `oom` in its working folder when the container runs out of memory.
       cwd: dirname(call.logPath),
       stdio: ['ignore', 'ignore', log, 'pipe'],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { ProgramEnd, ProgramResult } from '../../../base/run-program.js';
-import { programFailure, reasonFromWords, skopeoWords } from './classify-failure.js';
+import { programFailure, reasonFromWords, skopeoWords, speaksPlainHttp } from './classify-failure.js';
 
 function ended(end: ProgramEnd, stderr: string): ProgramResult {
   return { argv: ['skopeo'], end, stdout: Buffer.alloc(0), stderr, fd3: Buffer.alloc(0), durationMs: 1 };
@@ -42,6 +42,24 @@ describe('classification of what skopeo says', () => {
     const line = 'time="2022-01-01T00:00:00Z" level=fatal msg="reading manifest 1 in \\"h/x\\": manifest unknown"\n';
     expect(skopeoWords(`warning\n${line}`)).toBe('reading manifest 1 in "h/x": manifest unknown');
     expect(skopeoWords('plain words\n')).toBe('plain words');
+  });
+
+  test.each([
+    [
+      'pinging container registry 127.0.0.1:5000: Get "https://127.0.0.1:5000/v2/": http: server gave HTTP response to HTTPS client',
+      true,
+    ],
+    [
+      'pinging container registry 127.0.0.9: Get "https://127.0.0.9/v2/": dial tcp 127.0.0.9:443: connect: connection refused',
+      true,
+    ],
+    [
+      'pinging container registry 127.0.0.1:5000: Get "https://127.0.0.1:5000/v2/": dial tcp 127.0.0.1:5000: connect: connection refused',
+      false,
+    ],
+    ['x509: certificate signed by unknown authority', false],
+  ])('plain http is known by the words: %s', (said, expected) => {
+    expect(speaksPlainHttp(ended({ kind: 'exited', code: 1 }, said))).toBe(expected);
   });
 
   test('how it ended decides before what it said', () => {

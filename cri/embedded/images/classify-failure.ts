@@ -57,9 +57,14 @@ export function skopeoWords(stderr: string): string {
   }
 }
 
-/** That the registry does not know TLS at all: another thing than a certificate that nobody vouches for. */
+/**
+ * That the registry does not know TLS at all, or not on the port that nobody named: another thing than a certificate that nobody
+ * vouches for.
+ */
 export function speaksPlainHttp(result: ProgramResult): boolean {
-  return /server gave http response to https client/i.test(result.stderr);
+  return /server gave http response to https client|dial tcp [^ ]+:443: connect: connection refused/i.test(
+    result.stderr,
+  );
 }
 
 /** The error for a program that did not do what it was asked; `subject` reads "pull docker.io/library/busybox:latest". */

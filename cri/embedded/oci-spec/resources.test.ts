@@ -38,7 +38,6 @@ describe('buildResources', () => {
         ],
       },
     ],
-    ['unified only on v2', { unified: { 'memory.high': '1' } }, v1, {}],
     ['unified on v2', { unified: { 'memory.high': '1' } }, v2, { unified: { 'memory.high': '1' } }],
     [
       'a swap limit in unified stands alone',

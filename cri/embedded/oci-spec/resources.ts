@@ -25,12 +25,12 @@ export function buildResources(cri: v1.LinuxContainerResources | null | undefine
   const hugepages = (cri.hugepageLimits ?? [])
     .map(({ pageSize = '', limit = 0 }) => ({ pageSize: hugetlbName(pageSize), limit }))
     .filter(({ pageSize }) => host.hugepageSizes.includes(pageSize));
-  const unified = host.cgroupVersion === 2 && cri.unified !== undefined ? { ...cri.unified } : undefined;
+  const { unified = {} } = cri;
   return {
     memory,
     cpu: Object.values(cpu).some((value) => value !== undefined) ? cpu : undefined,
     hugepageLimits: hugepages.length > 0 ? hugepages : undefined,
-    unified: unified !== undefined && Object.keys(unified).length > 0 ? unified : undefined,
+    unified: Object.keys(unified).length > 0 ? { ...unified } : undefined,
   };
 }
 

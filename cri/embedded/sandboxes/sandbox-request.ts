@@ -7,6 +7,7 @@ import { newId } from '../containers/container-request.js';
 import type { RuntimeContext } from '../context.js';
 import { podCgroup } from '../oci-spec/cgroup-path.js';
 import type { SandboxRecord } from '../state/records.js';
+import { checkSysctls } from './check-sysctls.js';
 import { userNamespaceOf } from './user-namespace-request.js';
 
 /** Checks what can be checked without touching anything and writes down what will be made. */
@@ -21,6 +22,9 @@ export function sandboxRecord(context: RuntimeContext, request: v1.RunPodSandbox
   const options = config.linux?.securityContext?.namespaceOptions;
   const userNamespace = userNamespaceOf(context, request, `run sandbox ${namespace}/${name}`);
   const network = options?.network === 'NODE' ? 'NODE' : 'POD';
+  const ipc = options?.ipc === 'NODE' ? 'NODE' : 'POD';
+  const sysctls = config.linux?.sysctls ?? {};
+  checkSysctls(`run sandbox ${namespace}/${name}`, sysctls, { network, ipc });
   return {
     id: newId(),
     metadata: { name, namespace, uid, attempt },
@@ -33,10 +37,10 @@ export function sandboxRecord(context: RuntimeContext, request: v1.RunPodSandbox
     runtimeHandler: request.runtimeHandler ?? '',
     cgroupParent: config.linux?.cgroupParent ?? '',
     network,
-    ipc: options?.ipc === 'NODE' ? 'NODE' : 'POD',
+    ipc,
     pid: options?.pid === 'NODE' ? 'NODE' : options?.pid === 'CONTAINER' ? 'CONTAINER' : 'POD',
     ...(userNamespace === undefined ? {} : { userNamespace }),
-    sysctls: config.linux?.sysctls ?? {},
+    sysctls,
     privileged: config.linux?.securityContext?.privileged ?? false,
   };
 }

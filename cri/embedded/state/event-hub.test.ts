@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { EventHub } from './event-hub.js';
 
-const event = (id: string) => ({ id, sandboxId: 's', type: 'CONTAINER_CREATED_EVENT', atMs: 1 }) as const;
+const event = (id: string) => ({ id, sandbox: undefined, type: 'CONTAINER_CREATED_EVENT', atMs: 1 }) as const;
 
 test('a reader gets what comes after it subscribed, in order, and ends with its signal', async () => {
   const hub = new EventHub();

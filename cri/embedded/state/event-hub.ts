@@ -1,9 +1,11 @@
 import type * as v1 from '../../../proto/generated/cri-v1.js';
+import type { SandboxEntry } from './sandbox-entry.js';
 
 export interface RuntimeEvent {
   /** Container or sandbox. */
   readonly id: string;
-  readonly sandboxId: string;
+  /** Itself, or what the container is in: a reader may come to the event when the runtime has forgotten it. */
+  readonly sandbox: SandboxEntry | undefined;
   readonly type: v1.ContainerEventType;
   readonly atMs: number;
 }

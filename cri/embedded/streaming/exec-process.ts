@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { checkText } from '../../contract/check-text.js';
 import { criError } from '../../contract/cri-error.js';
 import type { TerminalSize } from '../../contract/streaming-service.js';
 import type { RuntimeContext } from '../context.js';
@@ -15,6 +16,7 @@ export async function execProcess(
 ): Promise<OciProcess> {
   const { name } = entry.record.metadata;
   if (command.length === 0) throw criError('invalid-argument', `exec in container ${name}: no command`);
+  checkText(`exec in container ${name}`, 'the command', command);
   refresh(context, entry, true);
   if (entry.phase.kind !== 'running') {
     throw criError('failed-precondition', `exec in container ${name}: it is ${entry.phase.kind}, not running`);

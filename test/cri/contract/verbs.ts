@@ -2,48 +2,8 @@ import { existsSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { CriError, isCriCode, type CriCode, type ImageService, type RuntimeService, type v1 } from '../../cri/index.js';
-import type { StreamingService } from '../../cri/index.js';
-import { eventually } from '../support/daemon.js';
-
-/** What a runtime may do otherwise than these cases ask. */
-export type VerbLack = 'image-filter' | 'kill-at-once' | 'late-privileged' | 'refuse-unstarted' | 'stats-of-ended';
-
-/** What the cases below need of the suite. */
-export interface VerbCases {
-  readonly subject: () => {
-    readonly runtime: RuntimeService;
-    readonly streaming: StreamingService;
-    readonly images?: ImageService | undefined;
-    readonly imageRef: string;
-    readonly cannot?: Readonly<Partial<Record<VerbLack, string>>> | undefined;
-  };
-  readonly runPod: () => Promise<VerbPod>;
-}
-
-export interface VerbPod extends AsyncDisposable {
-  readonly id: string;
-  readonly config: v1.PodSandboxConfig;
-  containerConfig(
-    name: string,
-    command: readonly string[],
-    overrides?: Partial<v1.ContainerConfig>,
-  ): v1.ContainerConfig;
-  create(name: string, command: readonly string[], overrides?: Partial<v1.ContainerConfig>): Promise<string>;
-  start(name: string, command: readonly string[], overrides?: Partial<v1.ContainerConfig>): Promise<string>;
-}
-
-const { signal } = new AbortController();
-const absent = 'f'.repeat(64);
-const sleeper = ['sleep', '100000'];
-const code = (expected: CriCode) => (err: unknown) => isCriCode(err, expected);
-
-async function untilEnded(runtime: RuntimeService, containerId: string): Promise<v1.ContainerStatus> {
-  return await eventually('the container has ended', async () => {
-    const { status } = await runtime.containerStatus({ containerId }, signal);
-    return status?.state === 'CONTAINER_EXITED' && status;
-  });
-}
+import { CriError, isCriCode, type v1 } from '../../../cri/index.js';
+import { absent, code, signal, sleeper, type ContractCases } from './cases.js';
 
 /** Verbs that older runtimes do not have answer so, and nothing else. */
 async function orUnimplemented<T>(asked: Promise<T>): Promise<T | undefined> {
@@ -56,7 +16,7 @@ async function orUnimplemented<T>(asked: Promise<T>): Promise<T | undefined> {
 }
 
 /** Verb by verb, what the comments of the API ask besides the life of a pod: idempotence, codes, what is told of what. */
-export function verbCases({ subject, runPod }: VerbCases): void {
+export function verbCases({ subject, runPod, ended }: ContractCases): void {
   test('status: more is told only when more is asked for', async () => {
     const { runtime } = subject();
     expect((await runtime.status({}, signal)).info ?? {}).toEqual({});
@@ -89,6 +49,51 @@ export function verbCases({ subject, runPod }: VerbCases): void {
     for (const _again of [1, 2]) await runtime.removePodSandbox({ podSandboxId }, signal);
     const { items } = await runtime.listPodSandbox({ filter: { id: podSandboxId } }, signal);
     expect(items ?? []).toEqual([]);
+  });
+
+  test('exec: a command that cannot start is a failure of the call, and no text is cut short in silence', async () => {
+    const { runtime } = subject();
+    await using pod = await runPod();
+    const containerId = await pod.start('main', sleeper);
+    const absent = runtime.execSync({ containerId, cmd: ['no-such-program'], timeout: 10 }, signal);
+    await expect(absent).rejects.toBeInstanceOf(CriError);
+    await expect(absent).rejects.toThrow(/no-such-program/);
+    const ran = await runtime.execSync({ containerId, cmd: ['sh', '-c', 'exit 126'], timeout: 10 }, signal);
+    expect(ran.exitCode).toBe(126);
+    const cut = await runtime
+      .execSync({ containerId, cmd: ['sh', '-c', 'true \0 false'], timeout: 10 }, signal)
+      .catch((err: unknown) => err);
+    if (!(cut instanceof CriError)) expect((cut as v1.ExecSyncResponse).exitCode).not.toBe(0);
+  });
+
+  test('requests that cannot be met are refused, and leave nothing', async () => {
+    const { runtime, cannot } = subject();
+    await using pod = await runPod();
+    const refused: Partial<v1.ContainerConfig>[] = [
+      { mounts: [{ hostPath: '', containerPath: '/x' }] },
+      { mounts: [{ hostPath: '/dev/null/below', containerPath: '/x' }] },
+      { linux: { securityContext: { supplementalGroups: [-1] } } },
+      { image: { image: '' } },
+    ];
+    for (const [index, overrides] of refused.entries()) {
+      await expect(pod.start(`bad-${index}`, sleeper, overrides)).rejects.toBeInstanceOf(CriError);
+    }
+    const metadata = { ...pod.config.metadata, attempt: 9 };
+    const ofMachine = cannot?.['refuse-sysctl'] === undefined ? ['vm.swappiness', 'kernel.panic'] : [];
+    for (const name of ofMachine) {
+      const config = { ...pod.config, metadata, linux: { ...pod.config.linux, sysctls: { [name]: '1' } } };
+      await expect(runtime.runPodSandbox({ config }, signal)).rejects.toThrow(name);
+    }
+    const { items = [] } = await runtime.listPodSandbox(
+      { filter: { labelSelector: { pod: pod.config.metadata?.name ?? '' } } },
+      signal,
+    );
+    expect(items.map(({ id }) => id)).toEqual([pod.id]);
+    const { containers = [] } = await runtime.listContainers(
+      { filter: { podSandboxId: pod.id, state: { state: 'CONTAINER_RUNNING' } } },
+      signal,
+    );
+    expect(containers).toEqual([]);
   });
 
   test('ids cut short, as crictl prints and sends them, are ids in every verb', async () => {
@@ -189,16 +194,16 @@ export function verbCases({ subject, runPod }: VerbCases): void {
     const { runtime, cannot } = subject();
     await using pod = await runPod();
     const running = await pod.start('running', sleeper);
-    const ended = await pod.start('ended', ['true']);
-    await untilEnded(runtime, ended);
+    const over = await pod.start('ended', ['true']);
+    await ended(over);
     const { stats } = await runtime.listContainerStats({ filter: { podSandboxId: pod.id } }, signal);
     const used = (stats ?? []).filter(({ cpu }) => cpu?.usageCoreNanoSeconds != null);
     expect(used.map(({ attributes }) => attributes?.id)).toEqual([running]);
     expect(used[0]?.cpu?.timestamp).toBeGreaterThan(1e18);
     expect(used[0]?.memory?.timestamp).toBeGreaterThan(1e18);
     if (cannot?.['stats-of-ended'] !== undefined) return;
-    const one = await runtime.containerStats({ containerId: ended }, signal);
-    expect(one.stats?.attributes).toMatchObject({ id: ended, metadata: { name: 'ended' } });
+    const one = await runtime.containerStats({ containerId: over }, signal);
+    expect(one.stats?.attributes).toMatchObject({ id: over, metadata: { name: 'ended' } });
     await runtime.stopPodSandbox({ podSandboxId: pod.id }, signal);
     const stopped = await orUnimplemented(runtime.podSandboxStats({ podSandboxId: pod.id }, signal));
     if (stopped) expect(stopped.stats?.attributes?.id).toBe(pod.id);
@@ -210,10 +215,10 @@ export function verbCases({ subject, runPod }: VerbCases): void {
     const created = await pod.create('created', sleeper);
     await runtime.stopContainer({ containerId: created, timeout: 0 }, signal);
     await runtime.removeContainer({ containerId: created }, signal);
-    const ended = await pod.start('ended', sleeper);
-    await runtime.stopContainer({ containerId: ended, timeout: 0 }, signal);
-    await expect(runtime.startContainer({ containerId: ended }, signal)).rejects.toBeInstanceOf(CriError);
-    expect((await runtime.containerStatus({ containerId: ended }, signal)).status?.state).toBe('CONTAINER_EXITED');
+    const over = await pod.start('ended', sleeper);
+    await runtime.stopContainer({ containerId: over, timeout: 0 }, signal);
+    await expect(runtime.startContainer({ containerId: over }, signal)).rejects.toBeInstanceOf(CriError);
+    expect((await runtime.containerStatus({ containerId: over }, signal)).status?.state).toBe('CONTAINER_EXITED');
   });
 
   test('container status: the image as it was asked for, and the one it was made of', async () => {
@@ -253,10 +258,10 @@ export function verbCases({ subject, runPod }: VerbCases): void {
     await using pod = await runPod();
     const created = await pod.create('created', sleeper);
     await expect(runtime.reopenContainerLog({ containerId: created }, signal)).rejects.toBeInstanceOf(CriError);
-    const ended = await pod.start('ended', ['true']);
-    const { logPath = '' } = await untilEnded(runtime, ended);
+    const over = await pod.start('ended', ['true']);
+    const { logPath = '' } = await ended(over);
     await rename(logPath, `${logPath}.1`);
-    await expect(runtime.reopenContainerLog({ containerId: ended }, signal)).rejects.toBeInstanceOf(CriError);
+    await expect(runtime.reopenContainerLog({ containerId: over }, signal)).rejects.toBeInstanceOf(CriError);
     expect(existsSync(logPath)).toBe(false);
   });
 

@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest';
+import type { v1 } from '../../../cri/index.js';
+import { eventually } from '../../support/daemon.js';
+import { code, signal, type ContractCases } from './cases.js';
+
+/** What a container uses, and the events of its life. */
+export function statsAndEventsCases({ subject, runPod }: ContractCases): void {
+  test('container stats are plausible', async (context) => {
+    if (subject().cannot?.stats !== undefined) return context.skip(subject().cannot?.stats);
+    await using pod = await runPod();
+    const containerId = await pod.start('main', ['sh', '-c', 'while true; do true; done']);
+    const first = await eventually('CPU time', async () => {
+      const { stats } = await subject().runtime.containerStats({ containerId }, signal);
+      return (stats?.cpu?.usageCoreNanoSeconds?.value ?? 0) > 20e6 ? stats : undefined;
+    });
+    expect(first?.attributes).toMatchObject({ id: containerId, metadata: { name: 'main' } });
+    expect(first?.memory?.workingSetBytes?.value).toBeGreaterThan(10_000);
+    expect(first?.memory?.workingSetBytes?.value).toBeLessThan(100_000_000);
+    const { stats: pods } = await subject().runtime.listPodSandboxStats({ filter: { id: pod.id } }, signal);
+    expect(pods?.[0]?.attributes?.id).toBe(pod.id);
+    const { stats: all } = await subject().runtime.listContainerStats({ filter: { podSandboxId: pod.id } }, signal);
+    expect(all?.map((one) => one.attributes?.id)).toEqual([containerId]);
+    await expect(subject().runtime.containerStats({ containerId: 'f'.repeat(64) }, signal)).rejects.toSatisfy(
+      code('not-found'),
+    );
+  });
+
+  test('events tell the life of a container, once and in order', async (context) => {
+    if (subject().cannot?.events !== undefined) return context.skip(subject().cannot?.events);
+    const stop = new AbortController();
+    const seen: string[] = [];
+    const ends: v1.ContainerEventResponse[] = [];
+    const events = subject().runtime.containerEvents(stop.signal);
+    const reading = (async () => {
+      for await (const event of events) {
+        seen.push(`${event.containerEventType} ${event.containerId}`);
+        if (event.containerEventType === 'CONTAINER_DELETED_EVENT') ends.push(event);
+      }
+    })();
+    await using pod = await runPod();
+    const id = await pod.start('main', ['true']);
+    await eventually('the end event', () => seen.includes(`CONTAINER_STOPPED_EVENT ${id}`));
+    await subject().runtime.removeContainer({ containerId: id }, signal);
+    await eventually('the removal event', () => seen.includes(`CONTAINER_DELETED_EVENT ${id}`));
+    expect(seen.filter((line) => line.endsWith(id))).toEqual([
+      `CONTAINER_CREATED_EVENT ${id}`,
+      `CONTAINER_STARTED_EVENT ${id}`,
+      `CONTAINER_STOPPED_EVENT ${id}`,
+      `CONTAINER_DELETED_EVENT ${id}`,
+    ]);
+    expect(seen).toContain(`CONTAINER_STARTED_EVENT ${pod.id}`);
+    const metadata = pod.config.metadata;
+    const lastOf = (of: string): v1.PodSandboxStatus | null | undefined =>
+      ends.find(({ containerId }) => containerId === of)?.podSandboxStatus;
+    expect(lastOf(id)).toMatchObject({ id: pod.id, metadata, state: 'SANDBOX_READY' });
+    await subject().runtime.stopPodSandbox({ podSandboxId: pod.id }, signal);
+    await subject().runtime.removePodSandbox({ podSandboxId: pod.id }, signal);
+    if (subject().cannot?.['sandbox-events'] === undefined) {
+      // A kubelet has no use for an event that does not say whose it is.
+      const last = await eventually('the end of the sandbox', () => lastOf(pod.id) ?? undefined);
+      expect(last).toMatchObject({ id: pod.id, metadata, state: 'SANDBOX_NOTREADY' });
+    }
+    stop.abort();
+    await reading;
+  });
+}
