@@ -1,14 +1,19 @@
+import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { existsSync } from 'node:fs';
-import protoLoader from '@grpc/proto-loader';
-import grpc, { type GrpcObject, type ServiceClientConstructor, type ServiceDefinition } from '@grpc/grpc-js';
+import type * as ProtoLoader from '@grpc/proto-loader';
+import type * as Grpc from '@grpc/grpc-js';
+import type { GrpcObject, ServiceClientConstructor, ServiceDefinition } from '@grpc/grpc-js';
+import { requireWhole } from './require-whole.js';
+
+const require = createRequire(import.meta.url);
 
 /**
- * The gRPC library, for those who load it when it is first needed: they import this file, so that the library is not loaded from two sides
- * at once. Its functions are looked up when they are called: a busy machine was seen to hand out the names of a CommonJS module before
- * they had their values, and an imported name keeps what it had.
+ * The gRPC library. It takes 100 ms of CPU, so it is loaded by the first who needs it, and by the next when it could not be loaded then.
  */
-export { grpc };
+export function loadGrpc(): typeof Grpc {
+  return requireWhole(require, '@grpc/grpc-js') as typeof Grpc;
+}
 
 /** The .proto files of this folder, by the name of what is generated from them. */
 const files = {
@@ -35,6 +40,7 @@ export type ProtoServices = (service: string) => ServiceClientConstructor;
  * the feature is turned on, and keep the result (`WireServices` does).
  */
 export function loadServices(proto: ProtoName): ProtoServices {
+  const protoLoader = requireWhole(require, '@grpc/proto-loader') as typeof ProtoLoader;
   const definition = protoLoader.loadSync(protoPath(files[proto]), {
     keepCase: false,
     longs: Number,
@@ -43,7 +49,7 @@ export function loadServices(proto: ProtoName): ProtoServices {
     arrays: true,
     objects: true,
   });
-  const loaded = grpc.loadPackageDefinition(definition);
+  const loaded = loadGrpc().loadPackageDefinition(definition);
   return (service) => {
     let at: unknown = loaded;
     for (const part of service.split('.')) at = (at as GrpcObject)[part];

@@ -1,4 +1,5 @@
 import type { HealthCheckResponse } from '../../proto/generated/health-v1.js';
+import { loadGrpc, loadService } from '../../proto/load.js';
 
 /** Serving status by `grpc.health.v1`, over plain text. gRPC is loaded with the first call: most nodes never probe by it. */
 export async function grpcHealth(
@@ -8,10 +9,9 @@ export async function grpcHealth(
   userAgent: string,
   signal: AbortSignal,
 ): Promise<string> {
-  const { grpc, loadService } = await import('../../proto/load.js');
   const Health = loadService('health-v1', 'grpc.health.v1.Health');
   const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  const client = new Health(address, grpc.credentials.createInsecure(), { 'grpc.primary_user_agent': userAgent });
+  const client = new Health(address, loadGrpc().credentials.createInsecure(), { 'grpc.primary_user_agent': userAgent });
   const onAbort = (): void => client.close();
   signal.addEventListener('abort', onAbort, { once: true });
   try {

@@ -304,7 +304,7 @@ export class CsiDrivers implements Disposable {
     if (active?.registration.id !== plugin.id) return;
     this.#active.delete(plugin.name);
     active.connection[Symbol.dispose]();
-    this.#enter(plugin.name, plugin.endpoint, { kind: 'gone' });
+    this.#enter(plugin.name, plugin.endpoint, { kind: 'gone' }, 'its registration socket went away');
   }
 
   #enter(name: string, endpoint: string, state: CsiDriverState, error?: string): void {

@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import type { CallRecorder, CallSubject } from '../../base/call-recorder.js';
 import type { Clock } from '../../base/clock.js';
 import { errnoOf } from '../../base/errors.js';
@@ -62,6 +61,9 @@ const defaultTimeouts: { readonly [V in FlexVolumeVerb]: number } = {
   expandvolume: 600_000,
   expandfs: 600_000,
 };
+
+/** The agent is root, who may execute what anybody may. */
+const anyMayExecute = 0o111n;
 
 /** A program that is being written cannot be started yet; how often to try before it counts. */
 const busyTries = 20;
@@ -229,9 +231,9 @@ export class FlexVolumeDriver {
 
   /** Runs `init` when the program is new. One caller does, the others wait for it. */
   async #prepare(verb: FlexVolumeVerb, signal: AbortSignal): Promise<void> {
-    if ((await this.#look(verb)) && this.#state.kind === 'ready') return;
+    if (this.#look(verb) && this.#state.kind === 'ready') return;
     await this.#initLock.run(async () => {
-      if ((await this.#look(verb)) && this.#state.kind === 'ready') return;
+      if (this.#look(verb) && this.#state.kind === 'ready') return;
       const identity = this.#identity;
       try {
         const answer = await this.#call('init', [], {}, signal);
@@ -245,14 +247,17 @@ export class FlexVolumeDriver {
     }, signal);
   }
 
-  /** Compares the program on disk with the one that was asked; true when it is the same. Rejects when there is none. */
-  async #look(verb: FlexVolumeVerb): Promise<boolean> {
+  /**
+   * Compares the program on disk with the one that was asked; true when it is the same. Throws when there is none. Not through the thread
+   * pool: the kernel answers from memory, and a mount looks three times.
+   */
+  #look(verb: FlexVolumeVerb): boolean {
     const { program } = this.#options;
     let identity: string;
     try {
-      const found = await stat(program, { bigint: true });
+      const found = statSync(program, { bigint: true });
       if (!found.isFile()) throw new Error(`${program} is not a file`);
-      await access(program, constants.X_OK);
+      if ((found.mode & anyMayExecute) === 0n) throw new Error(`${program} is not executable`);
       identity = `${found.dev}:${found.ino}:${found.size}:${found.mtimeNs}:${found.ctimeNs}`;
     } catch (err) {
       const reason = missingReason(program, err);
@@ -329,6 +334,5 @@ function supported(answer: DriverAnswer | undefined): Supported {
 function missingReason(program: string, err: unknown): string {
   const errno = errnoOf(err);
   if (errno === 'ENOENT' || errno === 'ENOTDIR') return `${program} does not exist`;
-  if (errno === 'EACCES') return `${program} is not executable`;
   return err instanceof Error ? err.message : String(err);
 }

@@ -2,7 +2,9 @@ import { mkdir, rm } from 'node:fs/promises';
 import { createServer, type Server as SocketServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { ConnectionInjector, Server, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { loadGrpc } from '../../proto/load.js';
 import { longestSocketPath } from '../../proto/wire/index.js';
+import { ClientConnection } from './client-connection.js';
 
 type Services = readonly ServedService[] | (() => Promise<readonly ServedService[]>);
 type Method = (request: object) => Promise<object>;
@@ -97,8 +99,7 @@ export class UnixServer implements AsyncDisposable {
         socket.destroy();
         return;
       }
-      injector.injectConnection(socket);
-      socket.resume();
+      injector.injectConnection(new ClientConnection(socket));
     } catch {
       // The client sees a broken connection and comes again; so does the next try to load.
       this.#answering = undefined;
@@ -110,7 +111,7 @@ export class UnixServer implements AsyncDisposable {
 
   async #load(): Promise<Answering> {
     const services = typeof this.#services === 'function' ? await this.#services() : this.#services;
-    const { grpc } = await import('../../proto/load.js');
+    const grpc = loadGrpc();
     const server = new grpc.Server();
     for (const service of services) server.addService(service.definition, implementation(service));
     return { server, injector: server.createConnectionInjector(grpc.ServerCredentials.createInsecure()) };

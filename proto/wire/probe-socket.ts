@@ -27,13 +27,14 @@ export async function probeSocket(socketPath: string, signal: AbortSignal): Prom
     const onAbort = (): void => done(signal.reason as Error);
     signal.addEventListener('abort', onAbort, { once: true });
     socket.once('connect', () => done());
-    socket.once('error', (cause) => {
-      const errno = errnoOf(cause);
+    socket.once('error', (err) => {
+      const errno = errnoOf(err);
       const words =
         errno === 'ECONNREFUSED'
           ? `nobody listens on ${socketPath}`
-          : `${socketPath} cannot be opened (${errno ?? cause.message})`;
-      done(notAsked(words, 'unavailable', cause));
+          : `${socketPath} cannot be opened (${errno ?? err.message})`;
+      // The words say all that the error does, and a person would read them twice.
+      done(notAsked(words, 'unavailable'));
     });
   });
 }

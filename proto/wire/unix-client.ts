@@ -1,6 +1,6 @@
 import type { Client, MethodDefinition, ServiceClientConstructor } from '@grpc/grpc-js';
 import { onAbort } from '../../base/signals.js';
-import type { ProtoName } from '../load.js';
+import { loadGrpc, type ProtoName } from '../load.js';
 import { checkSocketPath, probeSocket } from './probe-socket.js';
 import { notAsked, wireError } from './wire-error.js';
 import { WireServices } from './wire-services.js';
@@ -142,10 +142,16 @@ export class UnixClient<M extends WireMethods<M>> implements Disposable {
     return { path: definition.path, requestSerialize: definition.requestSerialize, read, garbled: () => garbled };
   }
 
+  /** What could not be loaded is tried again with the next call. */
   async #open(): Promise<Opened> {
     if (this.#closed) throw notAsked('the connection was closed', 'unavailable');
-    this.#opened ??= this.#load();
-    return await this.#opened;
+    const opened = (this.#opened ??= this.#load());
+    try {
+      return await opened;
+    } catch (err) {
+      if (this.#opened === opened) this.#opened = undefined;
+      throw err;
+    }
   }
 
   async #load(): Promise<Opened> {
@@ -153,8 +159,7 @@ export class UnixClient<M extends WireMethods<M>> implements Disposable {
     checkSocketPath(socketPath);
     const { services = new WireServices() } = this.#options;
     const Service = await services.load(proto, service);
-    const { grpc } = await import('../load.js');
-    const client = new Service(`unix:${socketPath}`, grpc.credentials.createInsecure(), {
+    const client = new Service(`unix:${socketPath}`, loadGrpc().credentials.createInsecure(), {
       'grpc.default_authority': 'localhost',
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 1000,

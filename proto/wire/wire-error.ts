@@ -37,12 +37,8 @@ export interface WireFailure {
 export class WireError extends BerthError<WireFailure> {}
 
 /** A failure of this side, before anything was asked. */
-export function notAsked(message: string, code: GrpcCode, cause?: unknown): WireError {
-  return new WireError(
-    message,
-    { code, streamBroken: false, garbled: false },
-    cause === undefined ? undefined : { cause },
-  );
+export function notAsked(message: string, code: GrpcCode): WireError {
+  return new WireError(message, { code, streamBroken: false, garbled: false });
 }
 
 /** Translates what grpc-js throws; called where it is met and nowhere else. */

@@ -1,13 +1,14 @@
 import type { ServiceClientConstructor } from '@grpc/grpc-js';
-import type { ProtoName, ProtoServices } from '../load.js';
+import { loadServices, type ProtoName, type ProtoServices } from '../load.js';
 
 /** The definitions that were loaded, for whoever opens more than one client or server: parsing one costs up to 75 ms. */
 export class WireServices {
-  readonly #loaded = new Map<ProtoName, Promise<ProtoServices>>();
+  readonly #loaded = new Map<ProtoName, ProtoServices>();
 
+  /** Rejects with what kept it from being loaded; the next call tries again. */
   async load(proto: ProtoName, service: string): Promise<ServiceClientConstructor> {
-    const loading = this.#loaded.get(proto) ?? import('../load.js').then(({ loadServices }) => loadServices(proto));
-    this.#loaded.set(proto, loading);
-    return (await loading)(service);
+    const services = this.#loaded.get(proto) ?? loadServices(proto);
+    this.#loaded.set(proto, services);
+    return services(service);
   }
 }
