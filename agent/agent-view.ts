@@ -2,7 +2,7 @@ import type { Cni } from '../cni/index.js';
 import type { CriRuntime } from '../cri/index.js';
 import type { ImageStore } from '../cri/embedded/images/index.js';
 import type { Agent, AgentPod } from './agent.js';
-import { podUidOf, type PodUid } from './api/index.js';
+import { podUidOf, type NodeCondition, type PodUid, type ResourceList } from './api/index.js';
 import type { AgentConfig } from './config/agent-config.js';
 import type { ControlPlane } from './controlplane/control-plane.js';
 import type { LocalControlPlane } from './controlplane/local/local-control-plane.js';
@@ -24,6 +24,8 @@ export interface AgentParts {
   readonly cni: Cni | undefined;
   readonly events: EventLog;
   readonly world: PodWorld;
+  readonly capacity: () => ResourceList;
+  readonly conditions: () => readonly NodeCondition[];
   readonly clusterProblems: () => readonly string[];
   /** Everything that was opened; disposing it ends the agent. */
   readonly owned: AsyncDisposable;
@@ -56,6 +58,9 @@ export function agentView(parts: AgentParts): Agent {
     local,
     calls,
     host,
+    get capacity() {
+      return parts.capacity();
+    },
     get allocatable() {
       return world.allocatable;
     },
@@ -63,6 +68,9 @@ export function agentView(parts: AgentParts): Agent {
     cni,
     get runtimeHealth() {
       return world.health;
+    },
+    get conditions() {
+      return parts.conditions();
     },
     pods,
     pod: (uid) => (world.desired.get(uid) || world.loops.last(uid) ? view(uid) : undefined),

@@ -1,4 +1,4 @@
-import type { Event, Pod, PodStatus, PodUid, Quantity } from './api/index.js';
+import type { Event, NodeCondition, Pod, PodStatus, PodUid, Quantity } from './api/index.js';
 import type { AgentConfig } from './config/agent-config.js';
 import type { Cni } from '../cni/index.js';
 import type { CriRuntime } from '../cri/index.js';
@@ -39,13 +39,17 @@ export interface Agent extends AsyncDisposable {
   readonly local: LocalControlPlane | undefined;
   readonly calls: CallLog;
   readonly host: HostFacts;
-  /** What pods may use of the machine. */
+  /** What the machine has, with what device plugins offer. */
+  readonly capacity: Readonly<Record<string, Quantity>>;
+  /** What pods may use of it. */
   readonly allocatable: Readonly<Record<string, Quantity>>;
   /** Images with their archives, names and layers; absent where the runtime keeps them itself. */
   readonly imageStore: ImageStore | undefined;
   /** Absent where the runtime calls CNI itself. */
   readonly cni: Cni | undefined;
   readonly runtimeHealth: RuntimeHealth;
+  /** The pressures and Ready, as a cluster is told of them. */
+  readonly conditions: readonly NodeCondition[];
 
   pods(): readonly AgentPod[];
   pod(uid: PodUid): AgentPod | undefined;

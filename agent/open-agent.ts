@@ -4,11 +4,11 @@ import { systemClock, type Clock } from '../base/clock.js';
 import type { Logger } from '../base/log.js';
 import { runProgram, type RunProgram } from '../base/run-program.js';
 import type { ApplyCdi } from '../cri/embedded/index.js';
-import type { PodUid } from './api/index.js';
+import type { NodeCondition, PodUid, ResourceList } from './api/index.js';
 import type { Agent } from './agent.js';
 import { agentView } from './agent-view.js';
 import { kubeVersion, type AgentConfig } from './config/agent-config.js';
-import { clusterProblems, openNodeAgent, type NodeAgent } from './controlplane/node-agent/index.js';
+import { clusterProblems, conditionEvents, openNodeAgent, type NodeAgent } from './controlplane/node-agent/index.js';
 import { openControlPlane } from './controlplane/open-control-plane.js';
 import { LazyCdi } from './devices/index.js';
 import type { FaultPoint } from './fault-point.js';
@@ -16,7 +16,7 @@ import { EventLog } from './events/event-log.js';
 import { prepareRunFolder } from './node/run-folder.js';
 import { readHostFacts } from './node/host-facts.js';
 import { nodeCapacity } from './node/node-capacity.js';
-import { openNodeStatus } from './node/open-node-status.js';
+import { openLiveConditions, openNodeStatus, type ConditionParts } from './node/open-node-status.js';
 import { openPodWorld } from './open-pod-world.js';
 import { CallLog } from './recorder/call-log.js';
 import { openRuntime } from './runtimes/open-runtime.js';
@@ -91,6 +91,23 @@ export async function openAgent(
     ),
   );
   world.start();
+  const conditionParts: ConditionParts = {
+    ...{ clock, housekeeping: world.housekeeping },
+    health: () => world.health,
+    warnings: () => opened.cluster?.problems ?? [],
+    onHealthChange: (listener) => world.onHealthChange((uid) => void (uid === undefined && listener())),
+  };
+  const conditions = opening.use(
+    openLiveConditions({
+      ...conditionParts,
+      // In a cluster they are told when the cluster has been told of them.
+      turned: (before, now) => void (config.cluster ?? tellTurned(config.nodeName, events, before, now)),
+    }),
+  );
+  const capacity = (): ResourceList => ({
+    ...nodeCapacity(host, config.limits.maxPods),
+    ...world.devices.amounts().capacity,
+  });
   let nodeAgent: NodeAgent | undefined;
   if (config.cluster) {
     const { rootDir } = paths;
@@ -103,12 +120,8 @@ export async function openAgent(
           maxImages: config.kubelet?.nodeStatusMaxImages ?? 50,
         },
         {
-          ...{ clock, host, runtime: cri, housekeeping: world.housekeeping },
-          capacity: () => ({ ...nodeCapacity(host, config.limits.maxPods), ...world.devices.amounts().capacity }),
+          ...{ ...conditionParts, host, runtime: cri, capacity },
           allocatable: () => world.allocatable,
-          health: () => world.health,
-          warnings: () => opened.cluster?.problems ?? [],
-          onHealthChange: (listener) => world.onHealthChange((uid) => void (uid === undefined && listener())),
           onDevicesChange: (listener) => world.devices.onChange(listener),
         },
       ),
@@ -137,8 +150,20 @@ export async function openAgent(
     events,
     world,
     owned,
+    capacity,
+    conditions: () => conditions.current,
     clusterProblems: () => clusterProblems(opened.cluster, nodeAgent?.problem ?? ''),
   });
+}
+
+function tellTurned(
+  name: string,
+  events: EventLog,
+  before: readonly NodeCondition[],
+  now: readonly NodeCondition[],
+): void {
+  for (const { type, reason, message } of conditionEvents(name, { conditions: [...before] }, { conditions: [...now] }))
+    events.record({ kind: 'Node', name, uid: name }, type, reason, message);
 }
 
 export type { Agent } from './agent.js';

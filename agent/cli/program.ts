@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { berthVersion } from '../serving/version.js';
+import { addKubeletFlags } from './kubelet-flag-options.js';
 import { addClusterOptions } from './cluster-options.js';
 import type { ClientFlags, CommandContext } from './command-context.js';
 import {
@@ -109,7 +110,7 @@ export function addAgentOptions(command: Command): Command {
 }
 
 function addHostCommands(program: Command, deps: ProgramDeps): void {
-  addAgentOptions(program.command('agent').description('run the agent in the foreground')).action(
+  addKubeletFlags(addAgentOptions(program.command('agent').description('run the agent in the foreground'))).action(
     async (flags: Record<string, unknown>) => {
       await deps.alone(async () => (await import('./commands/agent.js')).runAgent(flags));
     },
@@ -137,7 +138,7 @@ function addHostCommands(program: Command, deps: ProgramDeps): void {
     .action(async (flags: { runtime: string; logLevel: string }) => {
       await deps.alone(async () => (await import('./commands/cri-serve.js')).criServe(flags));
     });
-  program
+  const checking = program
     .command('check')
     .description('say what this machine lacks to run pods, and how to get it')
     .option('--config <file>', 'also check this configuration file, as given to the agent')
@@ -148,9 +149,10 @@ function addHostCommands(program: Command, deps: ProgramDeps): void {
     .option('--run-dir <path>', 'as given to the agent')
     .option('--state-dir <path>', 'as given to the agent')
     .option('--cni-conf-dir <path>', 'as given to the agent')
-    .action(async (flags: { output?: string }) => {
+    .action(async (flags: Record<string, unknown>) => {
       await deps.alone(async () => (await import('./commands/check.js')).check(flags));
     });
+  addKubeletFlags(checking);
 }
 
 function addReadingCommands(client: MakeClient, deps: ProgramDeps): void {

@@ -34,4 +34,6 @@ export interface AgentFlags {
   readonly imageCredentialProviderBinDir?: string | undefined;
   readonly insecureRegistry?: readonly string[] | undefined;
   readonly healthzPort?: number | undefined;
+  /** The kubelet's other flags, by name and as text. */
+  readonly kubelet?: Readonly<Record<string, string>> | undefined;
 }

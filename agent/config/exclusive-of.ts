@@ -1,5 +1,5 @@
 import { quantityMilliValue, quantityValue } from '../api/index.js';
-import { parseCpuSet, type TopologyPolicy } from '../resources/topology/index.js';
+import { parseCpuSet, type ReservedMemory, type TopologyPolicy } from '../resources/topology/index.js';
 import type { KubeletConfiguration } from './kubelet/index.js';
 
 /** Who may have CPUs and memory for himself, and from where, as the kubelet's configuration says it. */
@@ -18,7 +18,7 @@ export interface ExclusiveConfig {
       }
     | undefined;
   /** Bytes each NUMA node keeps for the machine, by node and resource. */
-  readonly memory: { readonly reserved: ReadonlyMap<number, ReadonlyMap<string, number>> } | undefined;
+  readonly memory: { readonly reserved: ReservedMemory } | undefined;
   readonly topology: {
     readonly policy: TopologyPolicy;
     readonly scope: 'container' | 'pod';
@@ -89,12 +89,7 @@ export function exclusiveOf(kubelet: KubeletConfiguration | undefined): Exclusiv
       memoryManagerPolicy === 'None'
         ? undefined
         : {
-            reserved: new Map(
-              kubelet.reservedMemory.map(({ numaNode = 0, limits = {} }) => [
-                numaNode,
-                new Map(Object.entries(limits).map(([name, amount]) => [name, quantityValue(amount)])),
-              ]),
-            ),
+            reserved: reservedOf(kubelet.reservedMemory),
           },
     topology: {
       policy: topologyManagerPolicy,
@@ -103,4 +98,15 @@ export function exclusiveOf(kubelet: KubeletConfiguration | undefined): Exclusiv
       mostNodes: Number(topology[countOfNodes] ?? usualNodes),
     },
   };
+}
+
+/** A NUMA node may come several times, each time with other resources. */
+function reservedOf(reservations: KubeletConfiguration['reservedMemory']): ReservedMemory {
+  const reserved = new Map<number, Map<string, number>>();
+  for (const { numaNode = 0, limits = {} } of reservations) {
+    const own = reserved.get(numaNode) ?? new Map<string, number>();
+    reserved.set(numaNode, own);
+    for (const [name, amount] of Object.entries(limits)) own.set(name, quantityValue(amount));
+  }
+  return reserved;
 }

@@ -61,7 +61,7 @@ cpuManagerPolicyOptions: { full-pcpus-only: "true", strict-cpu-reservation: "fal
 systemReserved: { cpu: 500m }
 kubeReserved: { cpu: 700m }
 memoryManagerPolicy: Static
-reservedMemory: [{ numaNode: 0, limits: { memory: 1Gi } }]
+reservedMemory: [{ numaNode: 0, limits: { memory: 1Gi } }, { numaNode: 0, limits: { hugepages-2Mi: 2Mi } }]
 topologyManagerPolicy: restricted
 topologyManagerScope: pod
 topologyManagerPolicyOptions: { prefer-closest-numa-nodes: "true" }
@@ -69,7 +69,7 @@ topologyManagerPolicyOptions: { prefer-closest-numa-nodes: "true" }
   );
   expect(exclusiveOf(config.kubelet)).toMatchObject({
     cpu: { reserved: [], reservedMilli: 1200, fullCores: true, strictReservation: false, bySocket: false },
-    memory: { reserved: new Map([[0, new Map([['memory', 2 ** 30]])]]) },
+    memory: { reserved: new Map([[0, new Map(Object.entries({ memory: 2 ** 30, 'hugepages-2Mi': 2 ** 21 }))]]) },
     topology: { policy: 'restricted', scope: 'pod', preferClosest: true, mostNodes: 8 },
   });
   const wrong = await problemsOf(
@@ -78,6 +78,14 @@ topologyManagerPolicyOptions: { prefer-closest-numa-nodes: "true" }
   expect(wrong).toContain('cpuManagerPolicy: static needs CPUs that are kept for the machine');
   expect(wrong).toContain('cpuManagerPolicyOptions.fast: unknown option');
   expect(wrong).toContain('memoryManagerPolicy: Static needs reservedMemory');
+  const reserved = await problemsOf(
+    load(
+      `${head}reservedMemory: [{ numaNode: 0, limits: { memory: 1Gi, cpu: 1 } }, { numaNode: 0, limits: { memory: 1Gi, hugepages-2Mi: 0 } }]\n`,
+    ),
+  );
+  expect(reserved).toContain('reservedMemory[0].limits.cpu: only memory and hugepages-SIZE can be reserved');
+  expect(reserved).toContain('reservedMemory[1].limits.memory: comes twice for NUMA node 0');
+  expect(reserved).toContain('reservedMemory[1].limits.hugepages-2Mi: must be more than zero');
 });
 
 test("a kubelet's file becomes the agent's configuration, paths relative to it", async () => {

@@ -9,7 +9,10 @@ import {
   berthFields,
   ConfigError,
   decodeFields,
+  idleGiven,
   kubeletFields,
+  namedAfterFlags,
+  overlayFlags,
   readDocuments,
   validateKubelet,
   withDefaults,
@@ -40,15 +43,18 @@ export async function loadConfig(flags: AgentFlags, machine: Machine): Promise<L
   const problems: ConfigProblem[] = [];
   const wrong = (problem: ConfigProblem): void => void problems.push(problem);
   const documents = await readDocuments(flags.config, flags.configDir, kubeletFields);
-  const decoded = decodeFields(kubeletFields, documents.kubelet);
+  const { kubelet: kubeletFlags = {} } = flags;
+  const given = overlayFlags(documents.kubelet, kubeletFlags, kubeletFields);
+  const decoded = decodeFields(kubeletFields, given);
+  const named = namedAfterFlags(kubeletFlags);
   const berth = decodeFields(berthFields, documents.berth);
   problems.push(
-    ...decoded.problems,
+    ...decoded.problems.map(named),
     ...berth.problems.map(({ path, message }) => ({ path: `BerthConfiguration: ${path}`, message })),
   );
   const kubelet = withFlags(withDefaults(decoded.value), flags, wrong);
   // Rules between fields only make sense of fields that are right.
-  if (problems.length === 0) problems.push(...validateKubelet(kubelet));
+  if (problems.length === 0) problems.push(...validateKubelet(kubelet).map(named));
   const nodeName = (flags.hostnameOverride ?? flags.nodeName ?? machine.hostname).trim().toLowerCase();
   if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(nodeName))
     wrong({ path: '--hostname-override', message: `${JSON.stringify(nodeName)} is not a DNS name` });
@@ -58,10 +64,10 @@ export async function loadConfig(flags: AgentFlags, machine: Machine): Promise<L
   for (const { path, message } of poolProblems(devicePoolsOf(berth.value)))
     wrong({ path: `BerthConfiguration: ${path}`, message });
   if (problems.length > 0) throw new ConfigError(problems);
-  const base = merged(defaultConfig(nodeName, machine.cpus), kubelet, berth.value, flags, documents.kubelet);
+  const base = merged(defaultConfig(nodeName, machine.cpus), kubelet, berth.value, flags, given);
   const images = { credentialProviders: providers, ...imagesOf(kubelet, decoded.value) };
   const config: AgentConfig = { ...base, kubelet, images, ...(cluster && { cluster }) };
-  return { config: deepFreeze(config), idle: [...decoded.idle, ...berth.idle] };
+  return { config: deepFreeze(config), idle: [...decoded.idle.map(named), ...idleGiven(kubeletFlags), ...berth.idle] };
 }
 
 function devicePoolsOf({ devicePools = [] }: BerthSettings): AgentConfig['devices']['pools'] {

@@ -19,7 +19,7 @@ import type { AgentConfig } from '../config/agent-config.js';
 import type { ControlPlane } from '../controlplane/control-plane.js';
 import type { EventRecorder } from '../events/event-recorder.js';
 import { Lifetimes } from '../lifetimes.js';
-import type { AgentMetrics } from '../serving/metrics/index.js';
+import type { DeviceCounts } from './device-counts.js';
 import { openStorageDrivers } from './open-storage-drivers.js';
 import { PodDevices, type PodDevicesUsers } from './pod-devices.js';
 import { podResourcesFacts, type ExclusiveResources } from './pod-resources-facts.js';
@@ -32,7 +32,7 @@ export interface OpenDevicesDeps {
   readonly recorder: CallRecorder;
   readonly events: EventRecorder;
   readonly controlPlane: Pick<ControlPlane, 'get' | 'watch' | 'writeCsiNode' | 'markNode' | 'removeResourceSlices'>;
-  readonly metrics: Pick<AgentMetrics, 'claimsHandled' | 'podResourcesRequest' | 'gauge'>;
+  readonly metrics: DeviceCounts;
 }
 
 export interface DevicesUsers extends PodDevicesUsers {

@@ -16,8 +16,8 @@ import { podReference } from '../events/references.js';
 import type { GrantOutcome, PodGrants } from '../executors/executor-deps.js';
 import { StepError } from '../executors/step-error.js';
 import { TopologyError } from '../resources/topology/index.js';
-import type { AgentMetrics } from '../serving/metrics/index.js';
 import type { GrantWait } from '../podloop/pod-facts.js';
+import type { DeviceCounts } from './device-counts.js';
 import { claimingPod, claimsAnything, podAdmission } from './pod-admission.js';
 
 export interface PodDevicesDeps {
@@ -27,7 +27,7 @@ export interface PodDevicesDeps {
   /** Absent where devices are turned off. */
   readonly manager: DeviceManager | undefined;
   readonly dra: DraManager | undefined;
-  readonly metrics: Pick<AgentMetrics, 'claimsHandled'>;
+  readonly metrics: Pick<DeviceCounts, 'claimsHandled'>;
 }
 
 /** A pod that ends, and until when it may take; ms. */

@@ -18,6 +18,8 @@ export interface LifecycleHooksDeps {
   readonly httpGet: HttpGet;
   /** `1.36`: the version hooks announce as `kube-lifecycle/1.36`. */
   readonly kubeVersion: string;
+  /** A hook that sleeps was ended before its time. */
+  readonly sleepCutShort?: (() => void) | undefined;
 }
 
 /** Runs postStart and preStop hooks (facts 2.7): exec without a timeout of its own, httpGet, sleep. */
@@ -45,12 +47,21 @@ export class LifecycleHooks implements HookRunner {
     if (!handler) return;
     const { container } = target.container;
     if (handler.exec) return this.#exec(name, handler.exec.command ?? [], target, signal);
-    if (handler.sleep) return this.#deps.clock.sleep(handler.sleep.seconds * 1000, signal);
+    if (handler.sleep) return await this.#sleep(handler.sleep.seconds, signal);
     if (handler.httpGet) return this.#http(name, handler.httpGet, target, signal);
     throw new StepError(
       `${name === 'postStart' ? 'PostStart' : 'PreStop'}HookError`,
       `run ${name} hook of ${container.name}: invalid handler`,
     );
+  }
+
+  async #sleep(seconds: number, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#deps.clock.sleep(seconds * 1000, signal);
+    } catch (err) {
+      if (signal.aborted) this.#deps.sleepCutShort?.();
+      throw err;
+    }
   }
 
   async #exec(name: string, command: readonly string[], target: HookTarget, signal: AbortSignal): Promise<void> {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { silentLogger } from '../../base/log.js';
 import type { ImageService } from '../../cri/index.js';
+import { AccessCounts } from './access-counts.js';
 import { ImageAccess, type VerificationPolicy } from './image-access.js';
 import type { PullCredential } from './keyring.js';
 import { credentialHash } from './merge-access.js';
@@ -14,6 +15,7 @@ const image = 'r.example/app:1';
 const id = 'sha256:1234';
 let root: string;
 let now: number;
+let counts: AccessCounts;
 let present: { id: string; repoTags: string[]; repoDigests: string[] }[];
 
 beforeEach(async () => {
@@ -26,10 +28,12 @@ afterEach(() => rm(root, { recursive: true }));
 async function open(policy: VerificationPolicy['policy'] = 'NeverVerifyPreloadedImages', allowlist: string[] = []) {
   const images = { listImages: () => Promise.resolve({ images: present }) } as unknown as ImageService;
   const records = await PullRecords.open(root, silentLogger);
+  counts = new AccessCounts(records);
+  const checked: AccessCounts['checked'] = (result) => counts.checked(result);
   return await ImageAccess.open(
     { policy, allowlist },
     records,
-    { clock: { now: () => now }, log: silentLogger, images },
+    { clock: { now: () => now }, log: silentLogger, images, checked },
     signal,
   );
 }
@@ -64,6 +68,28 @@ test('what was here before anybody pulled is for everybody; what was pulled is f
   expect(await asks(access, account('robot'))).toBe(false);
   await pull(access, undefined);
   expect(await asks(access), 'pulled without credentials').toBe(false);
+});
+
+test('what was found is counted in the words of the kubelet, beside what is recorded', async () => {
+  const access = await open();
+  await asks(access);
+  await pull(access, secret('mine'));
+  await asks(access, secret('mine'));
+  await asks(access, secret('other'));
+  await expect(access.mustPull(image, id, () => Promise.reject(new Error('no such Secret')))).rejects.toThrow(
+    'no such',
+  );
+  await access.pulling('r.example/other:1');
+  const shown = counts.all.flatMap((each) => each.snapshot().values);
+  expect(shown.map(({ labels, value }) => [...Object.values(labels), value])).toEqual([
+    ...[
+      ['credentialPolicyAllowed', 1],
+      ['credentialRecordFound', 1],
+      ['mustAuthenticate', 1],
+      ['error', 1],
+    ],
+    ...[[1], [1]],
+  ]);
 });
 
 test("the files are the kubelet's, hold no password, and are for root alone", async () => {

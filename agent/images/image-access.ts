@@ -3,6 +3,7 @@ import type { ImageService } from '../../cri/index.js';
 import type { Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
+import type { AccessVerdict } from './access-counts.js';
 import { fullName, withoutTag } from './image-match.js';
 import type { PullCredential } from './keyring.js';
 import { accessOf, isSameObject, mergeAccess } from './merge-access.js';
@@ -19,6 +20,8 @@ export interface ImageAccessDeps {
   readonly clock: Pick<Clock, 'now'>;
   readonly log: Logger;
   readonly images: ImageService;
+  /** Hears of each look at an image that is here. */
+  readonly checked?: ((result: AccessVerdict) => void) | undefined;
 }
 
 /** From so many recorded secrets on, looking at an image writes nothing any more. */
@@ -68,20 +71,34 @@ export class ImageAccess {
     imageRef: string,
     credentials: () => Promise<readonly PullCredential[]>,
   ): Promise<boolean> {
+    let verdict: AccessVerdict = 'error';
+    try {
+      verdict = await this.#verdict(image, imageRef, credentials);
+      return verdict === 'mustAuthenticate' || verdict === 'error';
+    } finally {
+      this.#deps.checked?.(verdict);
+    }
+  }
+
+  async #verdict(
+    image: string,
+    imageRef: string,
+    credentials: () => Promise<readonly PullCredential[]>,
+  ): Promise<AccessVerdict> {
     const record = this.#records.pulled(imageRef);
     const isOurs = record !== undefined || this.#records.hasIntent(image);
-    if (!this.#mustVerify(image, isOurs)) return false;
-    if (record === undefined || record === 'unreadable') return true;
-    const known = record.access[withoutTag(image)];
-    if (!known) return true;
-    if (known.nodePodsAccessible) return false;
-    if (!known.kubernetesSecrets?.length && !known.kubernetesServiceAccounts?.length) return true;
+    if (!this.#mustVerify(image, isOurs)) return 'credentialPolicyAllowed';
+    if (record === 'unreadable') return 'error';
+    const known = record?.access[withoutTag(image)];
+    if (!known) return 'mustAuthenticate';
+    if (known.nodePodsAccessible) return 'credentialRecordFound';
+    if (!known.kubernetesSecrets?.length && !known.kubernetesServiceAccounts?.length) return 'mustAuthenticate';
     for (const credential of await credentials()) {
       if (credential.source.kind === 'node' || !isLetIn(known, accessOf(credential))) continue;
       if ((known.kubernetesSecrets?.length ?? 0) < mostNoted) await this.#note(image, imageRef, accessOf(credential));
-      return false;
+      return 'credentialRecordFound';
     }
-    return true;
+    return 'mustAuthenticate';
   }
 
   /** Before a pull: a kill in the middle of it must not make the image look like one that was always here. */

@@ -8,8 +8,10 @@ import type { AgentConfig } from '../config/agent-config.js';
 import type { ControlPlane } from '../controlplane/control-plane.js';
 import type { EventRecorder } from '../events/event-recorder.js';
 import type { ImageEnsurer } from '../executors/executor-deps.js';
+import type { Accumulator } from '../serving/metrics/accumulators.js';
+import { AccessCounts } from './access-counts.js';
 import { CredentialProvider, PodTokens } from './credential-providers/index.js';
-import { ImageAccess } from './image-access.js';
+import { ImageAccess, type VerificationPolicy } from './image-access.js';
 import { ImagePuller, type ImagePullerDeps } from './image-puller.js';
 import { NodeDockerConfig } from './node-docker-config.js';
 import { findCredentials } from './pull-credentials.js';
@@ -25,6 +27,7 @@ export interface OpenImagePullerDeps {
   readonly controlPlane: Pick<ControlPlane, 'get' | 'createToken'>;
   readonly images: ImageService;
   readonly counts?: ImagePullerDeps['counts'];
+  readonly metrics?: { add(counts: readonly Accumulator[]): void } | undefined;
   /** Words about a pull under way. */
   progress(uid: PodUid, container: string, text: string): void;
 }
@@ -37,14 +40,7 @@ export async function openImagePuller(
 ): Promise<ImageEnsurer> {
   const { clock, log, run, calls: recorder, events, controlPlane, images } = deps;
   const { verification, credentialProviders = [], pullRate } = config.images ?? {};
-  const access =
-    verification &&
-    (await ImageAccess.open(
-      verification,
-      await PullRecords.open(config.paths.rootDir, log),
-      { clock, log, images },
-      signal,
-    ));
+  const access = verification && (await openAccess(verification, config.paths.rootDir, deps, signal));
   const tokens = new PodTokens({ clock, objects: controlPlane });
   const providers = credentialProviders.map((provider) => {
     return new CredentialProvider(provider, {
@@ -70,6 +66,19 @@ export async function openImagePuller(
       ),
     progress: (pod, container, text) => deps.progress(podUidOf(pod), container, text),
   });
+}
+
+async function openAccess(
+  verification: VerificationPolicy,
+  rootDir: string,
+  { clock, log, images, metrics }: OpenImagePullerDeps,
+  signal: AbortSignal,
+): Promise<ImageAccess> {
+  const records = await PullRecords.open(rootDir, log);
+  const counts = new AccessCounts(records);
+  metrics?.add(counts.all);
+  const checked: AccessCounts['checked'] = (result) => counts.checked(result);
+  return await ImageAccess.open(verification, records, { clock, log, images, checked }, signal);
 }
 
 /** Providers find their clouds' settings there, as those of a kubelet do. */

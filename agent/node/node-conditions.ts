@@ -72,19 +72,3 @@ function readyCondition({
     ? { type: 'Ready', status: 'True', reason: 'KubeletReady', message: `kubelet is posting ready status${told}` }
     : { type: 'Ready', status: 'False', reason: 'KubeletNotReady', message: all.join(', ') };
 }
-
-/** Reasons of the events the kubelet records when a condition turns. */
-export function conditionEvents(before: readonly NodeCondition[], after: readonly NodeCondition[]): string[] {
-  const names: Readonly<Record<string, readonly [string, string]>> = {
-    MemoryPressure: ['NodeHasInsufficientMemory', 'NodeHasSufficientMemory'],
-    DiskPressure: ['NodeHasDiskPressure', 'NodeHasNoDiskPressure'],
-    PIDPressure: ['NodeHasInsufficientPID', 'NodeHasSufficientPID'],
-    Ready: ['NodeReady', 'NodeNotReady'],
-  };
-  return after.flatMap(({ type, status }) => {
-    const old = before.find((condition) => condition.type === type);
-    const pair = names[type];
-    if (!pair || old?.status === status) return [];
-    return [status === 'True' ? pair[0] : pair[1]];
-  });
-}

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
-import { conditionEvents, nodeConditions, type Readiness } from './node-conditions.js';
+import { systemClock } from '../../base/clock.js';
+import { nodeConditions, type Readiness } from './node-conditions.js';
 import { nodeCapacity, podCapacity } from './node-capacity.js';
+import { LiveConditions } from './live-conditions.js';
 import { nodeImages } from './node-images.js';
 import type { HostFacts } from './host-facts.js';
 
@@ -32,7 +34,7 @@ test('all that keeps the node from being ready is in one message', () => {
   });
 });
 
-test('a condition that stays keeps its time, one that turns gets a new one and an event', () => {
+test('a condition that stays keeps its time, one that turns gets a new one', () => {
   const before = nodeConditions(new Set(), fine, [], 0);
   const after = nodeConditions(new Set(['MemoryPressure']), { ...fine, shuttingDown: true }, before, 60_000);
   expect(after.map(({ lastTransitionTime }) => lastTransitionTime)).toEqual([
@@ -41,7 +43,31 @@ test('a condition that stays keeps its time, one that turns gets a new one and a
     '1970-01-01T00:00:00Z',
     '1970-01-01T00:01:00Z',
   ]);
-  expect(conditionEvents(before, after)).toEqual(['NodeHasInsufficientMemory', 'NodeNotReady']);
+});
+
+test('conditions turn when they change, not when somebody asks, and are told once', () => {
+  let now = 0;
+  const pressures = new Set<'MemoryPressure'>();
+  const turns: string[] = [];
+  const live = new LiveConditions({
+    clock: { ...systemClock, now: () => now },
+    pressures: () => pressures,
+    readiness: () => fine,
+    turned: (before, after) =>
+      void turns.push(...after.filter((each, n) => each.status !== before[n]?.status).map(({ type }) => type)),
+  });
+  expect(turns).toEqual([]);
+  now = 60_000;
+  pressures.add('MemoryPressure');
+  live.changed();
+  now = 120_000;
+  live.changed();
+  expect(live.current[0]).toMatchObject({
+    type: 'MemoryPressure',
+    status: 'True',
+    lastTransitionTime: '1970-01-01T00:01:00Z',
+  });
+  expect(turns).toEqual(['MemoryPressure']);
 });
 
 test('capacity names huge pages of every size, and disk where there is any', () => {

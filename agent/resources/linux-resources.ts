@@ -22,7 +22,7 @@ export interface NodeLimits {
   readonly cgroupV2: boolean;
   /** One process of a container that runs out of memory is killed, not all. */
   readonly singleProcessOomKill: boolean;
-  /** Absent on a machine without swap. */
+  /** Absent where the kernel does not limit swap. */
   readonly swap?: { readonly behavior: SwapBehavior; readonly swapBytes: number } | undefined;
   /** CPUs and NUMA nodes of the container's own; undefined for all. */
   readonly cpusOf?: ((pod: Pod, container: string) => ExclusiveCpus | undefined) | undefined;
@@ -44,11 +44,14 @@ export function containerResources(
   const { limits = {} } = effectiveResources(pod, container);
   const requests: ResourceList = { ...limits, ...container.resources?.requests };
   const cpuLimit = quantityMilliValue(limits['cpu'] ?? '0');
+  const memoryLimitInBytes = quantityValue(limits['memory'] ?? '0');
   const own = node.cpusOf?.(pod, container.name);
   const unified = unifiedValues(pod, container, node);
   return {
     ...cpuValues(quantityMilliValue(requests['cpu'] ?? '0'), own?.exclusive === true ? 0 : cpuLimit, node),
-    memoryLimitInBytes: quantityValue(limits['memory'] ?? '0'),
+    memoryLimitInBytes,
+    // v1 limits memory and swap together and knows no share of swap: as much as memory alone is none beside it.
+    ...(node.swap && !node.cgroupV2 ? { memorySwapLimitInBytes: memoryLimitInBytes } : {}),
     oomScoreAdj: oomScoreAdj(pod, container, node.memoryBytes),
     hugepageLimits: hugepageLimits(limits, node.hugepageSizes),
     ...(own ? { cpusetCpus: own.cpus, cpusetMems: own.mems } : {}),

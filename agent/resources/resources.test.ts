@@ -1,15 +1,20 @@
-import { describe, expect, test } from 'vitest';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../base/clock.js';
 import { silentLogger } from '../../base/log.js';
+import type { LinuxContainerResources } from '../../proto/generated/cri-v1.js';
 import type { Container, Pod } from '../api/index.js';
 import { asKept } from './cgroups/kept-limits.js';
-import { parseHierarchy, cgroupFolders } from './cgroups/hierarchy.js';
+import { parseHierarchy, cgroupFolders, type CgroupHierarchy } from './cgroups/hierarchy.js';
 import { podCgroupLimits } from './cgroups/pod-limits.js';
 import { quotaOf, sharesOf, weightOf } from './cpu-shares.js';
 import { enforceAllocatable } from './enforce-allocatable.js';
 import { containerResources, type NodeLimits } from './linux-resources.js';
 import { noReservations, type Reservations } from './node-allocatable.js';
 import { oomScoreAdj } from './oom-score.js';
+import { limitsSwap } from './swap.js';
 
 const gibi = 2 ** 30;
 const node: NodeLimits = {
@@ -72,6 +77,44 @@ test('limits and requests of a container as cgroup values', () => {
       { pageSize: '1GB', limit: 0 },
     ],
     unified: { 'memory.oom.group': '1' },
+  });
+});
+
+describe('swap', () => {
+  const pod = podOf({ requests: { memory: '1Gi' }, limits: { memory: '2Gi' } }, { requests: { memory: '1Gi' } });
+  const of = (swap: NodeLimits['swap'], version: 1 | 2, index = 0): LinuxContainerResources =>
+    containerResources(pod, pod.spec?.containers[index] as Container, { ...node, cgroupV2: version === 2, swap });
+  const limited = { behavior: 'LimitedSwap', swapBytes: 2 * gibi } as const;
+  const none = { behavior: 'NoSwap', swapBytes: 2 * gibi } as const;
+
+  test('of no container, also where the machine has none yet', () => {
+    for (const swap of [none, { ...none, swapBytes: 0 }, { ...limited, swapBytes: 0 }])
+      expect(of(swap, 2)).toMatchObject({ unified: { 'memory.swap.max': '0' } });
+  });
+  test('in proportion to what was asked for', () => {
+    expect(of(limited, 2)).toMatchObject({ unified: { 'memory.swap.max': String(Math.floor(0.2 * gibi)) } });
+  });
+  test('v1: none beside the memory, whatever was asked for', () => {
+    for (const swap of [none, limited])
+      expect(of(swap, 1)).toMatchObject({ memoryLimitInBytes: 2 * gibi, memorySwapLimitInBytes: 2 * gibi });
+    expect(of(none, 1, 1)).toMatchObject({ memoryLimitInBytes: 0, memorySwapLimitInBytes: 0 });
+  });
+  test('nothing is said of it where the kernel does not limit it', () => {
+    expect(of(undefined, 2).unified).toEqual({ 'memory.oom.group': '1' });
+    expect(of(undefined, 1)).not.toHaveProperty('memorySwapLimitInBytes');
+  });
+  test('is limited where the file of the cgroup is there', () => {
+    const root = mkdtempSync(join(tmpdir(), 'berth-swap-'));
+    onTestFinished(() => rmSync(root, { recursive: true }));
+    const v1: CgroupHierarchy = { version: 1, controllers: new Map([['memory', root]]), others: [] };
+    const v2: CgroupHierarchy = { version: 2, root };
+    mkdirSync(join(root, 'kubepods'));
+    expect([limitsSwap(v1, '/kubepods'), limitsSwap(v2, '/kubepods')]).toEqual([false, false]);
+    writeFileSync(join(root, 'kubepods/memory.memsw.limit_in_bytes'), '');
+    expect([limitsSwap(v1, '/kubepods'), limitsSwap(v2, '/kubepods')]).toEqual([true, false]);
+    writeFileSync(join(root, 'kubepods/memory.swap.max'), '');
+    expect(limitsSwap(v2, '/kubepods')).toBe(true);
+    expect(limitsSwap({ version: 1, controllers: new Map(), others: [] }, '/kubepods')).toBe(false);
   });
 });
 

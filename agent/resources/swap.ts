@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   effectiveRequests,
   isCriticalPod,
@@ -7,6 +9,7 @@ import {
   type EphemeralContainer,
   type Pod,
 } from '../api/index.js';
+import { controllerFolder, type CgroupHierarchy } from './cgroups/hierarchy.js';
 
 export type SwapBehavior = 'NoSwap' | 'LimitedSwap';
 
@@ -15,6 +18,13 @@ export interface SwapNode {
   /** 0 on a machine without any. */
   readonly swapBytes: number;
   readonly memoryBytes: number;
+}
+
+/** Swap can be limited in this cgroup, whether or not there is any: it may be switched on later. The root of v2 has no such file. */
+export function limitsSwap(hierarchy: CgroupHierarchy, cgroup: string): boolean {
+  const folder = controllerFolder(hierarchy, 'memory', cgroup);
+  const file = hierarchy.version === 2 ? 'memory.swap.max' : 'memory.memsw.limit_in_bytes';
+  return folder !== undefined && existsSync(join(folder, file));
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { CgroupHierarchy } from '../resources/cgroups/hierarchy.js';
 import { parseMeminfo, parsePressure } from './parse-proc.js';
-import { readFields, type SmallFiles } from './small-file.js';
+import { readFields, type TextFiles } from './small-file.js';
 import type { CgroupUsage, CpuUsage, MemoryUsage, Pressures, SwapUsage } from './usage.js';
 
 type RawCpu = Omit<CpuUsage, 'nanoCores'>;
@@ -41,11 +41,11 @@ export interface ReadDetail {
 /** Usage of cgroups straight from their files; a file that is not there leaves its part undefined. */
 export class CgroupReader {
   readonly #hierarchy: CgroupHierarchy;
-  readonly #files: SmallFiles;
+  readonly #files: TextFiles;
   readonly #procDir: string;
   #hasSwap = true;
 
-  constructor(hierarchy: CgroupHierarchy, files: SmallFiles, procDir = '/proc') {
+  constructor(hierarchy: CgroupHierarchy, files: TextFiles, procDir = '/proc') {
     this.#hierarchy = hierarchy;
     this.#files = files;
     this.#procDir = procDir;

@@ -12,6 +12,7 @@ export {
   ResourceMonitor,
   type MonitoredContainer,
   type MonitoredPod,
+  type MonitorOptions,
   type NodeSnapshot,
   type PodUsage,
   type UsageSnapshot,

@@ -64,6 +64,7 @@ export function openNodeStats(
     { hierarchy: deps.hierarchy, system: [{ name: 'pods', cgroup: cgroups.root }] },
     { clock, pods },
   );
+  lifetime.addEventListener('abort', () => monitor[Symbol.dispose](), { once: true });
   const filesystems = new FilesystemUsages(
     options,
     {

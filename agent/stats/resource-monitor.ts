@@ -7,6 +7,7 @@ import { CgroupReader, type RawUsage, type ReadDetail } from './cgroup-reader.js
 import { BlockDevices } from './block-devices.js';
 import { DetailsOfCgroups, type CgroupDetails } from './cgroup-details.js';
 import { CpuRates } from './cpu-rates.js';
+import { KeptFiles, type KeptFilesOptions } from './kept-files.js';
 import { readFields, SmallFiles } from './small-file.js';
 import type { CgroupUsage } from './usage.js';
 
@@ -74,6 +75,7 @@ export interface MonitorOptions {
   /** How long a snapshot serves others who ask. */
   readonly maxAgeMs?: number | undefined;
   readonly procDir?: string | undefined;
+  readonly keptFiles?: KeptFilesOptions | undefined;
 }
 
 export interface MonitorDeps {
@@ -91,10 +93,11 @@ const oomKill = new Set(['oom_kill']);
 const brief: ReadDetail = { cpuLimited: false, full: false };
 
 /** Usage of node, pods and containers from one look at the kernel's files, for all who ask: summary, metrics, eviction. */
-export class ResourceMonitor {
+export class ResourceMonitor implements Disposable {
   readonly #options: MonitorOptions;
   readonly #deps: MonitorDeps;
   readonly #files = new SmallFiles();
+  readonly #cgroupFiles: KeptFiles;
   readonly #reader: CgroupReader;
   readonly #rates = new CpuRates();
   readonly #details: DetailsOfCgroups;
@@ -107,7 +110,8 @@ export class ResourceMonitor {
     this.#options = options;
     this.#deps = deps;
     const { hierarchy, procDir } = options;
-    this.#reader = new CgroupReader(hierarchy, this.#files, this.#proc);
+    this.#cgroupFiles = new KeptFiles(this.#files, options.keptFiles);
+    this.#reader = new CgroupReader(hierarchy, this.#cgroupFiles, this.#proc);
     const devices = new BlockDevices();
     this.#details = new DetailsOfCgroups({ hierarchy, files: this.#files, devices, procDir });
   }
@@ -146,6 +150,11 @@ export class ResourceMonitor {
       rlimit: this.#rlimit(),
       oomKills: readFields(this.#files.text(`${this.#proc}/vmstat`) ?? '', oomKill).get('oom_kill') ?? 0,
     };
+  }
+
+  /** Gives back what it holds between looks; it may be asked again. */
+  [Symbol.dispose](): void {
+    this.#cgroupFiles[Symbol.dispose]();
   }
 
   get #proc(): string {

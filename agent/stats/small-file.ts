@@ -1,14 +1,20 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { errnoOf } from '../../base/errors.js';
 
+export interface TextFiles {
+  /** Undefined when there is none, or when the kernel does not offer it (`EOPNOTSUPP` of pressure files, `ENODEV` of a cgroup that goes). */
+  text(path: string): string | undefined;
+  /** The number a file consists of; undefined for "max" as well. */
+  number(path: string): number | undefined;
+}
+
 /**
  * Reads files of the kernel that are small and answer from memory. Synchronous on purpose: such a read takes a few microseconds, a trip through the
  * thread pool twenty times that, and a scrape reads over a thousand.
  */
-export class SmallFiles {
+export class SmallFiles implements TextFiles {
   #buffer: Buffer = Buffer.allocUnsafe(32 * 1024);
 
-  /** Undefined when there is none, or when the kernel does not offer it (`EOPNOTSUPP` of pressure files, `ENODEV` of a cgroup that goes). */
   text(path: string): string | undefined {
     let fd: number;
     try {
@@ -18,9 +24,7 @@ export class SmallFiles {
       throw err;
     }
     try {
-      // Reading may put a larger buffer in place of this one.
-      const length = this.#readAll(fd);
-      return this.#buffer.toString('latin1', 0, length);
+      return this.read(fd);
     } catch (err) {
       if (isAbsence(err)) return undefined;
       throw err;
@@ -29,9 +33,18 @@ export class SmallFiles {
     }
   }
 
-  /** The number a file consists of; undefined for "max" as well. */
   number(path: string): number | undefined {
-    const text = this.text(path);
+    return this.numberIn(this.text(path));
+  }
+
+  /** All that an open file holds, from its beginning. Throws what the kernel says. */
+  read(fd: number): string {
+    // Reading may put a larger buffer in place of this one.
+    const length = this.#readAll(fd);
+    return this.#buffer.toString('latin1', 0, length);
+  }
+
+  numberIn(text: string | undefined): number | undefined {
     if (text === undefined) return undefined;
     const value = Number.parseInt(text, 10);
     return Number.isNaN(value) ? undefined : value;
@@ -41,7 +54,7 @@ export class SmallFiles {
     let length = 0;
     while (true) {
       const room = this.#buffer.length - length;
-      const read = readSync(fd, this.#buffer, length, room, null);
+      const read = readSync(fd, this.#buffer, length, room, length);
       length += read;
       // A file of a cgroup comes whole in one read; what fills a page may be longer.
       if (read === 0 || (read < room && length < 4096)) return length;
@@ -55,7 +68,7 @@ export class SmallFiles {
 }
 
 const absences = new Set(['ENOENT', 'ENOTDIR', 'ENODEV', 'EOPNOTSUPP', 'ENOTSUP', 'ESRCH', 'EINVAL']);
-const isAbsence = (err: unknown): boolean => absences.has(errnoOf(err) ?? '');
+export const isAbsence = (err: unknown): boolean => absences.has(errnoOf(err) ?? '');
 
 /** Calls back with each `key value` line whose key is asked for. */
 export function readFields(text: string, wanted: ReadonlySet<string>): Map<string, number> {

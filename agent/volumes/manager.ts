@@ -7,10 +7,10 @@ import { planContainerMounts } from './container-mounts.js';
 import type { Mounter } from './mounts/mounter.js';
 import { checkPropagation } from './mounts/share-folder.js';
 import type { NodeStages } from './node-stages.js';
-import type { PluginVolume, PodMounter } from './pod-mounter.js';
+import type { PluginVolume, PodMounter, PodMounts } from './pod-mounter.js';
 import { tearDownPod } from './pod-teardown.js';
 import { RefreshTimer } from './refresh-timer.js';
-import type { CountOperation } from './storage-operations.js';
+import { countedName, type CountOperation } from './storage-operations.js';
 import { bindSubPaths } from './subpaths.js';
 import { VolumeError, VolumeProblem } from './volume-error.js';
 import { readFileInside } from './fs/read-file-inside.js';
@@ -44,6 +44,7 @@ export interface ManagerDeps {
 
 interface PodRecord {
   readonly volumes: Map<string, PluginVolume>;
+  readonly mounts: PodMounts['wanted'];
   /** The spec that was last found to be fulfilled. */
   pod: Pod | undefined;
   downward: string;
@@ -175,7 +176,13 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
   get mountedByPlugin(): ReadonlyMap<string, number> {
     const counts = new Map<string, number>();
     for (const { volumes } of this.#records.values())
-      for (const { plugin } of volumes.values()) counts.set(plugin.name, (counts.get(plugin.name) ?? 0) + 1);
+      for (const { plugin, volume } of volumes.values()) addOne(counts, countedName(plugin.name, volume.origin));
+    return counts;
+  }
+
+  get wantedByPlugin(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const { mounts } of this.#records.values()) for (const { plugin } of mounts.values()) addOne(counts, plugin);
     return counts;
   }
 
@@ -195,13 +202,18 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
   }
 
   async #mount(uid: PodUid, pod: Pod, signal: AbortSignal): Promise<void> {
-    const record = this.#records.get(uid) ?? { volumes: new Map(), pod: undefined, downward: '', wanted: 1, done: 0 };
+    const fresh = { volumes: new Map(), mounts: new Map(), pod: undefined, downward: '', wanted: 1, done: 0 };
+    const record: PodRecord = this.#records.get(uid) ?? fresh;
     this.#records.set(uid, record);
     if (wantedVolumes(pod).some(({ volume }) => leavesTraces(volume))) this.#present.add(uid);
     const { wanted } = record;
     record.done = wanted - 1;
     const downward = downwardKey(pod);
-    const errors = await this.#deps.podMounter.mountAll(pod, record.volumes, signal);
+    const errors = await this.#deps.podMounter.mountAll(
+      pod,
+      { mounted: record.volumes, wanted: record.mounts },
+      signal,
+    );
     signal.throwIfAborted();
     this.#refresh.set(uid, nextRefresh(record.volumes.values()));
     const error = VolumeError.join(errors);
@@ -220,7 +232,12 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
       const { paths, mounter, plugins, stages } = this.#deps;
       const pluginOfFolder = (name: string): VolumePlugin | undefined =>
         plugins.find((plugin) => plugin.name === name || plugin.ownsFolder?.(name));
-      await tearDownPod(uid, { paths, mounter, pluginOfFolder, count: this.#deps.count }, signal);
+      const known = [...(record?.volumes.values() ?? [])];
+      const countedAs = (specName: string): string | undefined => {
+        const one = known.find(({ volume }) => volume.specName === specName);
+        return one && countedName(one.plugin.name, one.volume.origin);
+      };
+      await tearDownPod(uid, { paths, mounter, pluginOfFolder, countedAs, count: this.#deps.count }, signal);
       await stages.releasePod(uid, signal);
     }
     this.#present.delete(uid);
@@ -237,6 +254,8 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
     this.#unswept = false;
   }
 }
+
+const addOne = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
 
 export const unsweptMessage = 'volumes that no pod uses cannot be detached yet';
 

@@ -1,6 +1,6 @@
 import { KeyedLock } from '../../base/fifo-limit.js';
 import type { PodUid } from '../api/index.js';
-import { counted, type CountOperation, type StorageOperation } from './storage-operations.js';
+import { counted, countedName, type CountOperation, type StorageOperation } from './storage-operations.js';
 import { VolumeError } from './volume-error.js';
 import type { FoundStage, NodeStage, PodVolume, VolumePlugin } from './volume-plugin.js';
 
@@ -10,6 +10,8 @@ interface Entry {
   stage: NodeStage;
   /** Attach and stage succeeded since the agent started. Until then an entry only says that something may be there. */
   confirmed: boolean;
+  /** In the kubelet's word; of what an earlier run left only the plugin is known. */
+  countedAs: string;
   readonly users: Set<PodUid>;
 }
 
@@ -31,7 +33,14 @@ export class NodeStages {
 
   /** What the disk says is there. */
   adopt(plugin: VolumePlugin, { key, stage }: FoundStage): void {
-    this.#entries.set(idOf(plugin, key), { plugin, key, stage, confirmed: false, users: new Set() });
+    this.#entries.set(idOf(plugin, key), {
+      plugin,
+      key,
+      stage,
+      confirmed: false,
+      countedAs: plugin.name,
+      users: new Set(),
+    });
   }
 
   addUser(plugin: VolumePlugin, key: string, uid: PodUid): void {
@@ -51,6 +60,7 @@ export class NodeStages {
         // Before the deed: a call that fails half way may have left something that the pod's end must undo.
         const entry = this.#enter(plugin, key);
         entry.users.add(volume.uid);
+        entry.countedAs = countedName(plugin.name, volume.origin);
         if (plugin.uniqueName) await this.#report?.(this.volumesInUse, signal);
         if (!entry.confirmed) entry.stage = await make(plugin, volume, this.#count, signal);
         entry.confirmed = true;
@@ -96,8 +106,8 @@ export class NodeStages {
     if (others.length === 0) {
       entry.confirmed = false;
       const { plugin } = entry;
-      await this.#undo('unmount_device', plugin.name, plugin.unstage?.bind(plugin), entry, signal);
-      await this.#undo('volume_detach', plugin.name, plugin.detach?.bind(plugin), entry, signal);
+      await this.#undo('unmount_device', plugin.unstage?.bind(plugin), entry, signal);
+      await this.#undo('volume_detach', plugin.detach?.bind(plugin), entry, signal);
       this.#entries.delete(id);
     }
     // Only now: a pod whose undoing failed comes again for it.
@@ -106,17 +116,17 @@ export class NodeStages {
 
   async #undo(
     operation: StorageOperation,
-    plugin: string,
     work: ((stage: FoundStage, signal: AbortSignal) => Promise<void>) | undefined,
     entry: Entry,
     signal: AbortSignal,
   ): Promise<void> {
-    if (work) await counted(this.#count, operation, plugin, () => work(entry, signal));
+    if (work) await counted(this.#count, operation, entry.countedAs, () => work(entry, signal));
   }
 
   #enter(plugin: VolumePlugin, key: string): Entry {
     const id = idOf(plugin, key);
-    const entry = this.#entries.get(id) ?? { plugin, key, stage: {}, confirmed: false, users: new Set<PodUid>() };
+    const fresh = { plugin, key, stage: {}, confirmed: false, countedAs: plugin.name, users: new Set<PodUid>() };
+    const entry = this.#entries.get(id) ?? fresh;
     this.#entries.set(id, entry);
     return entry;
   }
@@ -131,16 +141,17 @@ async function make(
   const attach = plugin.attach?.bind(plugin);
   const stageIt = plugin.stage?.bind(plugin);
   const told = { volume: volume.specName, plugin: plugin.name };
+  const name = countedName(plugin.name, volume.origin);
   let stage: NodeStage = {};
   try {
-    if (attach) stage = await counted(count, 'volume_attach', plugin.name, () => attach(volume, signal));
+    if (attach) stage = await counted(count, 'volume_attach', name, () => attach(volume, signal));
   } catch (err) {
     signal.throwIfAborted();
     throw VolumeError.of({ ...told, call: 'AttachVolume.Attach' }, err);
   }
   try {
     if (!stageIt) return stage;
-    return await counted(count, 'volume_mount_device', plugin.name, () => stageIt(volume, stage, signal));
+    return await counted(count, 'volume_mount_device', name, () => stageIt(volume, stage, signal));
   } catch (err) {
     signal.throwIfAborted();
     throw VolumeError.of({ ...told, call: 'MountVolume.MountDevice' }, err);

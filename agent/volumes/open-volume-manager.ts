@@ -139,6 +139,8 @@ export async function openVolumeManager(
   const at = deps.at ?? (() => {});
   const context: PluginContext = {
     ...{ paths, nodeName, standalone, seLinuxFileContext, mounter, run, clock, log, objects, read, tokens, warn, at },
+    lookAgain: (uid) => link.manager?.lookAgain(uid),
+    lifetime: signal,
   };
   const certificates = new PodCertificates({
     ...{ nodeName, objects, read, clock, log, event },

@@ -25,6 +25,10 @@ export interface PluginContext extends OwnershipDeps {
   readonly objects: Pick<ControlPlane, 'get' | 'list'>;
   readonly read: ReadForPod;
   readonly tokens: TokenCache;
+  /** What a volume of the pod waited for is there: it is tried again now. */
+  lookAgain(uid: PodUid): void;
+  /** For what goes on behind the calls. */
+  readonly lifetime: AbortSignal;
 }
 
 export interface SecretRef {

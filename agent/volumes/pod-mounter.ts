@@ -6,7 +6,7 @@ import type { Pod, PodUid } from '../api/index.js';
 import type { MountedVolume } from './container-mounts.js';
 import type { MountRequest, Mounter } from './mounts/mounter.js';
 import type { NodeStages } from './node-stages.js';
-import { counted } from './storage-operations.js';
+import { counted, countedName } from './storage-operations.js';
 import { VolumeError, VolumeProblem, type VolumeFailure } from './volume-error.js';
 import type { VolumePaths } from './volume-paths.js';
 import { growVolume, notGrown, type GrowDeps, type Grown } from './grow-volume.js';
@@ -28,6 +28,19 @@ export interface PluginVolume extends MountedVolume {
   readonly plugin: VolumePlugin;
   readonly staged: NodeStage;
   readonly grown: Grown;
+}
+
+/** A volume that a pod is to have: what makes it, in the kubelet's word, and since when it is wanted (monotonic, ms). */
+export interface WantedMount {
+  readonly plugin: string;
+  readonly since: number;
+}
+
+/** What is known of a pod's volumes, by the pod's words for them. */
+export interface PodMounts {
+  readonly mounted: Map<string, PluginVolume>;
+  /** All of which it is known what makes them. */
+  readonly wanted: Map<string, WantedMount>;
 }
 
 interface Resolved {
@@ -53,21 +66,37 @@ export class PodMounter {
     this.#deps = deps;
   }
 
-  /** Puts what succeeded into `mounted`, by the pod's word for it, and returns what failed. */
-  async mountAll(pod: Pod, mounted: Map<string, PluginVolume>, signal: AbortSignal): Promise<VolumeError[]> {
+  /** Puts what succeeded into `mounted` and returns what failed. */
+  async mountAll(pod: Pod, { mounted, wanted }: PodMounts, signal: AbortSignal): Promise<VolumeError[]> {
     const errors: VolumeError[] = [];
+    const began = performance.now();
     const resolved = await eachOf(
       wantedVolumes(pod),
       errors,
       ({ volume }) => unmatched(volume.name),
-      (wanted) => this.#resolve(pod, wanted, mounted.get(wanted.volume.name), signal),
+      (each) => this.#resolve(pod, each, mounted.get(each.volume.name), signal),
     );
+    for (const { volume, plugin } of resolved) {
+      const { since = began } = wanted.get(volume.name) ?? {};
+      wanted.set(volume.name, { plugin: countedName(plugin.name, volume.origin), since });
+    }
     const foldered = await eachOf(resolved, errors, setUp, (one) =>
       this.#makeFolder(one, mounted.has(one.volume.name)),
     );
     const ready = await this.#mountMemory(foldered, errors, signal);
     const made = await eachOf(ready, errors, setUp, (one) => this.#publishCounted(one, mounted, signal));
-    for (const one of made) mounted.set(one.volume.name, one);
+    for (const one of made) {
+      const { name, block, origin } = one.volume;
+      const since = wanted.get(name)?.since ?? began;
+      if (!block && !mounted.has(name))
+        this.#deps.count(
+          'overall_volume_mount',
+          countedName(one.plugin.name, origin),
+          (performance.now() - since) / 1000,
+          false,
+        );
+      mounted.set(name, one);
+    }
     return errors;
   }
 
@@ -130,14 +159,16 @@ export class PodMounter {
     const { plugin, volume } = one;
     const work = (): Promise<PluginVolume> => this.#publish(one, mounted, signal);
     if (mounted.has(volume.name)) return await work();
-    return await counted(this.#deps.count, volume.block ? 'map_volume' : 'volume_mount', plugin.name, work);
+    const name = countedName(plugin.name, volume.origin);
+    return await counted(this.#deps.count, volume.block ? 'map_volume' : 'volume_mount', name, work);
   }
 
   async #publish(one: Foldered, mounted: Map<string, PluginVolume>, signal: AbortSignal): Promise<PluginVolume> {
     const { plugin, volume, path, devicePath, isNew } = one;
     const last = mounted.get(volume.name);
     const staged = last?.staged ?? (await this.#deps.stages.acquire(plugin, volume, signal));
-    const request = { volume, path, devicePath, staged, before: isNew ? undefined : last?.published };
+    const before = isNew ? undefined : last?.published;
+    const request = { volume, path, devicePath, staged, before, isNew };
     // Until it succeeds nobody knows what is written there.
     if (last) mounted.set(volume.name, { ...last, published: { ...last.published, content: undefined } });
     const published = await plugin.publish(request, signal);

@@ -17,6 +17,8 @@ export interface TeardownDeps {
   readonly mounter: Mounter;
   /** The plugin whose folder name this is; undefined for one that this agent does not have. */
   pluginOfFolder(plugin: string): VolumePlugin | undefined;
+  /** The kubelet's word for what made a volume; undefined where only the disk knows of it. */
+  countedAs(specName: string): string | undefined;
 }
 
 /**
@@ -36,7 +38,8 @@ export async function tearDownPod(uid: PodUid, deps: TeardownDeps, signal: Abort
     found.map((volume) => {
       const operation = volume.block ? 'unmap_volume' : 'volume_unmount';
       const work = (): Promise<void> => tearDownVolume(volume, busy, deps, signal);
-      return counted(deps.count, operation, volume.owner?.name ?? volume.plugin, work);
+      const name = deps.countedAs(volume.specName) ?? volume.owner?.name ?? volume.plugin;
+      return counted(deps.count, operation, name, work);
     }),
   );
   signal.throwIfAborted();

@@ -1,3 +1,5 @@
+import type { VolumeOrigin } from './volume-plugin.js';
+
 /** The kubelet's words for what it does with volumes, in `storage_operation_duration_seconds`. */
 export type StorageOperation =
   | 'volume_attach'
@@ -8,9 +10,17 @@ export type StorageOperation =
   | 'volume_unmount'
   | 'map_volume'
   | 'unmap_volume'
-  | 'volume_fs_resize';
+  | 'volume_fs_resize'
+  /** From when the pod came with the volume, until it is mounted. */
+  | 'overall_volume_mount';
 
 export type CountOperation = (operation: StorageOperation, plugin: string, seconds: number, failed: boolean) => void;
+
+/** The kubelet's word for what makes a volume: CSI drivers are told apart. */
+export function countedName(plugin: string, origin: VolumeOrigin): string {
+  const source = origin.kind === 'persistent' ? origin.persistentVolume.spec : origin.volume;
+  return source?.csi ? `${plugin}:${source.csi.driver}` : plugin;
+}
 
 /** Does the work and counts it. */
 export async function counted<T>(

@@ -64,7 +64,9 @@ export interface VolumeManager {
    * delivered. What fails is tried again when a driver comes.
    */
   removeUnused(signal: AbortSignal): Promise<void>;
-  /** How many volumes of pods are there, by their plugins. */
+  /** How many volumes of pods are there, by what makes them in the kubelet's words: of a claim that is the volume behind it. */
   readonly mountedByPlugin: ReadonlyMap<string, number>;
+  /** How many volumes pods are to have, whether or not they have them already; a claim counts once it has its volume. */
+  readonly wantedByPlugin: ReadonlyMap<string, number>;
   usage(uid: PodUid, signal: AbortSignal): Promise<readonly VolumeUsage[]>;
 }

@@ -52,6 +52,8 @@ export interface PublishRequest {
   readonly staged: NodeStage;
   /** What the last `publish` of this agent run returned; undefined where the folder was made anew since. */
   readonly before: PublishedVolume | undefined;
+  /** The folder was made for this call: nothing can be mounted there yet. */
+  readonly isNew: boolean;
 }
 
 export interface PublishedVolume {

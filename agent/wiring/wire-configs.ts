@@ -13,10 +13,11 @@ import { ImageUserLookup } from '../images/image-user.js';
 import { parseResolvConf } from '../network/dns-config.js';
 import { CachedFile } from '../node/cached-file.js';
 import type { HostFacts } from '../node/host-facts.js';
+import { cgroupNames } from '../resources/cgroups/cgroup-names.js';
 import type { CgroupHierarchy } from '../resources/cgroups/hierarchy.js';
 import type { ExclusiveCpus } from '../resources/linux-resources.js';
 import type { PodCgroups } from '../resources/pod-cgroups.js';
-import type { SwapNode } from '../resources/swap.js';
+import { limitsSwap, type SwapNode } from '../resources/swap.js';
 import type { VolumeManager } from '../volumes/index.js';
 
 export interface ConfigParts {
@@ -36,9 +37,13 @@ export interface ConfigParts {
   runningId(pod: Pod, container: string): string | undefined;
 }
 
-/** Absent on a machine without swap: then there is nothing to keep containers from. */
-export function swapOf({ kubelet }: AgentConfig, { swapBytes = 0, memoryBytes }: HostFacts): SwapNode | undefined {
-  if (swapBytes === 0) return undefined;
+/** Absent where the kernel does not limit swap. A machine without any today may have some tomorrow, while these containers run. */
+function swapOf(
+  { kubelet, cgroups }: AgentConfig,
+  { swapBytes = 0, memoryBytes }: HostFacts,
+  hierarchy: CgroupHierarchy,
+): SwapNode | undefined {
+  if (!limitsSwap(hierarchy, cgroupNames(cgroups.driver, cgroups.root).tier('Guaranteed'))) return undefined;
   const behavior = kubelet?.memorySwap?.swapBehavior === 'LimitedSwap' ? 'LimitedSwap' : 'NoSwap';
   return { behavior, swapBytes, memoryBytes };
 }
@@ -73,7 +78,7 @@ export function wireConfigs(config: AgentConfig, parts: ConfigParts): CriConfigB
         cpusOf: parts.placeOf,
         cgroupV2: hierarchy.version === 2,
         singleProcessOomKill: config.kubelet?.singleProcessOOMKill ?? hierarchy.version === 1,
-        swap: swapOf(config, host),
+        swap: swapOf(config, host, hierarchy),
       },
     },
     {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
-import { allContainers, quantityValue, type Pod, type PodUid, type ResourceList } from '../api/index.js';
+import { allContainers, podUidOf, type Pod, type PodUid, type ResourceList } from '../api/index.js';
 import type { AgentConfig } from '../config/agent-config.js';
 import { exclusiveOf, exclusiveProblem, type ExclusiveConfig } from '../config/exclusive-of.js';
 import type { ExclusiveResources, PodDevices } from '../devices/index.js';
@@ -10,13 +10,13 @@ import type { GrantWait } from '../podloop/pod-facts.js';
 import type { ExclusiveCpus } from '../resources/linux-resources.js';
 import type { Accumulator } from '../serving/metrics/accumulators.js';
 import {
+  checkReservedMemory,
   CpuManager,
   cpuStateChecksum,
   exclusiveCpus,
   ExclusiveCounts,
   ExclusiveGrants,
   KubeletCheckpoint,
-  MemoryError,
   MemoryManager,
   memoryStateChecksum,
   readMachineTopology,
@@ -89,12 +89,12 @@ export async function wireExclusive(
   );
   await cpuFile.checkPolicy(wanted?.cpu ? 'static' : 'none');
   await memoryFile.checkPolicy(wanted?.memory ? 'Static' : 'None');
-  if (!wanted || !config.kubelet) return nothingExclusive;
+  if (!wanted || !config.kubelet) return nothingExclusive();
   const problem = exclusiveProblem(config.kubelet);
   if (problem !== undefined) throw new TopologyError(problem, { code: 'bad-options' });
   const machine = await readMachineTopology();
   checkNodes(machine, wanted);
-  if (wanted.memory) checkReserved(wanted.memory.reserved, amounts);
+  if (wanted.memory) checkReservedMemory(wanted.memory.reserved, machine, amounts);
   const cpuManager =
     wanted.cpu &&
     new CpuManager(machine, {
@@ -157,36 +157,31 @@ export async function wireExclusive(
   };
 }
 
-const nothingExclusive: Exclusive = {
-  counts: [],
-  hasCpus: () => false,
-  cpus: false,
-  memory: false,
-  told: undefined,
-  grants: ({ devices }) => ({
-    grants: devices,
-    waitOf: (uid) => devices.waitOf(uid),
-    present: () => Promise.resolve([]),
-  }),
-};
+function nothingExclusive(): Exclusive {
+  const counts = new ExclusiveCounts();
+  return {
+    counts: counts.all,
+    hasCpus: () => false,
+    cpus: false,
+    memory: false,
+    told: undefined,
+    grants: ({ devices }) => ({
+      grants: {
+        allocate: (pod, running, signal) => {
+          const isKnown = running.size > 0 || devices.waitOf(podUidOf(pod)) !== undefined;
+          return counts.admission(isKnown, () => devices.allocate(pod, running, signal));
+        },
+        prepareClaims: (pod, signal) => devices.prepareClaims(pod, signal),
+        preStart: (pod, container, signal) => devices.preStart(pod, container, signal),
+        release: (uid, signal) => devices.release(uid, signal),
+      },
+      waitOf: (uid) => devices.waitOf(uid),
+      present: () => Promise.resolve([]),
+    }),
+  };
+}
 
 const told = ({ type, size, numaAffinity }: MemoryBlock) => ({ type, bytes: size, numaNodes: numaAffinity });
-
-/** What the NUMA nodes keep for the machine must be what the node as a whole keeps. */
-function checkReserved(
-  reserved: ReadonlyMap<number, ReadonlyMap<string, number>>,
-  { capacity, allocatable }: Pick<ExclusiveParts, 'capacity' | 'allocatable'>,
-): void {
-  const bytes = (list: ResourceList): number => quantityValue(list['memory'] ?? '0');
-  const pages = Object.entries(capacity).filter(([name]) => name.startsWith('hugepages-'));
-  const kept = bytes(capacity) - bytes(allocatable) - pages.reduce((sum, [, each]) => sum + quantityValue(each), 0);
-  const named = [...reserved.values()].reduce((sum, each) => sum + (each.get('memory') ?? 0), 0);
-  if (named === kept) return;
-  throw new MemoryError(
-    `[memorymanager] the total amount "${named}" of type "memory" is not equal to the value "${kept}" determined by Node Allocatable feature`,
-    { code: 'no-memory' },
-  );
-}
 
 function checkNodes({ cpus, numaNodes }: MachineTopology, wanted: ExclusiveConfig): void {
   const { policy, mostNodes } = wanted.topology;

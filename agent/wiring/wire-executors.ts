@@ -37,7 +37,10 @@ export function wireExecutors(config: AgentConfig, parts: ExecutorParts): Execut
       if (observer.tell(uid, change) && news) parts.wake(uid);
     },
     gate: new StartGate(config.limits.starts),
-    hooks: new LifecycleHooks({ clock, runtime, events, httpGet, kubeVersion }),
+    hooks: new LifecycleHooks({
+      ...{ clock, runtime, events, httpGet, kubeVersion },
+      sleepCutShort: () => work.sleepCutShort(),
+    }),
   });
   return countedExecutors(executors, work);
 }

@@ -69,11 +69,12 @@ export async function wireVolumes(
     signal,
   );
   controlPlane.followVolumesInUse(() => volumes.volumesInUse);
-  parts.metrics.gauge('volume_manager_total_volumes', 'Number of volumes in Volume Manager', () =>
-    [...volumes.mountedByPlugin].map(([plugin, value]) => {
-      return { labels: { plugin_name: plugin, state: 'actual_state_of_world' }, value };
-    }),
-  );
+  parts.metrics.gauge('volume_manager_total_volumes', 'Number of volumes in Volume Manager', () => {
+    const states = { actual_state_of_world: volumes.mountedByPlugin, desired_state_of_world: volumes.wantedByPlugin };
+    return Object.entries(states).flatMap(([state, counts]) =>
+      [...counts].map(([plugin, value]) => ({ labels: { plugin_name: plugin, state }, value })),
+    );
+  });
   return volumes;
 }
 

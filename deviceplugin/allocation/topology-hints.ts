@@ -26,31 +26,37 @@ const mostNodes = 16;
  * list: nothing can serve it. Only nodes that hold devices of this resource are combined: the others change nothing and
  * would double the work each.
  */
-export function topologyHints(input: HintInput): readonly TopologyHint[] | undefined {
-  if (![...input.devices.values()].some((device) => device.numaNodes.length > 0)) return undefined;
-  const nodes = deviceNodes(input.devices, input.machineNodes);
-  if (nodes.length > mostNodes) return undefined;
+export function topologyHints({
+  count,
+  devices,
+  available,
+  reusable,
+  machineNodes,
+}: HintInput): TopologyHint[] | undefined {
+  const nodes = deviceNodes(devices, machineNodes);
+  if (nodes === undefined || nodes.length > mostNodes) return undefined;
   const bitOf = new Map(nodes.map((node, at) => [node, 1 << at]));
-  const maskOf = (id: string): number =>
-    (input.devices.get(id)?.numaNodes ?? []).reduce((mask, node) => mask | (bitOf.get(node) ?? 0), 0);
-
-  const all = countByMask([...input.devices.keys()], maskOf);
-  const open = countByMask(
-    [...input.available].filter((id) => !input.reusable.has(id)),
-    maskOf,
-  );
-  const reused = [...input.reusable].map((id) => maskOf(id)).filter((mask) => mask !== 0);
+  const all = new Map<number, number>();
+  const open = new Map<number, number>();
+  const reused: number[] = [];
+  for (const { id, numaNodes } of devices.values()) {
+    let mask = 0;
+    for (const node of numaNodes) mask |= bitOf.get(node) ?? 0;
+    if (mask === 0) continue;
+    all.set(mask, (all.get(mask) ?? 0) + 1);
+    if (reusable.has(id)) reused.push(mask);
+    else if (available.has(id)) open.set(mask, (open.get(mask) ?? 0) + 1);
+  }
 
   let fewest = nodes.length;
-  const fitting: number[] = [];
+  const fitting: { mask: number; size: number }[] = [];
   for (let mask = 1; mask < 1 << nodes.length; mask++) {
     const size = bitCount(mask);
-    if (size < fewest && countWithin(all, mask) >= input.count) fewest = size;
+    if (size < fewest && countWithin(all, mask) >= count) fewest = size;
     if (!reused.every((device) => (device & mask) !== 0)) continue;
-    if (countWithin(open, mask) + reused.length >= input.count) fitting.push(mask);
+    if (countWithin(open, mask) + reused.length >= count) fitting.push({ mask, size });
   }
   return fitting
-    .map((mask) => ({ mask, size: bitCount(mask) }))
     .sort((a, b) => a.size - b.size || a.mask - b.mask)
     .map(({ mask, size }) => ({
       numaNodes: nodes.filter((_, at) => (mask & (1 << at)) !== 0),
@@ -58,19 +64,17 @@ export function topologyHints(input: HintInput): readonly TopologyHint[] | undef
     }));
 }
 
-function deviceNodes(devices: DeviceList, machineNodes: readonly number[]): readonly number[] {
+/** Those of the machine that hold any of these devices, ascending; undefined when no device says where it is. */
+function deviceNodes(devices: DeviceList, machineNodes: readonly number[]): readonly number[] | undefined {
   const known = new Set(machineNodes);
-  const used = new Set([...devices.values()].flatMap((device) => device.numaNodes).filter((node) => known.has(node)));
-  return [...(used.size > 0 ? used : known)].sort((a, b) => a - b);
-}
-
-function countByMask(ids: readonly string[], maskOf: (id: string) => number): ReadonlyMap<number, number> {
-  const counts = new Map<number, number>();
-  for (const id of ids) {
-    const mask = maskOf(id);
-    if (mask !== 0) counts.set(mask, (counts.get(mask) ?? 0) + 1);
-  }
-  return counts;
+  const used = new Set<number>();
+  let told = false;
+  for (const { numaNodes } of devices.values())
+    for (const node of numaNodes) {
+      told = true;
+      if (known.has(node)) used.add(node);
+    }
+  return told ? [...(used.size > 0 ? used : known)].sort((a, b) => a - b) : undefined;
 }
 
 function countWithin(counts: ReadonlyMap<number, number>, mask: number): number {

@@ -8,11 +8,9 @@ type Fields = Readonly<Record<string, unknown>>;
  */
 export function checkpointChecksum(data: Fields): number | undefined {
   try {
-    return goChecksum(
-      goStruct('checkpoint.checkpointData', {
-        PodDeviceEntries: goSlice('[]checkpoint.PodDevicesEntry', listOf(data['PodDeviceEntries'])?.map(entry) ?? null),
-        RegisteredDevices: goMap('map[string][]string', mapOf(data['RegisteredDevices'])?.map(registered) ?? null),
-      }),
+    return checksumOf(
+      listOf(data['PodDeviceEntries'])?.map(entryText) ?? null,
+      registeredText(data['RegisteredDevices']),
     );
   } catch (err) {
     if (err instanceof OtherType) return undefined;
@@ -20,9 +18,22 @@ export function checkpointChecksum(data: Fields): number | undefined {
   }
 }
 
+/** The same from its parts: an entry never changes, and is in every write until its pod goes. */
+export function checksumOf(entries: readonly GoText[] | null, registered: GoText): number {
+  return goChecksum(
+    goStruct('checkpoint.checkpointData', {
+      PodDeviceEntries: goSlice('[]checkpoint.PodDevicesEntry', entries),
+      RegisteredDevices: registered,
+    }),
+  );
+}
+
 class OtherType extends Error {}
 
-function entry(value: unknown): GoText {
+export const registeredText = (value: unknown): GoText =>
+  goMap('map[string][]string', mapOf(value)?.map(idsOf) ?? null);
+
+export function entryText(value: unknown): GoText {
   const fields = fieldsOf(value);
   const response = fields['AllocResp'];
   return goStruct('checkpoint.PodDevicesEntry', {
@@ -41,7 +52,7 @@ function deviceIds(value: unknown): GoText {
   return goMap('checkpoint.DevicesPerNUMA', nodes?.map(([node, ids]) => [node, strings(ids)]) ?? null);
 }
 
-const registered = ([resource, ids]: [string, unknown]): [string, GoText] => [resource, strings(ids)];
+const idsOf = ([resource, ids]: [string, unknown]): [string, GoText] => [resource, strings(ids)];
 
 const strings = (value: unknown): GoText => goSlice('[]string', listOf(value)?.map(text) ?? null);
 

@@ -2,7 +2,7 @@ import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { readIfPresent, writeFileAtomic } from '../../base/atomic-file.js';
 import { errorText } from '../../base/errors.js';
-import { formatCheckpoint, parseCheckpoint, type CheckpointData, type ReadCheckpoint } from './checkpoint-format.js';
+import { CheckpointFormatter, parseCheckpoint, type CheckpointData, type ReadCheckpoint } from './checkpoint-format.js';
 import { SwapFile } from './swap-file.js';
 import type { ResponseCodec } from './response-codec.js';
 
@@ -27,6 +27,7 @@ export class CheckpointFile {
   readonly #codec: () => Promise<ResponseCodec>;
   readonly #snapshot: () => CheckpointData;
   readonly #file: SwapFile;
+  #formatter: CheckpointFormatter | undefined;
   #queued: Promise<void> | undefined;
   #last: Promise<void> = Promise.resolve();
   #flushTimer: NodeJS.Timeout | undefined;
@@ -75,7 +76,8 @@ export class CheckpointFile {
         const codec = await this.#codec();
         this.#queued = undefined;
         // Taken here and not by the caller: one write serves all who wait for it.
-        const text = formatCheckpoint(this.#snapshot(), codec);
+        this.#formatter ??= new CheckpointFormatter(codec);
+        const text = this.#formatter.format(this.#snapshot());
         await this.#file.write(text);
         this.#written = text;
         this.#flushTimer ??= setTimeout(() => this.#flush(), flushAfterMs);

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { withoutNuma, type Grant } from '../devices/grants.js';
-import { checkpointChecksum } from './checkpoint-checksum.js';
+import type { GoText } from '../../base/go-dump.js';
+import { checkpointChecksum, checksumOf, entryText, registeredText } from './checkpoint-checksum.js';
 import type { ResponseCodec } from './response-codec.js';
 
 /** A plugin that registered over the registration socket, to find it again after a restart of the agent. */
@@ -22,35 +23,65 @@ export interface ReadCheckpoint {
   readonly notes: readonly string[];
 }
 
+interface Written {
+  readonly json: string;
+  readonly dump: GoText;
+}
+
 /**
  * The kubelet's file, checksum included, with one addition beside it that a kubelet does not look at: `Berth` holds `Intents`
  * (devices chosen for a container whose plugin has not answered yet; in `PodDeviceEntries` a kubelet would take them for
- * granted) and `Plugins`, under a checksum of its own.
+ * granted) and `Plugins`, under a checksum of its own. What is the same as at the write before is not formed again: most of it is.
  */
-export function formatCheckpoint(data: CheckpointData, codec: ResponseCodec): string {
-  const body = {
-    PodDeviceEntries: data.grants.flatMap((grant) =>
-      grant.response === undefined
-        ? []
-        : [{ ...entryOf(grant), AllocResp: codec.encode(grant.response).toString('base64') }],
-    ),
-    RegisteredDevices: Object.fromEntries(data.registered),
-  };
-  const own = {
-    Intents: data.grants.filter((grant) => grant.response === undefined).map(entryOf),
-    Plugins: Object.fromEntries(
-      [...data.plugins].map(([resource, plugin]) => [
-        resource,
-        { SocketPath: plugin.socketPath, PreStartRequired: plugin.preStartRequired },
-      ]),
-    ),
-  };
-  return JSON.stringify({
-    Data: body,
-    Checksum: checkpointChecksum(body),
-    Berth: { Data: own, Checksum: ownChecksum(own) },
-  });
+export class CheckpointFormatter {
+  readonly #codec: ResponseCodec;
+  readonly #entries = new WeakMap<Grant, Written>();
+  #registered: Written | undefined;
+
+  constructor(codec: ResponseCodec) {
+    this.#codec = codec;
+  }
+
+  format(data: CheckpointData): string {
+    const entries = data.grants.flatMap((grant) => this.#entry(grant) ?? []);
+    const registered = this.#registeredOf(data);
+    const own = JSON.stringify({
+      Intents: data.grants.filter((grant) => grant.response === undefined).map(entryOf),
+      Plugins: Object.fromEntries(
+        [...data.plugins].map(([resource, plugin]) => [
+          resource,
+          { SocketPath: plugin.socketPath, PreStartRequired: plugin.preStartRequired },
+        ]),
+      ),
+    });
+    const checksum = checksumOf(
+      entries.map(({ dump }) => dump),
+      registered.dump,
+    );
+    const body = `{"PodDeviceEntries":[${entries.map(({ json }) => json).join()}],"RegisteredDevices":${registered.json}}`;
+    return `{"Data":${body},"Checksum":${checksum},"Berth":{"Data":${own},"Checksum":${crc32(own)}}}`;
+  }
+
+  #entry(grant: Grant): Written | undefined {
+    if (grant.response === undefined) return undefined;
+    const before = this.#entries.get(grant);
+    if (before) return before;
+    const fields = { ...entryOf(grant), AllocResp: this.#codec.encode(grant.response).toString('base64') };
+    const written = { json: JSON.stringify(fields), dump: entryText(fields) };
+    this.#entries.set(grant, written);
+    return written;
+  }
+
+  #registeredOf({ registered }: CheckpointData): Written {
+    const fields = Object.fromEntries(registered);
+    const json = JSON.stringify(fields);
+    if (this.#registered?.json !== json) this.#registered = { json, dump: registeredText(fields) };
+    return this.#registered;
+  }
 }
+
+export const formatCheckpoint = (data: CheckpointData, codec: ResponseCodec): string =>
+  new CheckpointFormatter(codec).format(data);
 
 const ownChecksum = (own: object): number => crc32(JSON.stringify(own));
 

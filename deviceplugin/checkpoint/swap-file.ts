@@ -8,15 +8,15 @@ import { writeFileAtomic } from '../../base/atomic-file.js';
  */
 export class SwapFile {
   readonly #path: string;
-  /** What the next content is written to; the old content goes by the second name until it is the next spare. */
-  readonly #spare: string;
-  readonly #old: string;
+  /** What the next content is written to; the old content goes by the other name, and is the next spare. */
+  #spare: string;
+  #other: string;
   #begun = false;
 
   constructor(path: string) {
     this.#path = path;
     this.#spare = `${path}.spare`;
-    this.#old = `${path}.old`;
+    this.#other = `${path}.old`;
   }
 
   async write(text: string): Promise<void> {
@@ -24,9 +24,9 @@ export class SwapFile {
     if (!this.#begun) this.#forget();
     try {
       this.#overwrite(text);
-      if (this.#begun) linkSync(this.#path, this.#old);
+      if (this.#begun) linkSync(this.#path, this.#other);
       renameSync(this.#spare, this.#path);
-      if (this.#begun) renameSync(this.#old, this.#spare);
+      if (this.#begun) [this.#spare, this.#other] = [this.#other, this.#spare];
       this.#begun = true;
     } catch (err) {
       const begun = this.#begun;
@@ -51,6 +51,6 @@ export class SwapFile {
   }
 
   #forget(): void {
-    for (const path of [this.#spare, this.#old]) rmSync(path, { force: true });
+    for (const path of [this.#spare, this.#other]) rmSync(path, { force: true });
   }
 }

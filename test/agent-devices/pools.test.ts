@@ -42,8 +42,14 @@ test('a device pool of the configuration: nodes come and go while the agent runs
   await run.untilReady('second');
   expect(await run.sh('second', 'main', `ls ${dev}`)).toBe('port1');
 
+  const ofNode = async (): Promise<unknown[]> => {
+    const { capacity, allocatable } = await run.node();
+    return [capacity[port], allocatable[port]];
+  };
+  expect(await ofNode()).toEqual(['2', '2']);
   await rm(join(dev, 'port0'));
   await run.untilPod('first', 'tells of the node that went', (pod) => healthOf(pod)[0]?.endsWith('Unhealthy') === true);
+  expect(await ofNode()).toEqual(['1', '1']);
   for (const { name } of run.pods.values()) await run.delete(name, 1);
   await run.untilGone();
   expect(await world.leftovers()).toEqual([]);

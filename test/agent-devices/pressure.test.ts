@@ -16,12 +16,19 @@ const withKubelet =
 const quiet = podManifest('quiet', { containers: [container('main')] });
 
 /** The pod that had to go and why; the other one still runs as it did, and so does the agent. */
-async function evicted(run: AgentRun, name: string): Promise<string> {
+async function evicted(run: AgentRun, name: string, pressure: { type: string; reason: string }): Promise<string> {
   const pod = await run.untilPod(name, 'is evicted', ({ status }) => status.reason === 'Evicted', 60_000);
   await run.untilPod(name, 'has ended', ({ status }) => status.containerStatuses?.[0]?.state?.terminated !== undefined);
   expect(run.pod('quiet')).toMatchObject({ phase: 'Running', ready: true, restarts: 0 });
   expect(await run.sh('quiet', 'main', 'echo alive')).toBe('alive');
-  expect(run.eventsOf('test-node').join()).toContain('EvictionThresholdMet');
+  const told = run.eventsOf('test-node').join();
+  for (const reason of ['EvictionThresholdMet', pressure.reason]) expect(told).toContain(reason);
+  // Stays for some minutes, so that the pod does not come back at once.
+  const { conditions } = await run.node();
+  expect(conditions.filter(({ status }) => status === 'True').map(({ type }) => type)).toEqual([
+    pressure.type,
+    'Ready',
+  ]);
   expect(run.errors).toEqual([]);
   return pod.status.message ?? '';
 }
@@ -53,7 +60,9 @@ test('a fork bomb: bounded by the limit of its pod, and gone when the node runs 
   // Ends with the shell that cannot fork any more; what it made stays.
   const bomb = '( while :; do sleep 1000000 & done ) 2>/dev/null; exec sleep 1000000';
   await run.apply(podManifest('bomb', { containers: [script('main', bomb)] }));
-  expect(await evicted(run, 'bomb')).toMatch(/^The node was low on resource: pids\. Threshold quantity: /);
+  expect(await evicted(run, 'bomb', { type: 'PIDPressure', reason: 'NodeHasInsufficientPID' })).toMatch(
+    /^The node was low on resource: pids\. Threshold quantity: /,
+  );
   await end(world, run);
 });
 
@@ -78,7 +87,7 @@ test('a filesystem without inodes: the pod that took them goes', async () => {
       volumes: [{ name: 'data', emptyDir: {} }],
     }),
   );
-  expect(await evicted(run, 'littering')).toMatch(
+  expect(await evicted(run, 'littering', { type: 'DiskPressure', reason: 'NodeHasDiskPressure' })).toMatch(
     /^The node was low on resource: inodes\. Threshold quantity: 800, available: \d+\. /,
   );
   for (const name of ['littering', 'quiet']) await run.delete(name, 0);

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import { loadManifestReader, type PodUid } from '../../agent/api/index.js';
 import type { Agent } from '../../agent/agent.js';
 import { errorText } from '../../base/errors.js';
-import type { AgentCommand, AgentLine, ExecResult } from './agent-lines.js';
+import type { AgentCommand, AgentLine, ExecResult, NodeAnswer } from './agent-lines.js';
 
 export interface CommandWorld {
   tell(line: AgentLine): void;
@@ -41,6 +41,10 @@ async function obey(
       return agent.retryNow(command.uid as PodUid);
     case 'health':
       return agent.runtimeHealth;
+    case 'node': {
+      const { capacity, allocatable, conditions } = agent;
+      return { capacity, allocatable, conditions } satisfies NodeAnswer;
+    }
     case 'import': {
       const { path, reference } = command;
       return (await agent.imageStore?.importArchive(path, { reference }, signal))?.length;

@@ -1,3 +1,4 @@
+import type { Agent } from '../../agent/agent.js';
 import type { Event, PodStatus } from '../../agent/api/index.js';
 
 /** What the agent under test says on its standard output, one JSON object a line. */
@@ -41,6 +42,8 @@ export type AgentCommand =
   | { readonly do: 'die-at'; readonly point: string }
   /** The reply's value is the agent's `RuntimeHealth`. */
   | { readonly do: 'health' }
+  /** What the node says of itself; the reply's value is a `NodeAnswer`. */
+  | { readonly do: 'node' }
   /** As `berth images import` does. */
   | { readonly do: 'import'; readonly path: string; readonly reference: string }
   /** As `berth get manifests` does; the reply's value is a list of `ManifestReport`s. */
@@ -51,3 +54,5 @@ export interface ExecResult {
   readonly stdout: string;
   readonly stderr: string;
 }
+
+export type NodeAnswer = Pick<Agent, 'capacity' | 'allocatable' | 'conditions'>;

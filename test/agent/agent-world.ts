@@ -18,7 +18,7 @@ import { makeBusyboxImage } from '../setup/busybox-image.js';
 import { tryHostProgram } from '../support/host-program.js';
 import type { ContainerStatus, Event } from '../../agent/api/index.js';
 import { natRulesOf, removeNatRules } from './nat-rules.js';
-import type { AgentCommand, AgentLine, ExecResult } from './agent-lines.js';
+import type { AgentCommand, AgentLine, ExecResult, NodeAnswer } from './agent-lines.js';
 
 /** Where the compiled agent lies; another place while several people compile in one checkout. */
 const distRoot = process.env['BERTH_TEST_DIST'] ?? fileURLToPath(new URL('../../dist', import.meta.url));
@@ -183,6 +183,10 @@ export class AgentRun implements AsyncDisposable {
 
   async delete(name: string, graceSeconds?: number, kind = 'Pod'): Promise<void> {
     await this.ask({ do: 'delete', kind, namespace: 'default', name, graceSeconds });
+  }
+
+  async node(): Promise<NodeAnswer> {
+    return (await this.ask({ do: 'node' })) as NodeAnswer;
   }
 
   async exec(pod: string, container: string, ...command: string[]): Promise<ExecResult> {

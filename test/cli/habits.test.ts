@@ -97,7 +97,9 @@ describe("options as kubectl's and docker's users write them", () => {
   test('templates for a node of Kubernetes work for this one', async () => {
     const path = 'jsonpath={.items[0].metadata.name} {.items[0].status.conditions[?(@.type=="Ready")].status}';
     expect((await on('get', 'nodes', '-o', path)).stdout).toBe('test-node True\n');
-    expect((await on('describe', 'node', 'test-node')).stdout).toMatch(/^Conditions: +type Ready, status true/m);
+    const described = (await on('describe', 'node', 'test-node')).stdout;
+    expect(described).toMatch(/^Conditions: +type MemoryPressure, status false, reason KubeletHasSufficientMemory/m);
+    expect(described).toMatch(/^ +type Ready, status true, reason KubeletReady/m);
   });
 
   test('a port by its name, and the objects that were applied', async () => {

@@ -252,6 +252,41 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     );
   }, 240_000);
 
+  test('garbage for some requests only: the reason is told steadily, once in the log, and nobody asks in a hurry', async () => {
+    const { node, proxy } = await proxied();
+    await using _proxy = proxy;
+    await using _node = node;
+    await using run = await node.start();
+    await node.create(node.pod('onlooker'));
+    const before = await node.untilReady('onlooker');
+    let asked = 0;
+    proxy.fault = () =>
+      asked++ % 2 === 0 ? { kind: 'answer', status: 200, body: '<html>captive portal</html>' } : undefined;
+    proxy.cutAll();
+    const why = (): Promise<string> => whyOf(run.agent, 'onlooker');
+    const cause = /.*(not JSON|not a watch event): <html>captive portal/;
+    /** Who has what he wanted asks no more: from time to time everything is asked anew. */
+    const looks = async (times: number): Promise<ReadonlySet<string>> => {
+      const seen = new Set<string>();
+      for (let look = 0; look < times; look++) {
+        if (look % 10 === 0) proxy.cutAll();
+        seen.add(cause.exec(await why())?.[0] ?? 'nothing');
+        await delay(100);
+      }
+      return seen;
+    };
+    // What comes back once or twice may be a server that starts.
+    await looks(60);
+    const seen = await looks(40);
+    expect([...seen]).not.toContain('nothing');
+    expect(seen.size).toBeLessThan(3);
+    expect(run.log.text.match(/the API server cannot be used/g)?.length).toBeLessThan(6);
+    proxy.fault = () => undefined;
+    expect(mainId(await node.untilReady('onlooker'))).toBe(mainId(before));
+    await node.delete('onlooker');
+    await node.untilGone('onlooker');
+  }, 120_000);
+
   test('a deleted node object is made again and its pods are not touched', async () => {
     await using node = await NodeWorld.open(cluster);
     await using run = await node.start();

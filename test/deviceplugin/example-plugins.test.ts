@@ -1,6 +1,10 @@
-import { link, mkdir, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { link, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findNvidia } from '../../deviceplugin/examples/gpu/find-nvidia.js';
+import type { Gpu, GpuSet } from '../../deviceplugin/examples/gpu/gpu.js';
+import { hostProgram } from '../support/host-program.js';
 import { LeakCheck } from '../support/leak-check.js';
 import { BuiltExamples } from './build-examples.js';
 import { DeviceWorld, container, eventually, gpu, pod, ready, signal, statusOf } from './device-world.js';
@@ -214,6 +218,115 @@ describe('the GPU plugin as a process', () => {
       devices: [{ containerPath: '/dev/nvidia3' }, { containerPath: '/dev/nvidiactl' }],
     });
     expect(told.lines[0]).toContain('NVIDIA H200');
+  });
+});
+
+describe('what the driver of NVIDIA shows of', () => {
+  /** A tree as that driver makes it, with character devices that anybody may make. */
+  class DriverTree implements AsyncDisposable {
+    readonly #root: string;
+
+    private constructor(root: string) {
+      this.#root = root;
+    }
+
+    static async open(): Promise<DriverTree> {
+      const tree = new DriverTree(await mkdtemp(join(tmpdir(), 'berth-nvidia-')));
+      await mkdir(join(tree.#root, 'dev', 'nvidia-caps'), { recursive: true });
+      return tree;
+    }
+
+    async nodes(...names: string[]): Promise<void> {
+      for (const name of names) await hostProgram(['mknod', join(this.#root, 'dev', name), 'c', '1', '5']);
+    }
+
+    async gpu(minor: number, address: string, excluded = 'No'): Promise<void> {
+      const lines = {
+        ...{
+          Model: 'NVIDIA A100-SXM4-40GB',
+          IRQ: '408',
+          'GPU UUID': `GPU-edfee158-11c1-52b8-0517-92f30e7fac8${minor}`,
+        },
+        ...{ 'Video BIOS': '92.00.45.00.03', 'Bus Type': 'PCIe', 'DMA Size': '47 bits', 'DMA Mask': '0x7fffffffffff' },
+        ...{ 'Bus Location': address, 'Device Minor': String(minor), 'GPU Excluded': excluded },
+      };
+      const text = Object.entries(lines).map(([key, value]) => `${key}: \t\t ${value}\n`);
+      await this.#write(`proc/driver/nvidia/gpus/${address}/information`, text.join(''));
+      await this.#write(`sys/bus/pci/devices/${address}/numa_node`, `${minor % 2}\n`);
+    }
+
+    /** `gi1/ci0`, with the minor number of its node. */
+    async capability(gpu: number, path: string, minor: number): Promise<void> {
+      const text = `DeviceFileMinor: ${minor}\nDeviceFileMode: 292\nDeviceFileModify: 1\n`;
+      await this.#write(`proc/driver/nvidia/capabilities/gpu${gpu}/mig/${path}/access`, text);
+    }
+
+    async find(): Promise<GpuSet> {
+      const [dev, proc, sys] = ['dev', 'proc', 'sys'].map((name) => join(this.#root, name));
+      return await findNvidia({ dev: dev ?? '', proc: proc ?? '', sys: sys ?? '' });
+    }
+
+    async [Symbol.asyncDispose](): Promise<void> {
+      await rm(this.#root, { recursive: true });
+    }
+
+    async #write(path: string, text: string): Promise<void> {
+      await mkdir(join(this.#root, dirname(path)), { recursive: true });
+      await writeFile(join(this.#root, path), text);
+    }
+  }
+
+  const uuid = (minor: number): string => `GPU-edfee158-11c1-52b8-0517-92f30e7fac8${minor}`;
+  const inContainer = ({ nodes }: Gpu): string[] => nodes.map(({ containerPath }) => containerPath);
+
+  test('GPUs as a whole, one that it is to leave alone, one without a node', async () => {
+    await using tree = await DriverTree.open();
+    await tree.nodes('nvidia0', 'nvidia1', 'nvidia3', 'nvidiactl', 'nvidia-uvm', 'nvidia-uvm-tools', 'nvidia-modeset');
+    await tree.nodes('nvidia-caps/nvidia-cap1', 'nvidia-caps/nvidia-cap2', 'nvidia-nvswitchctl');
+    await tree.gpu(0, '0000:07:00.0');
+    await tree.gpu(1, '0000:0f:00.0', 'Yes');
+    await tree.gpu(2, '0000:47:00.0');
+    await tree.gpu(3, '0000:4e:00.0');
+    const { gpus, shared, notes } = await tree.find();
+    expect(gpus.map(({ id, numaNodes }) => [id, ...numaNodes])).toEqual([
+      [uuid(0), 0],
+      [uuid(3), 1],
+    ]);
+    expect(gpus.map(inContainer)).toEqual([['/dev/nvidia0'], ['/dev/nvidia3']]);
+    // Those of the machine's management are nobody's.
+    expect(shared.map(({ containerPath }) => containerPath)).toEqual([
+      ...['/dev/nvidiactl', '/dev/nvidia-uvm', '/dev/nvidia-uvm-tools', '/dev/nvidia-modeset'],
+    ]);
+    expect(notes).toEqual([
+      'the GPU at 0000:0f:00.0 is not offered: the driver was told to leave it alone',
+      expect.stringContaining('there is no node /dev/nvidia2'),
+    ]);
+  });
+
+  test('a GPU that is divided: its compute instances, each with the nodes that open it', async () => {
+    await using tree = await DriverTree.open();
+    await tree.nodes('nvidia0', 'nvidia1', 'nvidiactl', 'nvidia-uvm');
+    await tree.nodes(...[12, 13, 21, 22].map((minor) => `nvidia-caps/nvidia-cap${minor}`));
+    await tree.gpu(0, '0000:07:00.0');
+    await tree.gpu(1, '0000:0f:00.0');
+    // As in the driver's table: gpu0/gi1/access 12, gpu0/gi1/ci0/access 13.
+    for (const [path, minor] of Object.entries({
+      gi1: 12,
+      'gi1/ci0': 13,
+      gi2: 21,
+      'gi2/ci0': 22,
+      gi3: 30,
+      'gi3/ci0': 31,
+    }))
+      await tree.capability(0, path, minor);
+    const { gpus, notes } = await tree.find();
+    expect(gpus.map(({ id }) => id)).toEqual([`MIG-${uuid(0)}/1/0`, `MIG-${uuid(0)}/2/0`, uuid(1)]);
+    expect(gpus.map(inContainer)).toEqual([
+      ['/dev/nvidia0', '/dev/nvidia-caps/nvidia-cap12', '/dev/nvidia-caps/nvidia-cap13'],
+      ['/dev/nvidia0', '/dev/nvidia-caps/nvidia-cap21', '/dev/nvidia-caps/nvidia-cap22'],
+      ['/dev/nvidia1'],
+    ]);
+    expect(notes).toEqual([expect.stringContaining(`1 instances of ${uuid(0)} are not offered`)]);
   });
 });
 

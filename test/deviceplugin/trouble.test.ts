@@ -1,4 +1,6 @@
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { connect as http2Connect, type ClientHttp2Session } from 'node:http2';
+import { connect, createServer } from 'node:net';
 import { mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -30,6 +32,35 @@ async function failureOf(promise: Promise<unknown>): Promise<DevicePluginError> 
   if (err instanceof DevicePluginError) return err;
   throw err;
 }
+
+/** What a call that is refused is told, made as older gRPC in Go makes it: the authority is the path of the socket. */
+async function callByPath(session: ClientHttp2Session, socket: string, message: Buffer): Promise<string> {
+  const call = session.request({
+    ...{ ':method': 'POST', ':scheme': 'http', ':path': '/v1beta1.Registration/Register', ':authority': socket },
+    ...{ 'content-type': 'application/grpc', te: 'trailers' },
+  });
+  const header = Buffer.alloc(5);
+  header.writeUInt32BE(message.length, 1);
+  call.resume().end(Buffer.concat([header, message]));
+  const [answer] = (await once(call, 'response')) as [Record<string, unknown>];
+  return decodeURIComponent(String(answer['grpc-message']));
+}
+
+test('a plugin whose gRPC calls the socket by its path is heard', async () => {
+  await using world = await DeviceWorld.open();
+  await using _manager = await world.manager();
+  const socket = join(world.plugins, 'kubelet.sock');
+  const session = http2Connect('http://localhost', { createConnection: () => connect(socket) });
+  try {
+    const definition = serviceDefinition('deviceplugin-v1beta1', 'v1beta1.Registration');
+    for (const version of ['v1alpha1', 'v1alpha2']) {
+      const message = definition['Register']?.requestSerialize({ ...register, version });
+      expect(await callByPath(session, socket, message ?? Buffer.alloc(0))).toContain(`speaks ${version}`);
+    }
+  } finally {
+    session.destroy();
+  }
+});
 
 describe('registrations that are refused', () => {
   test.each([

@@ -8,6 +8,7 @@ import {
   resourceMetrics,
   ResourceMonitor,
   type MonitoredPod,
+  type MonitorOptions,
 } from '../../agent/stats/index.js';
 import { CgroupWorld, testPod } from './cgroup-world.js';
 import { someMachine } from './some-machine.js';
@@ -18,6 +19,7 @@ const { signal } = new AbortController();
 export class MonitoredPods implements AsyncDisposable {
   readonly #world: CgroupWorld;
   readonly #pods: MonitoredPod[] = [];
+  readonly #monitors: ResourceMonitor[] = [];
 
   private constructor(world: CgroupWorld) {
     this.#world = world;
@@ -30,12 +32,13 @@ export class MonitoredPods implements AsyncDisposable {
   }
 
   /** One scrape of each endpoint, by its path. */
-  async scrapes(): Promise<Readonly<Record<string, () => string>>> {
+  async scrapes(keptFiles?: MonitorOptions['keptFiles']): Promise<Readonly<Record<string, () => string>>> {
     const world = this.#world;
     const monitor = new ResourceMonitor(
-      { hierarchy: world.hierarchy, system: [{ name: 'pods', cgroup: `${world.root}/kubepods` }] },
+      { hierarchy: world.hierarchy, system: [{ name: 'pods', cgroup: `${world.root}/kubepods` }], keptFiles },
       { clock: systemClock, pods: () => this.#pods },
     );
+    this.#monitors.push(monitor);
     const disks = filesystemsOf(this.#pods);
     await disks.measure();
     const common = {
@@ -60,6 +63,7 @@ export class MonitoredPods implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const monitor of this.#monitors) monitor[Symbol.dispose]();
     await this.#world[Symbol.asyncDispose]();
   }
 

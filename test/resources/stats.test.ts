@@ -29,7 +29,7 @@ test('usage of real cgroups: a busy container is seen to be busy, memory and pro
       { name: 'main', id: 'busy-id', image: 'busybox', startedAt: Date.now(), logPath: '', cpuLimited: true },
     ],
   };
-  const monitor = new ResourceMonitor(
+  using monitor = new ResourceMonitor(
     { hierarchy: world.hierarchy, system: [{ name: 'pods', cgroup: `${world.root}/kubepods` }] },
     { clock: systemClock, pods: () => [monitored] },
   );
@@ -65,6 +65,32 @@ test('usage of real cgroups: a busy container is seen to be busy, memory and pro
   expect(resourceMetrics(snapshot)).toMatch(
     /^container_cpu_usage_seconds_total\{container="main",namespace="test",pod="busy"\} [\d.]+ \d{13}$/m,
   );
+});
+
+test('files that are held between looks: a cgroup goes all the same, and another in its place is looked at', async () => {
+  await using _leaks = await LeakCheck.open({ tokens: ['berth-test-'], kinds: ['cgroup'] });
+  await using world = await CgroupWorld.open();
+  const pod = testPod('again', { requests: { cpu: '10m' } });
+  const cgroup = world.cgroups.parentOf(pod);
+  const container = { id: 'again-id', name: 'main', image: 'busybox', startedAt: 0, logPath: '', cpuLimited: false };
+  const monitored: MonitoredPod = {
+    ...{ uid: 'again-uid' as PodUid, namespace: 'test', name: 'again', startedAt: 0, cgroup },
+    ...{ hostNetwork: false, cpuLimited: false, containers: [container] },
+  };
+  using monitor = new ResourceMonitor(
+    { hierarchy: world.hierarchy, system: [] },
+    { clock: systemClock, pods: () => [monitored] },
+  );
+  const processes = (): number | undefined => monitor.snapshot(0).pods[0]?.containers[0]?.usage.processes;
+  for (const count of [1, 2]) {
+    await world.cgroups.ensure(pod, signal);
+    for (let made = 0; made < count; made++) world.container(pod, container.id);
+    await until(`${count} processes`, () => processes() === count);
+    await world.cgroups.remove(monitored.uid, signal);
+    expect(world.cgroups.exists(pod)).toBe(false);
+    const [gone] = monitor.snapshot(0).pods;
+    expect([gone?.usage.cpu, gone?.usage.memory, gone?.usage.threads]).toEqual([undefined, undefined, undefined]);
+  }
 });
 
 test('a scrape of 100 pods costs at most 40 ms of CPU', async () => {

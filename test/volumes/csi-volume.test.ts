@@ -35,7 +35,8 @@ test('a claim of a storage class is made, attached, staged, published, kept over
   const record = JSON.parse(await readFile(join(path, '../vol_data.json'), 'utf8')) as Record<string, string>;
   expect(record).toMatchObject({ driverName: name, specVolID: 'pvc-uid-of-mine', volumeLifecycleMode: 'Persistent' });
   expect(volumes.manager.volumesInUse).toEqual([`kubernetes.io/csi/${name}^${record['volumeHandle'] ?? ''}`]);
-  expect([...volumes.manager.mountedByPlugin]).toEqual([['kubernetes.io/csi', 2]]);
+  expect([...volumes.manager.wantedByPlugin]).toEqual([[`kubernetes.io/csi:${name}`, 2]]);
+  expect([...volumes.manager.mountedByPlugin]).toEqual([[`kubernetes.io/csi:${name}`, 2]]);
 
   await volumes.restart();
   await volumes.mount(pods[0]!);
@@ -46,10 +47,11 @@ test('a claim of a storage class is made, attached, staged, published, kept over
   await volumes.unmount(pods[1]!);
   expect(world.csi.verbs().slice(1)).toEqual(['NodeUnpublishVolume', 'NodeUnstageVolume', 'ControllerUnpublishVolume']);
   expect(await volumes.mounts()).toEqual([]);
-  expect(volumes.operations.map((words) => words.replace(' kubernetes.io/csi', ''))).toEqual([
-    ...['volume_attach', 'volume_mount_device', 'volume_mount', 'volume_mount'],
+  expect(volumes.operations.map((words) => words.replace(/ kubernetes\.io\/csi(:\S+)?/, ''))).toEqual([
+    ...['volume_attach', 'volume_mount_device', 'volume_mount', 'overall_volume_mount'],
+    ...['volume_mount', 'overall_volume_mount'],
     // The agent began anew: it makes sure.
-    ...['volume_attach', 'volume_mount_device', 'volume_mount'],
+    ...['volume_attach', 'volume_mount_device', 'volume_mount', 'overall_volume_mount'],
     ...['volume_unmount', 'volume_unmount', 'unmount_device', 'volume_detach'],
   ]);
   const staging = csiStagingPath(volumes.root, name, record['volumeHandle'] ?? '');
@@ -147,6 +149,24 @@ test('an inline volume lives with its pod; stats come from the driver', async ()
   await volumes.restart();
   await volumes.unmount(pod);
   expect(await readdir(volumes.folder(pod))).toEqual([]);
+});
+
+test('an inline volume of a driver without a CSIDriver object: it is told all the same; in a cluster it is refused', async () => {
+  const pod = podOf({ volumes: [{ name: 'scratch', csi: { driver: name } }] });
+  {
+    await using world = await CsiVolumeWorld.open(example);
+    world.volumes.objects.remove('CSIDriver', '', name);
+    await world.volumes.mount(pod);
+    const publish = world.csi.calls.find(({ call }) => call.verb === 'NodePublishVolume')?.call.request;
+    expect(publish).toMatchObject({ volumeContext: { 'csi.storage.k8s.io/ephemeral': 'true' } });
+    await world.volumes.unmount(pod);
+  }
+  await using world = await CsiVolumeWorld.open(example, [], {}, { standalone: false });
+  world.volumes.objects.remove('CSIDriver', '', name);
+  expect((await failureOf(world.volumes.mount(pod))).message).toBe(
+    `MountVolume.SetUp failed for volume "scratch" : kubernetes.io/csi: volume mode "Ephemeral" not supported by driver ${name} (no CSIDriver object)`,
+  );
+  await world.volumes.unmount(pod);
 });
 
 test('a block volume is handed out as a link to its device', async () => {

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { spawn } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { programSucceeded, runProgram, type ProgramResult, type RunProgram } from '../../base/run-program.js';
-import type { Volume } from '../../agent/api/index.js';
+import type { Pod, Volume } from '../../agent/api/index.js';
 import { IscsiPlugin } from '../../agent/volumes/plugins/iscsi/iscsi-volume.js';
 import { freePorts } from '../support/control-plane.js';
 import { hostProgram, tryHostProgram } from '../support/host-program.js';
@@ -24,6 +24,8 @@ if (!withTools) process.stderr.write('SKIPPED: no open-iscsi and tgt here, iSCSI
 class Initiators implements AsyncDisposable {
   readonly dir: string;
   readonly calls: string[] = [];
+  /** Devices whose file systems were to be grown. */
+  readonly grown: string[] = [];
   readonly #loops = new Map<string, string>();
   /** Portals that do not answer. */
   readonly away = new Set<string>();
@@ -53,8 +55,23 @@ class Initiators implements AsyncDisposable {
     return this.calls.filter((call) => /--log(in|out)/.test(call)).map((call) => call.replace(/ -I \S+/, ''));
   }
 
+  /** The target has made the disk this large. */
+  async grow(lun: string, size: string): Promise<void> {
+    const loop = this.#loops.get(lun) ?? '';
+    await hostProgram(['truncate', '-s', size, join(this.dir, `disk-${lun}`)]);
+    await hostProgram(['losetup', '--set-capacity', loop]);
+    const sectors = await readFile(join('/sys/block', basename(loop), 'size'), 'utf8');
+    await writeFile(join(this.dir, 'sys/block', basename(loop), 'size'), sectors);
+  }
+
+  async rescans(lun: string): Promise<string> {
+    return await readFile(join(this.dir, 'sys/block', basename(this.#loops.get(lun) ?? ''), 'device/rescan'), 'utf8');
+  }
+
   readonly run: RunProgram = async (options, signal) => {
     const [program, ...args] = options.argv;
+    // Growing a mounted ext4 needs CAP_SYS_RESOURCE, which not every machine gives its root: that is for the guest to show.
+    if (program === 'resize2fs') return ended(this.grown.push(...args) > 0 ? 0 : 1);
     if (program !== 'iscsiadm') return await runProgram(options, signal);
     this.calls.push(args.join(' '));
     const portal = args[args.indexOf('-p') + 1] ?? '';
@@ -198,6 +215,66 @@ test('a disk is handed out raw', async () => {
   await world.restart();
   await world.unmount(pod);
   expect(initiators.sessions).toHaveLength(2);
+});
+
+test('grows with its target, also after a restart; a target that has not grown says so and is asked again', async () => {
+  await using initiators = await Initiators.open();
+  await using world = await VolumeWorld.open({
+    run: initiators.run,
+    drivers: { plugins: (context) => [new IscsiPlugin(context, initiators.roots)] },
+  });
+  const { iscsi } = disk('', 0);
+  const claim = (capacity: string): void => {
+    world.objects.put('PersistentVolumeClaim', {
+      metadata: { name: 'mine', namespace: 'default', uid: 'c' },
+      spec: { accessModes: ['ReadWriteOnce'], volumeName: 'disk' },
+      status: { phase: 'Bound', capacity: { storage: '16Mi' } },
+    });
+    world.objects.put('PersistentVolume', {
+      metadata: { name: 'disk' },
+      spec: {
+        accessModes: ['ReadWriteOnce'],
+        capacity: { storage: capacity },
+        iscsi: { ...iscsi!, secretRef: undefined },
+      },
+    });
+  };
+  claim('16Mi');
+  const pod = podOf({ volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'mine' } }] });
+  await world.mount(pod);
+  await initiators.grow('0', '16M');
+  claim('32Mi');
+  await world.restart();
+  await world.mount(pod);
+  expect(world.events.at(-1)).toMatch(
+    /VolumeResizeFailed .*has 16777216 bytes of the 33554432: its target must grow it/,
+  );
+  await initiators.grow('0', '32M');
+  expect(initiators.grown).toEqual([]);
+  await untilAsync('the file system is made as large as its disk', async () => {
+    await world.mount(pod);
+    return initiators.grown.length > 0;
+  });
+  const [mount] = await world.mounts();
+  expect(mount).toContain(initiators.grown[0]);
+  expect(world.events.at(-1)).toContain('FileSystemResizeSuccessful');
+  expect(await initiators.rescans('0')).toBe('1');
+  await world.unmount(pod);
+});
+
+test('a Secret that no authentication asks for need not be there', async () => {
+  await using initiators = await Initiators.open();
+  await using world = await VolumeWorld.open({
+    run: initiators.run,
+    drivers: { plugins: (context) => [new IscsiPlugin(context, initiators.roots)] },
+  });
+  const asks = (more: object): Pod =>
+    podOf({ volumes: [disk('a', 0, '10.9.9.9', { secretRef: { name: 'nowhere' }, ...more })] });
+  await world.mount(asks({}));
+  const strict = asks({ chapAuthDiscovery: true });
+  for (const pod of world.manager.presentPods()) await world.manager.unmountPod(pod, world.signal);
+  expect((await failureOf(world.mount(strict))).message).toContain('secret "nowhere" not found');
+  await world.unmount(strict);
 });
 
 test.skipIf(!withTools)("a real target: the distribution's own words, and no records are left behind", async () => {

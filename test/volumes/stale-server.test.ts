@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { open, readdir } from 'node:fs/promises';
+import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { runProgram, type RunProgram } from '../../base/run-program.js';
 import { orAbort } from '../../base/signals.js';
-import { podOf, uidOf, VolumeWorld } from './volume-world.js';
+import { failureOf, podOf, uidOf, VolumeWorld } from './volume-world.js';
 
 const fuse = await open('/dev/fuse', 'r+').catch(() => undefined);
 await fuse?.close();
@@ -63,3 +65,41 @@ test.skipIf(!fuse)(
     for (const pod of pods) expect(await readdir(world.folder(pod))).toEqual([]);
   },
 );
+
+test('a mount that waits for its server says so within seconds, goes on, and ends with its pod', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'berth-nfs-'));
+  const back = join(dir, 'back');
+  const begun: string[] = [];
+  // As mount.nfs does: it tries until the server is there, and says little.
+  const waits = 'echo "mount.nfs: no answer yet" >&2; until [ -e "$1" ]; do sleep 0.1; done; mount -t tmpfs none "$2"';
+  const run: RunProgram = async (options, signal) => {
+    if (options.argv.slice(0, 3).join(' ') !== 'mount -t nfs') return await runProgram(options, signal);
+    const target = options.argv.at(-1) ?? '';
+    begun.push(target);
+    return await runProgram({ ...options, argv: ['sh', '-c', waits, 'sh', back, target] }, signal);
+  };
+  {
+    await using world = await VolumeWorld.open({ run });
+    const volumes = [{ name: 'share', nfs: { server: '127.0.0.1', path: '/srv' } }];
+    const pods = [podOf({ volumes }), podOf({ volumes })] as const;
+    const [patient, gone] = pods;
+    const started = performance.now();
+    const failures = await Promise.all(pods.map((pod) => failureOf(world.mount(pod))));
+    expect(performance.now() - started).toBeLessThan(10_000);
+    for (const { message } of failures)
+      expect(message).toMatch(
+        /^MountVolume.SetUp failed for volume "share" : kubernetes.io\/nfs: mount -t nfs 127.0.0.1:\/srv was begun at 20\S+Z and has not ended: (nobody listens on|.*connections).*; it says: mount.nfs: no answer yet$/,
+      );
+    await world.unmount(gone);
+    expect(await readdir(world.folder(gone))).toEqual([]);
+    const woken = new Promise<string>((resolve) => world.manager.onChange(resolve));
+    const again = world.mount(patient);
+    await writeFile(back, '');
+    await again;
+    expect(await woken).toBe(uidOf(patient));
+    expect(begun).toHaveLength(2);
+    expect(await world.mounts()).toHaveLength(1);
+    await world.unmount(patient);
+  }
+  await rm(dir, { recursive: true });
+});

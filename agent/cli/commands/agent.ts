@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ConfigError } from '../../config/kubelet/index.js';
 import { loadConfig } from '../../config/load-config.js';
 import { tuneEngine } from '../../tune-engine.js';
+import { withoutKubeletFlags } from '../kubelet-flag-options.js';
 import { logLevels } from '../log-level.js';
 import { openLogger } from '../open-logger.js';
 import { runUntilStopped } from '../run-until-stopped.js';
@@ -44,7 +45,8 @@ const flagsSchema = z
   .strict();
 
 export async function runAgent(rawFlags: Record<string, unknown>): Promise<number> {
-  const parsed = flagsSchema.safeParse(rawFlags);
+  const { kubelet, others } = withoutKubeletFlags(rawFlags);
+  const parsed = flagsSchema.safeParse(others);
   if (!parsed.success) {
     for (const { path, message } of parsed.error.issues)
       process.stderr.write(`berth: --${flagName(path)}: ${message}\n`);
@@ -53,7 +55,7 @@ export async function runAgent(rawFlags: Record<string, unknown>): Promise<numbe
   tuneEngine();
   const { logLevel, ...flags } = parsed.data;
   try {
-    const { config, idle } = await loadConfig(flags, { hostname: hostname(), cpus: cpus().length });
+    const { config, idle } = await loadConfig({ ...flags, kubelet }, { hostname: hostname(), cpus: cpus().length });
     const log = await openLogger(logLevel);
     for (const { path, message } of idle) log.debug({ setting: path, why: message }, 'setting has no effect');
     return await runUntilStopped(config, { log });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { checkHost, hasLack, packagesToInstall, realHost, renderCheck, type CheckGroup } from '../../check/index.js';
 import { defaultConfig } from '../../config/agent-config.js';
 import { usage } from '../client/index.js';
+import { withoutKubeletFlags } from '../kubelet-flag-options.js';
 import { renderValue } from '../output/print-objects.js';
 import { checkConfiguration, type ConfigurationFlags } from './check-configuration.js';
 
@@ -14,7 +15,9 @@ export interface CheckFlags extends ConfigurationFlags {
 }
 
 /** Exit code 1 when pods could not be run. */
-export async function check(flags: CheckFlags): Promise<number> {
+export async function check(raw: Readonly<Record<string, unknown>>): Promise<number> {
+  const { kubelet, others } = withoutKubeletFlags(raw);
+  const flags: CheckFlags = { ...others, kubelet };
   const { output } = flags;
   if (output !== undefined && output !== 'json' && output !== 'yaml')
     throw usage(`check: read -o ${output}: expected json or yaml`);

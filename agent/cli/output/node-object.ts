@@ -12,10 +12,10 @@ export function nodeObject(node: NodeView): object {
         ...node.addresses.map((address) => ({ type: 'InternalIP', address })),
         { type: 'Hostname', address: name },
       ],
-      // What the agent hands out to pods.
-      allocatable: node.capacity,
-      conditions: node.conditions.map(({ type, status, message }) => {
-        return { type, status: status ? 'True' : 'False', message };
+      capacity: node.capacity,
+      allocatable: node.allocatable,
+      conditions: node.conditions.map(({ status, ...condition }) => {
+        return { ...condition, status: status ? 'True' : 'False' };
       }),
       nodeInfo: {
         architecture: node.architecture,

@@ -56,6 +56,7 @@ export function imageTable(images: readonly ImageRow[], wide: boolean, now: numb
 
 export function nodeTable(node: NodeView, wide: boolean, now: number): Table {
   const isReady = node.conditions.some(({ type, status }) => type === 'Ready' && status);
+  const pressures = node.conditions.filter(({ type, status }) => type.endsWith('Pressure') && status);
   const cluster = node.conditions.find(({ type, status }) => type === 'ClusterReachable' && !status);
   return {
     namespaced: false,
@@ -72,7 +73,11 @@ export function nodeTable(node: NodeView, wide: boolean, now: number): Table {
     rows: [
       [
         node.name,
-        `${isReady ? 'Ready' : 'NotReady'}${cluster ? ',ClusterTrouble' : ''}`,
+        [
+          isReady ? 'Ready' : 'NotReady',
+          ...pressures.map(({ type }) => type),
+          ...(cluster ? ['ClusterTrouble'] : []),
+        ].join(),
         `${node.pods.running}/${node.pods.total}`,
         ageOf(now - node.startedAt),
         `v${node.kubernetesVersion} (berth ${node.version})`,

@@ -133,6 +133,23 @@ What would help:
 `);
 });
 
+test('a call to a storage driver that does not end says which volume it is for', () => {
+  const call = {
+    interface: 'csi',
+    plugin: 'disks.example.com',
+    verb: 'NodeStageVolume',
+    subject: { object: 'pv-1' },
+  } as const;
+  const text = explain(
+    'default',
+    'web',
+    about({ calls: [{ id: 9, call, startedAt: now - 14_000, durationMs: undefined, outcome: undefined }] }),
+  );
+  expect(text).toContain(
+    'A call under way:\n  csi disks.example.com NodeStageVolume for volume pv-1, 14s ago, runs for 14.0 s',
+  );
+});
+
 test('no pod: the manifest that names it says why', () => {
   const report = {
     file: 'pods/web.yaml',

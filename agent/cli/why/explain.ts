@@ -130,9 +130,11 @@ function callLines(calls: readonly RecordedCall[], now: number): string[] {
     calls.findLast(({ outcome }) => outcome?.error !== undefined);
   if (!telling) return [];
   const { call, outcome, startedAt } = telling;
+  const ofStorage = call.interface === 'csi' || call.interface === 'flexvolume';
+  const about = ofStorage && call.subject.object !== undefined ? ` for volume ${call.subject.object}` : '';
   const lines = ['', outcome ? 'The last call that failed:' : 'A call under way:'];
   lines.push(
-    `  ${call.interface} ${call.plugin} ${call.verb}, ${ageOf(now - startedAt)} ago, ${outcome ? 'took' : 'runs for'} ${durationText(telling, now)}  (berth trace --verbose shows all of it as #${telling.id})`,
+    `  ${call.interface} ${call.plugin} ${call.verb}${about}, ${ageOf(now - startedAt)} ago, ${outcome ? 'took' : 'runs for'} ${durationText(telling, now)}  (berth trace --verbose shows all of it as #${telling.id})`,
   );
   if (call.request !== undefined) lines.push(`    asked: ${oneLine(JSON.stringify(call.request), 300)}`);
   if (outcome?.error) lines.push(...indented(`${outcome.error.code}: ${outcome.error.message}`, 4));

@@ -113,6 +113,32 @@ const hints: readonly Hint[] = [
     say: ({ namespace }) => `apply the missing object, in namespace ${namespace}, or set optional: true`,
   },
   {
+    when: all(
+      step('mount-volumes'),
+      words(/persistentvolumeclaim|persistentvolume|storageclass/i),
+      words(/not found/i),
+    ),
+    say: ({ namespace }) => `apply the missing object; a claim belongs into namespace ${namespace}`,
+  },
+  {
+    when: all(step('mount-volumes'), words(/FlexVolume driver/), words(/does not exist|is not executable/)),
+    say: () =>
+      'put the driver there, executable, as VENDOR~DRIVER/DRIVER: it is found at once; berth plugins shows all that are there',
+  },
+  {
+    when: all(step('mount-volumes'), words(/use CSI driver/)),
+    say: () =>
+      'start the driver: pods go on as soon as it registers; berth plugins shows which drivers are there and what became of the others',
+  },
+  {
+    when: all(step('mount-volumes'), words(/mount -t nfs/), words(/No such device|unknown filesystem type/)),
+    say: () => 'this machine cannot mount NFS: load the kernel module nfs, and install nfs-common (nfs-utils)',
+  },
+  {
+    when: all(step('mount-volumes'), words(/mount -t nfs/), words(/has not ended|timed out|refused|no end within/i)),
+    say: () => 'bring the server back, or correct its address: the mount goes on by itself when it answers',
+  },
+  {
     when: all(step('mount-volumes'), words(/hostpath type check failed|is not a|does not exist/i)),
     say: () => 'make the path on this machine, or choose type DirectoryOrCreate or FileOrCreate',
   },

@@ -3,6 +3,7 @@ export { parseGoDuration } from './durations.js';
 export { decodeFields, type ConfigProblem } from './decode-fields.js';
 export type { ObjectOf } from './field-types.js';
 export { berthFields, kubeletFields } from './fields.js';
+export { idleGiven, namedAfterFlags, overlayFlags } from './kubelet-flags.js';
 export { withDefaults, type KubeletConfiguration } from './kubelet-configuration.js';
 export { ConfigError, readDocuments, type ConfigFailure } from './read-documents.js';
 export { validateKubelet } from './validate.js';

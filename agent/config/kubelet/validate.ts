@@ -1,6 +1,7 @@
 import type { ConfigProblem } from './decode-fields.js';
 import { parseGoDuration } from './durations.js';
 import type { KubeletConfiguration } from './kubelet-configuration.js';
+import { reservedMemoryProblems } from './validate-reserved-memory.js';
 
 const reservedSets = [
   'pods',
@@ -103,6 +104,7 @@ export function validateKubelet(config: KubeletConfiguration): ConfigProblem[] {
     );
   if (config.memoryManagerPolicy === 'Static' && config.reservedMemory.length === 0)
     wrong('memoryManagerPolicy', 'Static needs reservedMemory');
+  problems.push(...reservedMemoryProblems(config));
   if (!/^[\d,\s-]*$/.test(config.reservedSystemCPUs))
     wrong('reservedSystemCPUs', `expected a list such as "0-3,8", got ${JSON.stringify(config.reservedSystemCPUs)}`);
   if (!/^\d+(\.\d+)?([kMGTPE]i?)?$/.test(config.containerLogMaxSize))

@@ -101,7 +101,7 @@ export class KubernetesControlPlane implements ControlPlane {
     this.#deps = deps;
     this.#lastKnown = lastKnown;
     this.description = `the cluster at ${cluster.server}`;
-    const counts = new RequestCounts(cluster.server);
+    const counts = new RequestCounts(cluster.server, clock);
     const recovery = new Recovery();
     this.client = new ApiClient(cluster, { userAgent }, { ...deps, counts, recovery });
     this.#heartbeat = new ApiClient(

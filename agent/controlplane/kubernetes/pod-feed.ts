@@ -3,7 +3,7 @@ import { errorText } from '../../../base/errors.js';
 import type { Logger } from '../../../base/log.js';
 import { linkSignal, orAbort } from '../../../base/signals.js';
 import { isMirrorPod, podUidOf, type Node, type Pod } from '../../api/index.js';
-import { reflect, statusOf, type ApiClient } from './client/index.js';
+import { ApiError, reflect, statusOf, SteadyTrouble, type ApiClient } from './client/index.js';
 import { HeldPods } from './held-pods.js';
 import type { LastKnown } from './last-known.js';
 import type { PodCache } from './pod-cache.js';
@@ -30,16 +30,20 @@ export class PodFeed {
   readonly #nodeName: string;
   readonly #deps: PodFeedDeps;
   #rememberNow: () => void = () => {};
-  #problem = '';
+  #refusal = '';
+  /** The watch is allowed, and what comes is none. */
+  readonly #garbage: SteadyTrouble;
 
   constructor(nodeName: string, deps: PodFeedDeps) {
     this.#nodeName = nodeName;
     this.#deps = deps;
+    this.#garbage = new SteadyTrouble(deps.clock, { fades: true });
   }
 
-  /** Empty unless the server refuses to tell of this node's pods. */
+  /** Empty unless the server does not tell of this node's pods. */
   get problem(): string {
-    return this.#problem;
+    const words = this.#refusal || this.#garbage.words;
+    return words === '' ? '' : `the pods of node ${this.#nodeName} cannot be watched: ${words}`;
   }
 
   /** `ready` says when the node itself is known to the server. */
@@ -69,7 +73,8 @@ export class PodFeed {
       {
         replaced: (pods) => {
           patience.abort();
-          this.#problem = '';
+          this.#refusal = '';
+          this.#garbage.succeeded();
           held.clear();
           cache.replace(pods);
           this.#keep();
@@ -87,6 +92,7 @@ export class PodFeed {
         failed: (err) => {
           this.#rememberNow();
           if (statusOf(err) === 403) this.#refused(err);
+          if (err instanceof ApiError && err.failure.code === 'garbage') this.#garbage.failed(errorText(err));
         },
       },
       this.#deps,
@@ -96,8 +102,8 @@ export class PodFeed {
   }
 
   #refused(err: unknown): void {
-    const first = this.#problem === '';
-    this.#problem = `the pods of node ${this.#nodeName} cannot be watched: ${errorText(err)}`;
+    const first = this.#refusal === '';
+    this.#refusal = errorText(err);
     if (first) this.#deps.log.warn({ err: errorText(err) }, 'pods of this node cannot be watched; those that run stay');
   }
 

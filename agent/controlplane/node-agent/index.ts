@@ -2,5 +2,6 @@
 export { clusterProblems } from './cluster-problems.js';
 export { BasicNodeStatus, type BasicNodeStatusDeps } from './basic-node-status.js';
 export { NodeAgent, type NodeAgentDeps, type NodeAgentOptions } from './node-agent.js';
+export { conditionEvents } from './node-events.js';
 export type { NodeStatusSource } from './node-status-source.js';
 export { openNodeAgent, type OpenNodeAgentDeps } from './open-node-agent.js';

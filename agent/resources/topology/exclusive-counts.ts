@@ -5,6 +5,7 @@ import {
   type Accumulator,
   type GaugeReading,
 } from '../../serving/metrics/accumulators.js';
+import type { GrantOutcome } from '../../executors/executor-deps.js';
 import type { CpuManager } from './cpu-manager.js';
 import type { MachineTopology } from './machine-topology.js';
 import type { TopologyManagerOptions } from './topology-manager.js';
@@ -23,7 +24,7 @@ const admissionMs = Array.from({ length: 15 }, (_, power) => 0.05 * 2 ** power);
 
 /** What the managers of CPUs, memory and topology did and hold, under the kubelet's names. */
 export class ExclusiveCounts {
-  readonly #options: ExclusiveCountsOptions;
+  readonly #options: ExclusiveCountsOptions | undefined;
   readonly #admissions = new CounterMetric(
     'kubelet_topology_manager_admission_requests_total',
     'The number of admission requests where resources have to be aligned.',
@@ -79,10 +80,12 @@ export class ExclusiveCounts {
     'Cumulative number of failures to allocate aligned compute resources to containers by alignment type.',
   );
 
-  constructor(options: ExclusiveCountsOptions) {
+  /** Without options for a node where nobody has anything for himself: pods are counted, and the rest is 0. */
+  constructor(options?: ExclusiveCountsOptions) {
     this.#options = options;
     const once = [this.#admissions, this.#refusals, ...Object.values(this.#pins), ...Object.values(this.#pinFailures)];
     for (const counter of once) counter.add({}, 0);
+    if (!options) return;
     for (const counter of [this.#aligned, this.#misaligned]) {
       for (const scope of ['container', 'pod']) counter.add({ scope, boundary: 'numa_node' }, 0);
       counter.add({ scope: 'container', boundary: 'physical_cpu' }, 0);
@@ -98,16 +101,20 @@ export class ExclusiveCounts {
     ];
   }
 
-  /** One pod was asked for what it wants; refused or not. */
-  admission(ms: number, refused: boolean): void {
+  /** One pod is asked for what it wants; what runs was taken before, and what waits was counted when it came. */
+  async admission(isKnown: boolean, ask: () => Promise<GrantOutcome>): Promise<GrantOutcome> {
+    const began = performance.now();
+    const outcome = await ask();
+    if (isKnown) return outcome;
     this.#admissions.add({});
-    this.#took.observe({}, ms);
-    if (refused) this.#refusals.add({});
+    this.#took.observe({}, performance.now() - began);
+    if (outcome.kind === 'refused') this.#refusals.add({});
+    return outcome;
   }
 
   /** Nodes are looked for; counted where the policy promises that there is one, once for what is placed together. */
   placed<T>(isFirst: boolean, place: () => T): T {
-    const { scope, policy } = this.#options.topology;
+    const { scope = 'container', policy } = this.#options?.topology ?? {};
     if (policy !== 'single-numa-node' || (scope === 'pod' && !isFirst)) return place();
     return this.#counted({ scope, boundary: 'numa_node' }, place);
   }
@@ -118,7 +125,7 @@ export class ExclusiveCounts {
     this.#pins[kind].add({});
     const ofNode = { resource_name: kind, source: 'node' };
     try {
-      if (kind === 'cpu' && this.#options.wholeCores)
+      if (kind === 'cpu' && this.#options?.wholeCores)
         this.#counted({ scope: 'container', boundary: 'physical_cpu' }, pin);
       else pin();
       this.#grants.add(ofNode);
@@ -142,15 +149,14 @@ export class ExclusiveCounts {
   }
 
   #gauges(): Accumulator[] {
-    const { cpu, machine } = this.#options;
-    if (!cpu) return [];
-    const owned = (): ReadonlySet<number> => new Set(cpu.owned());
+    const { cpu, machine } = this.#options ?? {};
+    const owned = (): ReadonlySet<number> => new Set(cpu?.owned());
     const one = (value: number): GaugeReading[] => [{ labels: {}, value }];
     return [
       new GaugeMetric(
         'kubelet_cpu_manager_shared_pool_size_millicores',
         'The size of the shared CPU pool for non-guaranteed QoS pods, in millicores.',
-        () => one((cpu.allocatable().length - owned().size) * 1000),
+        () => one(((cpu?.allocatable().length ?? 0) - owned().size) * 1000),
       ),
       new GaugeMetric(
         'kubelet_cpu_manager_exclusive_cpu_allocation_count',
@@ -159,6 +165,7 @@ export class ExclusiveCounts {
       ),
       new GaugeMetric('kubelet_cpu_manager_allocation_per_numa', 'Number of CPUs allocated per NUMA node', () => {
         const taken = owned();
+        if (!cpu || !machine) return [];
         return machine.numaNodes.map(({ id }) => ({
           labels: { numa_node: String(id) },
           value: machine.cpus.filter((each) => each.numaNode === id && taken.has(each.id)).length,

@@ -55,13 +55,8 @@ export class ExclusiveGrants implements PodGrants {
 
   allocate(pod: Pod, running: ReadonlySet<string>, signal: AbortSignal): Promise<GrantOutcome> {
     return this.#one.run(async () => {
-      const { clock, counts } = this.#deps;
-      // What runs was taken before, and what waits was counted when it came.
-      const known = running.size > 0 || this.#waits.has(podUidOf(pod));
-      const began = clock.now();
-      const outcome = await this.#allocate(pod, running, signal);
-      if (!known) counts.admission(clock.now() - began, outcome.kind === 'refused');
-      return outcome;
+      const isKnown = running.size > 0 || this.#waits.has(podUidOf(pod));
+      return await this.#deps.counts.admission(isKnown, () => this.#allocate(pod, running, signal));
     }, signal);
   }
 

@@ -8,5 +8,6 @@ export { DrainNeeded, KubeletCheckpoint, type CheckpointRead } from './kubelet-c
 export { readMachineTopology, type Cpu, type MachineTopology, type NumaNode } from './machine-topology.js';
 export { MemoryError, MemoryManager, type MemoryBlock, type MemoryManagerState } from './memory-manager.js';
 export { mergeHints, type MergedHint, type MergeOptions, type TopologyPolicy } from './merge-hints.js';
+export { checkReservedMemory, type ReservedMemory } from './reserved-memory.js';
 export { cpuStateChecksum, memoryStateChecksum } from './state-checksums.js';
 export { TopologyError, TopologyManager, type TopologyManagerOptions } from './topology-manager.js';

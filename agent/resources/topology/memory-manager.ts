@@ -11,7 +11,7 @@ import {
 import { hintsOf, type HintProvider, type ResourceHints } from './hints.js';
 import type { MachineTopology } from './machine-topology.js';
 
-export class MemoryError extends BerthError<{ code: 'no-memory' | 'bad-checkpoint' }> {}
+export class MemoryError extends BerthError<{ code: 'no-memory' | 'bad-checkpoint' | 'bad-reservation' }> {}
 
 /** One share of memory of a container, as in the kubelet's `memory_manager_state`. */
 export interface MemoryBlock {

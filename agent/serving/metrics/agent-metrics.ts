@@ -1,10 +1,11 @@
 import type { PluginCall } from '../../../base/call-recorder.js';
 import type { Pod } from '../../api/index.js';
+import type { DeviceCounts } from '../../devices/index.js';
 import { noWork, type WorkCounts } from './work-metrics.js';
-import type { Accumulator, GaugeReading } from './accumulators.js';
+import type { Accumulator } from './accumulators.js';
 
 /** What parts of the agent count. Never waits and never throws; cheap enough for every call. */
-export interface AgentMetrics {
+export interface AgentMetrics extends DeviceCounts {
   /** One CRI verb, in the kubelet's word for it (`run_podsandbox`). */
   runtimeOperation(operation: string, seconds: number, failed: boolean, runtimeHandler?: string): void;
   probe(
@@ -16,22 +17,14 @@ export interface AgentMetrics {
   ): void;
   /** One call of a plugin that ended; `code` is how it failed. */
   pluginCall(call: PluginCall, seconds: number, code: string | undefined): void;
-  /** All claims of a pod, prepared or given back. */
-  claimsHandled(operation: 'PrepareResources' | 'UnprepareResources', seconds: number, failed: boolean): void;
-  /** One request to the pod resources API. */
-  podResourcesRequest(method: PodResourcesMethod, version: 'v1' | 'v1alpha1', failed: boolean): void;
   /** One deed of the volume manager, in the kubelet's word for it (`volume_mount`). */
   storageOperation(operation: string, plugin: string, seconds: number, failed: boolean): void;
   readonly work: WorkCounts;
   /** `statsAgeSeconds`: how old what was measured is when the pod is told to go. */
   evicted(signal: string, statsAgeSeconds: number): void;
-  /** A number that is read when somebody asks for it. */
-  gauge(name: string, help: string, read: () => readonly GaugeReading[]): void;
   /** What others count themselves. */
   add(counts: readonly Accumulator[]): void;
 }
-
-export type PodResourcesMethod = 'list' | 'get' | 'get_allocatable';
 
 const nothing = (): void => {};
 

@@ -1,4 +1,4 @@
-export { noMetrics, type AgentMetrics, type PodResourcesMethod } from './agent-metrics.js';
+export { noMetrics, type AgentMetrics } from './agent-metrics.js';
 export type { GaugeReading } from './accumulators.js';
 export { countedExecutors } from './counted-executors.js';
 export { countedCalls } from './counted-calls.js';

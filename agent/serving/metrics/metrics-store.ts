@@ -9,8 +9,8 @@ import {
   type MetricSnapshot,
 } from './accumulators.js';
 import type { PluginCall } from '../../../base/call-recorder.js';
-import type { AgentMetrics, PodResourcesMethod } from './agent-metrics.js';
-import { desiredVolumes } from './desired-volumes.js';
+import type { PodResourcesMethod } from '../../../deviceplugin/index.js';
+import type { AgentMetrics } from './agent-metrics.js';
 import { PluginMetrics } from './plugin-metrics.js';
 import { podGauges, PodMetrics } from './pod-metrics.js';
 import { processGauges } from './process-metrics.js';
@@ -122,7 +122,7 @@ export class MetricsStore implements AgentMetrics {
   watch(agent: Agent): Disposable {
     const { counts = [] } = agent.controlPlane;
     const pods = (): ReturnType<Agent['pods']> => agent.pods();
-    this.#gauges.push(...agentGauges(agent), ...podGauges(pods), desiredVolumes(pods), ...processGauges(), ...counts);
+    this.#gauges.push(...agentGauges(agent), ...podGauges(pods), ...processGauges(), ...counts);
     this.#gauges.push(
       ...startupGauges(
         agent,

@@ -72,6 +72,7 @@ test('mounts of images are storage operations with counts of their own; several 
     ['volume_mount', 'kubernetes.io/image', false],
     ['volume_mount', 'kubernetes.io/image', true],
     ['volume_unmount', 'kubernetes.io/image', false],
+    ['overall_volume_mount', 'kubernetes.io/image', false],
     ['volume_mount', 'kubernetes.io/secret', false],
   ] as const)
     store.storageOperation(operation, plugin, 0.1, failed);

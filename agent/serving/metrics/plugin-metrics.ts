@@ -1,7 +1,7 @@
 import type { PluginCall } from '../../../base/call-recorder.js';
 import { isGrpcCode } from '../../../proto/wire/index.js';
 import { CounterMetric, HistogramMetric, type Accumulator } from './accumulators.js';
-import type { PodResourcesMethod } from './agent-metrics.js';
+import type { PodResourcesMethod } from '../../../deviceplugin/index.js';
 
 const usualSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const csiSeconds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 25, 50, 120, 300, 600];
@@ -42,6 +42,11 @@ export class PluginMetrics {
   readonly #storage = new HistogramMetric(
     'storage_operation_duration_seconds',
     'Storage operation duration',
+    csiSeconds,
+  );
+  readonly #mounts = new HistogramMetric(
+    'volume_operation_total_seconds',
+    'Storage operation end to end duration in seconds',
     csiSeconds,
   );
   readonly #images = {
@@ -102,6 +107,8 @@ export class PluginMetrics {
   }
 
   storageOperation(operation: string, plugin: string, seconds: number, failed: boolean): void {
+    if (operation === 'overall_volume_mount')
+      return this.#mounts.observe({ operation_name: operation, plugin_name: plugin }, seconds);
     const status = failed ? 'fail-unknown' : 'success';
     this.#storage.observe({ migrated: 'false', operation_name: operation, status, volume_plugin: plugin }, seconds);
     if (operation !== 'volume_mount' || plugin !== 'kubernetes.io/image') return;
@@ -128,6 +135,7 @@ export class PluginMetrics {
       this.#claims,
       this.#csiCalls,
       this.#storage,
+      this.#mounts,
       ...Object.values(this.#images),
       this.#credentials,
       this.#credentialErrors,

@@ -3,7 +3,6 @@ import type { AgentPod } from '../../agent.js';
 import type { Event, PodStatus } from '../../api/index.js';
 import type { ObservedContainer } from '../../podloop/pod-facts.js';
 import type { Accumulator } from './accumulators.js';
-import { desiredVolumes } from './desired-volumes.js';
 import { podGauges, PodMetrics } from './pod-metrics.js';
 
 let now: number;
@@ -57,6 +56,13 @@ test('each end of a container counts once, however often it is seen', () => {
   expect(seriesOf(metrics.all, 'kubelet_terminated_containers_total')).toEqual(['container 3 Error = 2']);
 });
 
+test('a pod that comes again under its UID while it ends has been restarted', () => {
+  metrics.changed(pod({ phase: 'Running' }, [], { static: true }));
+  metrics.changed(pod({ phase: 'Running' }, [], { static: true, termination: { cause: 'deleted' } }));
+  for (let pass = 0; pass < 2; pass++) metrics.changed(pod(undefined, [], { static: true }));
+  expect(seriesOf(metrics.all, 'kubelet_restarted_pods_total')).toEqual(['= 0', 'true = 1']);
+});
+
 test('a refused pod counts once, with the reason it was refused for', () => {
   const refused = pod({ phase: 'Failed', reason: 'OutOfcpu' }, [], { termination: { cause: 'rejected' } });
   for (let pass = 0; pass < 2; pass++) metrics.changed(refused);
@@ -91,26 +97,6 @@ test('the first pod with a network of its own is told apart, and when a pod was 
   now += 3000;
   metrics.changed({ ...pod({ phase: 'Running' }), uid: 'u-3' as never });
   expect(seriesOf(metrics.all, 'kubelet_first_network_pod_start_sli_duration_seconds')).toEqual(['= 3']);
-});
-
-test('volumes that pods are to have are counted by plugin, of those that go none', () => {
-  const volumes = [
-    { name: 'a', emptyDir: {} },
-    { name: 'b', configMap: { name: 'x' } },
-    { name: 'c', persistentVolumeClaim: { claimName: 'y' } },
-    { name: 'd', emptyDir: {} },
-  ];
-  const of = { pod: { metadata: {}, spec: { containers: [], volumes } } };
-  const pods = [
-    pod({ phase: 'Running' }, [], of),
-    pod({ phase: 'Succeeded' }, [], of),
-    pod({ phase: 'Running' }, [], { ...of, termination: { cause: 'deleted' } }),
-  ];
-  expect(seriesOf([desiredVolumes(() => pods)], 'volume_manager_total_volumes')).toEqual([
-    'kubernetes.io/empty-dir desired_state_of_world = 2',
-    'kubernetes.io/configmap desired_state_of_world = 1',
-    'kubernetes.io/persistent-volume-claim desired_state_of_world = 1',
-  ]);
 });
 
 test('what pods are now is read when asked for', () => {

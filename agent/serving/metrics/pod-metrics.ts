@@ -15,6 +15,8 @@ interface Seen {
   readonly ownUsers: boolean;
   /** That it was refused, or found without an owner, was counted. */
   rejected: boolean;
+  /** It was to go when it was last seen. */
+  ending: boolean;
   /** Containers whose end was counted. */
   readonly ended: Set<string>;
   /** Pulls of its images: when the first began, and how long they took so far, ms. */
@@ -48,6 +50,10 @@ export class PodMetrics {
   readonly #orphans = new CounterMetric(
     'kubelet_orphaned_runtime_pods_total',
     'Pods that were found in the container runtime and that nobody wanted.',
+  );
+  readonly #restarted = new CounterMetric(
+    'kubelet_restarted_pods_total',
+    'Number of pods that have been restarted because they were deleted and recreated with the same UID while the kubelet was watching them (common for static pods, extremely uncommon for API pods)',
   );
   readonly #userNamespaces = new CounterMetric(
     'kubelet_started_user_namespaced_pods_total',
@@ -84,12 +90,14 @@ export class PodMetrics {
     this.#now = now;
     for (const counter of [this.#orphans, this.#userNamespaces, this.#userNamespaceErrors, this.#httpFallbacks])
       counter.add({}, 0);
+    for (const fromFile of ['', 'true']) this.#restarted.add({ static: fromFile }, 0);
   }
 
   get all(): readonly Accumulator[] {
     return [
       ...[this.#start, this.#startTotal, this.#startSli, this.#perPod],
       ...[this.#rejections, this.#orphans, this.#userNamespaces, this.#terminated],
+      this.#restarted,
       ...[this.#userNamespaceErrors, this.#httpFallbacks, this.#workerStart, this.#firstNetworkPod],
     ];
   }
@@ -106,6 +114,9 @@ export class PodMetrics {
     const { cause } = desired?.termination ?? {};
     if (!seen.rejected && cause === 'rejected') this.#rejections.add({ reason: status?.reason ?? 'Unknown' });
     if (!seen.rejected && cause === 'orphan') this.#orphans.add({});
+    const ending = desired === undefined || desired.termination !== undefined;
+    if (seen.ending && !ending) this.#restarted.add({ static: desired.static ? 'true' : '' });
+    seen.ending = ending;
     seen.rejected ||= cause === 'rejected' || cause === 'orphan';
     this.#countEnds(now, seen);
     if (status?.phase === 'Running' && desired && !seen.runs) {
@@ -139,7 +150,7 @@ export class PodMetrics {
     const ownUsers = desired?.pod.spec?.hostUsers === false;
     if (desired) this.#perPod.observe({}, desired.pod.spec?.containers.length ?? 0);
     if (ownUsers) this.#userNamespaces.add({});
-    return { runs: false, rejected: false, ownUsers, ended: new Set(), pulledMs: 0 };
+    return { runs: false, rejected: false, ending: false, ownUsers, ended: new Set(), pulledMs: 0 };
   }
 
   #countEnds({ desired, observed }: AgentPod, seen: Seen): void {

@@ -27,6 +27,8 @@ export interface WorkCounts {
   preempted(resource: string): void;
   /** How long it took to make the node object, or to find it. */
   nodeRegistered(seconds: number): void;
+  /** A hook that sleeps was ended before its time. */
+  sleepCutShort(): void;
 }
 
 export const noWork: WorkCounts = {
@@ -38,6 +40,7 @@ export const noWork: WorkCounts = {
   imagePulled: () => {},
   preempted: () => {},
   nodeRegistered: () => {},
+  sleepCutShort: () => {},
 };
 
 const usualSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -115,6 +118,10 @@ export class WorkMetrics implements WorkCounts {
     'kubelet_started_containers_errors_total',
     'Cumulative number of errors when starting containers',
   );
+  readonly #sleepsCut = new CounterMetric(
+    'kubelet_sleep_action_terminated_early_total',
+    'The number of times lifecycle sleep handler got terminated before it finishes',
+  );
   readonly #registration = new GaugeMetric(
     'kubelet_node_startup_registration_duration_seconds',
     'Duration in seconds of node startup during registration.',
@@ -128,6 +135,7 @@ export class WorkMetrics implements WorkCounts {
   constructor() {
     // Events wake a pod, and what wakes cannot be too much.
     this.#discarded.add({}, 0);
+    this.#sleepsCut.add({}, 0);
   }
 
   get all(): readonly Accumulator[] {
@@ -135,6 +143,7 @@ export class WorkMetrics implements WorkCounts {
       ...[this.#worker, this.#cgroups, this.#statuses, this.#relists, this.#relistIntervals, this.#podRelists],
       ...[this.#pulls, this.#preemptions],
       ...[this.#discarded, this.#images, this.#started, this.#startErrors, this.#registration],
+      this.#sleepsCut,
     ];
   }
 
@@ -186,6 +195,10 @@ export class WorkMetrics implements WorkCounts {
 
   nodeRegistered(seconds: number): void {
     this.registration ??= { seconds, at: Date.now() };
+  }
+
+  sleepCutShort(): void {
+    this.#sleepsCut.add({});
   }
 
   /** Every try counts, also one that ends at the image. */

@@ -91,6 +91,15 @@ export type ImageProgress =
   | { readonly type: 'done'; readonly images: readonly ImageRow[] }
   | { readonly type: 'error'; readonly reason: string; readonly message: string };
 
+export interface NodeConditionView {
+  readonly type: string;
+  readonly status: boolean;
+  /** Those that a node object has, too, have a reason and the time they turned. */
+  readonly reason?: string | undefined;
+  readonly message: string;
+  readonly lastTransitionTime?: string | undefined;
+}
+
 export interface NodeView {
   readonly name: string;
   readonly version: string;
@@ -102,9 +111,11 @@ export interface NodeView {
   readonly osImage: string;
   readonly architecture: string;
   readonly addresses: readonly string[];
+  /** What the machine has, and what pods may use of it, with the devices of plugins and pools. */
   readonly capacity: Readonly<Record<string, string>>;
+  readonly allocatable: Readonly<Record<string, string>>;
   readonly runtime: { readonly name: string; readonly version: string };
-  readonly conditions: ReadonlyArray<{ readonly type: string; readonly status: boolean; readonly message: string }>;
+  readonly conditions: readonly NodeConditionView[];
   readonly pods: { readonly total: number; readonly running: number };
 }
 

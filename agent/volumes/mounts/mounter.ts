@@ -65,7 +65,12 @@ export class Mounter {
   }
 
   /** A single mount by hand, for types whose helper program speaks for itself (`mount -t nfs`). */
-  async mountOne(request: MountRequest, timeoutMs: number, signal: AbortSignal): Promise<ProgramResult> {
+  async mountOne(
+    request: MountRequest,
+    timeoutMs: number,
+    signal: AbortSignal,
+    onStderr?: (chunk: string) => void,
+  ): Promise<ProgramResult> {
     const { source, target, fsType, options } = request;
     const argv = [
       'mount',
@@ -76,7 +81,10 @@ export class Mounter {
       source,
       target,
     ];
-    return await this.#run({ argv: argv as [string, ...string[]], env, timeoutMs }, signal);
+    return await this.#run(
+      { argv: argv as [string, ...string[]], env, timeoutMs, ...(onStderr && { onStderr }) },
+      signal,
+    );
   }
 
   async #mountGroups(groups: readonly (readonly MountRequest[])[]): Promise<(Error | undefined)[]> {

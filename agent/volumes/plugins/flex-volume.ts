@@ -93,11 +93,11 @@ export class FlexVolumePlugin implements VolumePlugin {
   }
 
   async publish(request: PublishRequest, signal: AbortSignal): Promise<PublishedVolume> {
-    const { volume, path, staged, before } = request;
+    const { volume, path, staged, before, isNew } = request;
     const source = required(volume.origin);
     const { readOnly } = optionsOf(volume, source);
     if (before) return before;
-    const wasMounted = await isMountPoint(path);
+    const wasMounted = !isNew && (await isMountPoint(path));
     if (!wasMounted) await this.#mount(volume, path, staged, signal);
     const { fsGroup, selinuxRelabel } = await this.#drivers.driver(source.driver).capabilities(signal);
     if (fsGroup && !readOnly) await giveToGroup(volume, path, wasMounted, this.#context, signal);

@@ -17,6 +17,8 @@ export interface GpuSet {
   readonly gpus: readonly Gpu[];
   /** Nodes that every container with a GPU needs. */
   readonly shared: readonly GpuNode[];
+  /** What was found and is not offered, and why. */
+  readonly notes: readonly string[];
 }
 
 /** GPUs that talk to each other should sit on one NUMA node: the node that needs the fewest others, then the fullest. */

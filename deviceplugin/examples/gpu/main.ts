@@ -35,6 +35,7 @@ const { values } = parseArgs({
 async function gpusOfThisHost(signal: AbortSignal): Promise<GpuSet> {
   const real = await findNvidia(values);
   if (values.simulate === undefined && real.gpus.length > 0) return real;
+  for (const note of real.notes) console.log(note);
   const count = Number(values.simulate ?? 4);
   return await makeSimulatedGpus({ folder: values.folder, count, numaNodes: Number(values['numa-nodes']) }, signal);
 }
@@ -48,6 +49,7 @@ async function main(): Promise<void> {
     return set.gpus.map(({ id, numaNodes }) => ({ id, numaNodes, healthy: !unwell.has(id) }));
   };
   const say = (line: string): void => console.log(line);
+  for (const note of set.notes) say(note);
   for (const gpu of set.gpus) say(`found ${gpu.id} (${gpu.model}), NUMA nodes [${gpu.numaNodes.join(' ')}]`);
 
   const byId = new Map(set.gpus.map((gpu) => [gpu.id, gpu]));
@@ -60,9 +62,12 @@ async function main(): Promise<void> {
           if (gpu === undefined) throw new Error(`there is no GPU ${id}`);
           return gpu;
         });
-        const nodes = [...gpus.flatMap((gpu) => gpu.nodes), ...set.shared];
+        // Instances of one GPU have its node in common.
+        const nodes = new Map(
+          [...gpus.flatMap((gpu) => gpu.nodes), ...set.shared].map((node) => [node.hostPath, node]),
+        );
         return {
-          devices: nodes.map((node) => ({ ...node, permissions: 'rw' })),
+          devices: [...nodes.values()].map((node) => ({ ...node, permissions: 'rw' })),
           envs: { NVIDIA_VISIBLE_DEVICES: ids.join(',') },
         };
       },

@@ -27,7 +27,7 @@ export async function makeSimulatedGpus(options: SimulationOptions, signal: Abor
       numaNodes: options.numaNodes === 0 ? [] : [Math.floor((at * options.numaNodes) / options.count)],
     });
   }
-  return { gpus, shared: [] };
+  return { gpus, shared: [], notes: [] };
 }
 
 async function makeNode(path: string, signal: AbortSignal): Promise<void> {

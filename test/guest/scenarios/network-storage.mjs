@@ -15,12 +15,28 @@ const shared = join(store, 'shared');
 const group = 3000;
 const target = 'iqn.2026-11.com.example:disks';
 const portal = '127.0.0.1:3260';
+/** Of a target that asks who comes, and says who it is; discovery asks too. */
+const lockedTarget = 'iqn.2026-11.com.example:locked';
+const chapSecret = (password) => ({
+  apiVersion: 'v1',
+  kind: 'Secret',
+  type: 'kubernetes.io/iscsi-chap',
+  metadata: { name: 'chap' },
+  stringData: {
+    'discovery.sendtargets.auth.username': 'finder',
+    'discovery.sendtargets.auth.password': 'finder-of-disks',
+    'node.session.auth.username': 'node',
+    'node.session.auth.password': password,
+    'node.session.auth.username_in': 'disks',
+    'node.session.auth.password_in': 'keeper-of-disks',
+  },
+});
 
-const claims = (name, { mode = 'ReadWriteOnce', volumeMode = 'Filesystem', ...source }) => {
+const claims = (name, { mode = 'ReadWriteOnce', volumeMode = 'Filesystem', storage = '32Mi', ...source }) => {
   const common = { accessModes: [mode], volumeMode };
   const kinds = { apiVersion: 'v1', metadata: { name } };
   return [
-    { ...kinds, kind: 'PersistentVolume', spec: { ...common, capacity: { storage: '32Mi' }, ...source } },
+    { ...kinds, kind: 'PersistentVolume', spec: { ...common, capacity: { storage }, ...source } },
     {
       ...kinds,
       kind: 'PersistentVolumeClaim',
@@ -78,7 +94,7 @@ class NetworkStorage {
     mkdirSync(shared);
     chownSync(shared, 0, group);
     this.#guest.run('chmod', '2775', shared);
-    for (const lun of [1, 2]) this.#guest.run('truncate', '-s', '40M', join(store, `lun-${lun}`));
+    for (const lun of [1, 2, 3]) this.#guest.run('truncate', '-s', '40M', join(store, `lun-${lun}`));
   }
 
   startNfs() {
@@ -136,6 +152,21 @@ class NetworkStorage {
     for (const lun of ['1', '2'])
       admin('--op', 'new', '--mode', 'logicalunit', '--tid', '1', '--lun', lun, '-b', join(store, `lun-${lun}`));
     admin('--op', 'bind', '--mode', 'target', '--tid', '1', '--initiator-address', 'ALL');
+  }
+
+  /** One more target, with secrets both ways, and for discovery. */
+  lockTarget() {
+    const admin = (...args) => this.#guest.run('tgtadm', '--lld', 'iscsi', ...args);
+    const account = (user, password, ...bound) => {
+      admin('--mode', 'account', '--op', 'new', '--user', user, '--password', password);
+      admin('--mode', 'account', '--op', 'bind', '--user', user, ...bound);
+    };
+    admin('--op', 'new', '--mode', 'target', '--tid', '2', '--targetname', lockedTarget);
+    admin('--op', 'new', '--mode', 'logicalunit', '--tid', '2', '--lun', '1', '-b', join(store, 'lun-3'));
+    admin('--op', 'bind', '--mode', 'target', '--tid', '2', '--initiator-address', 'ALL');
+    account('node', 'user-of-disks', '--tid', '2');
+    account('disks', 'keeper-of-disks', '--tid', '2', '--outgoing');
+    account('finder', 'finder-of-disks');
   }
 
   async stopTarget() {
@@ -263,6 +294,15 @@ class NetworkStorage {
       /mount\.nfs: (Connection refused|requested NFS version .* is not supported)/.test(late) && late.includes('data'),
       late,
     );
+    await this.apply(using('hard', 'files', { script: stays }));
+    const soon = await this.waitsFor('hard', /has not ended/);
+    this.#guest.checkThat(
+      'nfs away: a hard mount that goes on says so, and what is known of the server',
+      /volume \\?"data\\?" : kubernetes.io\/nfs: mount -t nfs 127.0.0.1:\/ was begun at 20\S+Z and has not ended: /.test(
+        soon,
+      ),
+      soon,
+    );
     await this.says('impatient', /ill: .*(Input\/output error|timed out)/);
     await this.delete('impatient', 'reader');
     await this.untilGone('impatient', 'reader');
@@ -272,7 +312,7 @@ class NetworkStorage {
     const { node } = await this.#agent.stats();
     this.#guest.checkThat('nfs away: and tells its stats', node.memory.workingSetBytes > 0, 'node');
     this.nfsThreads(4);
-    await this.#agent.untilReady('late');
+    for (const name of ['late', 'hard']) await this.#agent.untilReady(name);
     this.#guest.check(
       'nfs back: hard-mounted pods went on',
       (await this.#agent.pod('writer')).status.containerStatuses[0].restartCount,
@@ -325,6 +365,59 @@ class NetworkStorage {
     );
   }
 
+  /** A target that wants to know who comes: the wrong word is told, and never shown; the right one opens. */
+  async secrets() {
+    this.lockTarget();
+    const iscsi = { targetPortal: portal, iqn: lockedTarget, lun: 1, fsType: 'ext4' };
+    const chap = { chapAuthDiscovery: true, chapAuthSession: true, secretRef: { name: 'chap', namespace: 'default' } };
+    await this.apply(
+      chapSecret('not-the-password'),
+      ...claims('locked', { iscsi: { ...iscsi, ...chap } }),
+      using('guarded', 'locked', { script: says('echo kept >/data/file; while sleep 1; do df -P -m /data; done') }),
+    );
+    const refused = await this.waitsFor('guarded', /auth/);
+    this.#guest.checkThat(
+      'iscsi: a wrong password is told by who refused it',
+      /--login: exited with 24: .*login failed due to authorization failure/.test(refused),
+      refused,
+    );
+    this.#guest.checkThat('iscsi: and not shown', !/not-the-password|keeper-of/.test(refused), 'it is among the words');
+    await this.apply(chapSecret('user-of-disks'));
+    await this.#agent.untilReady('guarded');
+    const sessions = '/sys/class/iscsi_session';
+    const told = readdirSync(sessions).map((session) =>
+      ['username', 'username_in'].map((name) => readFileSync(join(sessions, session, name), 'utf8').trim()),
+    );
+    this.#guest.checkThat('iscsi: each knows who the other is', told.flat().includes('node'), JSON.stringify(told));
+    this.#guest.checkThat('iscsi: also the target', told.flat().includes('disks'), JSON.stringify(told));
+    await this.growth((storage) => claims('locked', { storage, iscsi: { ...iscsi, ...chap } }));
+  }
+
+  /** The target restarts with a larger disk while a pod has it; its session comes back by itself. */
+  async growth(asking) {
+    const before = Number(/\s(\d+)\s+\d+\s+\d+\s+\d+%/.exec(await this.says('guarded', /%/))[1]);
+    await this.apply(...asking('64Mi'));
+    await this.#guest.until('the pod to be told that the disk is too small', async () =>
+      (await this.#agent.call('GET', '/v1/events')).includes('its target must grow it first'),
+    );
+    await this.delete('next');
+    await this.untilGone('next');
+    // What is written meanwhile is to wait, not to fail: on a slow machine the target needs longer than the five seconds of before.
+    const sessions = '/sys/class/iscsi_session';
+    for (const session of readdirSync(sessions)) writeFileSync(join(sessions, session, 'recovery_tmo'), '120');
+    await this.stopTarget();
+    this.#guest.run('truncate', '-s', '80M', join(store, 'lun-3'));
+    await this.startTarget();
+    this.lockTarget();
+    const grown = await this.#guest.until('the file system to have grown', async () => {
+      const size = Number(/.*\s(\d+)\s+\d+\s+\d+\s+\d+%/s.exec(await this.#agent.logOf('guarded'))[1]);
+      return size > before + 20 ? size : undefined;
+    });
+    this.#guest.checkThat('iscsi: the file system grew under a running pod', grown > before, `${before} to ${grown}`);
+    const { status } = await this.#agent.pod('guarded');
+    this.#guest.check('iscsi: which was not disturbed', status.containerStatuses[0].restartCount, 0);
+  }
+
   async end() {
     await this.#agent.removeAll();
     this.#guest.check('mounts that are left', [...this.mounts('nfs4?'), ...this.mounts('ext4')], []);
@@ -355,5 +448,6 @@ export async function check(guest) {
   await storage.serverAway();
   await storage.targetAway();
   await storage.deviceGone();
+  await storage.secrets();
   await storage.end();
 }

@@ -10,6 +10,7 @@ import { openHttp2Transport } from './http2-transport.js';
 import type { ClusterConfig } from './kubeconfig.js';
 import { readText } from './read-text.js';
 import type { RequestCounts } from './request-counts.js';
+import { SteadyTrouble } from './steady-trouble.js';
 import type { HttpAnswer, HttpRequest, Transport } from './transport.js';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -68,8 +69,9 @@ export class ApiClient implements AsyncDisposable, Recovering {
   readonly #deps: ApiClientDeps;
   readonly #credentials: CredentialSource;
   #transport: { readonly key: string; readonly transport: Transport } | undefined;
-  #reachability: Reachability = { reachable: false, problem: '' };
-  #known = false;
+  readonly #trouble: SteadyTrouble;
+  /** What was said of the server last; undefined before it was asked. */
+  #said: 'answers' | 'cannot be used' | undefined;
   readonly #recovery: Recovery;
   /** What the server did not allow when it was last asked. */
   readonly #refused = new Set<string>();
@@ -82,11 +84,13 @@ export class ApiClient implements AsyncDisposable, Recovering {
     this.#options = options;
     this.#deps = deps;
     this.#credentials = new CredentialSource(config, deps);
+    this.#trouble = new SteadyTrouble(deps.clock);
     this.#recovery = deps.recovery ?? new Recovery();
   }
 
   get reachability(): Reachability {
-    return this.#reachability;
+    const { words } = this.#trouble;
+    return { reachable: this.#said !== undefined && words === '', problem: words };
   }
 
   /** Tells when the server can be used again, allows what it refused, or there are other credentials than those it refused. */
@@ -151,13 +155,12 @@ export class ApiClient implements AsyncDisposable, Recovering {
         signal.throwIfAborted();
         if (!(err instanceof ApiError)) throw err;
         const status = statusOf(err);
-        if (status === 401 && !refused && this.#credentials.refused()) {
-          refused = true;
-          continue;
-        }
-        const wait = this.#retryDelay(request, err, tries);
+        const again: boolean = status === 401 && !refused && this.#credentials.refused();
+        refused ||= again;
+        const wait = again ? 0 : this.#retryDelay(request, err, tries);
         if (wait === undefined) throw err;
-        await this.#deps.clock.sleep(wait, signal);
+        this.#deps.counts?.triedAgain(request.method, status === 0 ? undefined : status);
+        if (!again) await this.#deps.clock.sleep(wait, signal);
       }
     }
   }
@@ -166,7 +169,7 @@ export class ApiClient implements AsyncDisposable, Recovering {
   #retryDelay(request: ApiRequest, err: ApiError, tries: number): number | undefined {
     if (err.failure.code === 'unreachable')
       // A connection that was idle may have been closed by the other side in the meantime.
-      return tries === 1 && request.method !== 'POST' && this.#reachability.reachable ? 0 : undefined;
+      return tries === 1 && request.method !== 'POST' && this.reachability.reachable ? 0 : undefined;
     if (err.failure.code !== 'status' || err.failure.retryAfterMs === undefined || tries >= busy.tries)
       return undefined;
     return Math.min(err.failure.retryAfterMs * (1 + Math.random() / 4), busy.longestMs);
@@ -179,7 +182,9 @@ export class ApiClient implements AsyncDisposable, Recovering {
     const count = (status: number | undefined): void =>
       this.#deps.counts?.answered(request.method, status, (performance.now() - began) / 1000);
     try {
-      const answer = await transport.send(this.#wire(request, credentials), signal);
+      const wire = this.#wire(request, credentials);
+      if (wire.body !== undefined) this.#deps.counts?.sent(request.method, Buffer.byteLength(wire.body));
+      const answer = await transport.send(wire, signal);
       count(answer.status);
       return answer;
     } catch (err) {
@@ -251,7 +256,9 @@ export class ApiClient implements AsyncDisposable, Recovering {
 
   async #text(request: ApiRequest, answer: HttpAnswer, signal: AbortSignal): Promise<string> {
     try {
-      return await readText(answer.body, maxAnswerBytes, signal);
+      const text = await readText(answer.body, maxAnswerBytes, signal);
+      this.#deps.counts?.received(request.method, Buffer.byteLength(text));
+      return text;
     } catch (err) {
       signal.throwIfAborted();
       if (err instanceof ApiError) throw err;
@@ -265,17 +272,18 @@ export class ApiClient implements AsyncDisposable, Recovering {
 
   /** Says once that the server went away and once that it is back. */
   #note(request: ApiRequest, err: unknown): void {
-    const problem = err === undefined || answered(err) ? '' : errorText(err);
-    const reachable = problem === '';
-    const changed = !this.#known || reachable !== this.#reachability.reachable;
-    const isBack = this.#known && reachable && changed;
-    this.#known = true;
-    this.#reachability = { reachable, problem };
+    const isAnswer = err === undefined || answered(err);
+    let isBack = false;
+    if (isAnswer) isBack = this.#trouble.succeeded();
+    else this.#trouble.failed(errorText(err));
     this.#awaitCredentials(lacksCredentials(err));
     const { log } = this.#deps;
-    if (changed && reachable) log.info({ server: this.server }, 'the API server answers');
-    else if (changed)
-      log.warn({ server: this.server, err: problem }, 'the API server cannot be used; pods keep running');
+    const { words } = this.#trouble;
+    const say = words === '' ? 'answers' : 'cannot be used';
+    const isNews = say !== this.#said;
+    this.#said = say;
+    if (isNews && words === '') log.info({ server: this.server }, 'the API server answers');
+    else if (isNews) log.warn({ server: this.server, err: words }, 'the API server cannot be used; pods keep running');
     const isAllowed = this.#noteRefusal(name(request), err);
     if (isBack || isAllowed) this.#recovery.announce();
   }

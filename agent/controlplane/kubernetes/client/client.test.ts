@@ -13,7 +13,7 @@ import { Backoff } from './backoff.js';
 import { parseKubeconfig, type ClusterConfig } from './kubeconfig.js';
 import { listAll } from './list-all.js';
 import { reflect } from './reflector.js';
-import { parseEvent, type WatchedObject } from './watch-stream.js';
+import { parseEvent, watchStream, type WatchedObject } from './watch-stream.js';
 
 // Rules of the client itself; that it understands an API server is shown on a real one in test/controlplane.
 
@@ -97,6 +97,26 @@ test.each<[string, (response: ServerResponse) => void, object]>([
   answer = (_url, response) => respond(response);
   const failed = await client.json({ ...get, method: 'POST', timeoutMs: 300 }, never).catch((err: unknown) => err);
   expect(failed instanceof ApiError && failed.failure).toMatchObject(failure);
+});
+
+test.each([
+  ['<html>captive portal</html>', 'garbage', 'not a watch event: <html>captive portal'],
+  ['<html>\n', 'garbage', 'not a watch event: <html>'],
+  ['{"type":"ADDED","obj', 'unreachable', 'cut in the middle of an event'],
+])('a watch that answers %s and ends', async (body, code, words) => {
+  answer = (_url, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(body);
+  };
+  const read = async (): Promise<void> => {
+    const request = { path: '/api/v1/pods', resourceVersion: '7', timeoutSeconds: 60 };
+    for await (const events of watchStream(client, request, never)) expect(events).toEqual([]);
+  };
+  const failed = await read().catch((err: unknown) => err);
+  expect(failed instanceof ApiError && [failed.failure.code, failed.message]).toEqual([
+    code,
+    expect.stringContaining(words),
+  ]);
 });
 
 test('a server that is not there is unreachable, and that is told once', async () => {

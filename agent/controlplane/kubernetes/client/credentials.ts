@@ -4,8 +4,9 @@ import { toRfc3339, type Clock } from '../../../../base/clock.js';
 import { errnoOf, errorText } from '../../../../base/errors.js';
 import type { RunProgram } from '../../../../base/run-program.js';
 import { ApiError } from './api-error.js';
-import { askExecPlugin, type ExecCredential } from './exec-credentials.js';
-import type { ClusterConfig, Material } from './kubeconfig.js';
+import { askExecPlugin, type ExecClusterInfo, type ExecCredential } from './exec-credentials.js';
+import type { ExecPluginCounts } from './exec-plugin-counts.js';
+import type { ClusterConfig, ExecPlugin, Material } from './kubeconfig.js';
 
 /** What a connection is made with, and what each request carries. */
 export interface Credentials {
@@ -24,6 +25,7 @@ export interface Credentials {
 export interface CredentialsDeps {
   readonly clock: Clock;
   readonly run: RunProgram;
+  readonly counts?: { readonly plugin: ExecPluginCounts } | undefined;
 }
 
 interface KnownFile {
@@ -107,7 +109,7 @@ export class CredentialSource {
     if (config.exec && !token && !cert) {
       if (!this.#exec || renewExec) {
         const { server, serverName, insecure } = config;
-        this.#exec = await askExecPlugin(config.exec, { server, serverName, insecure, ca }, this.#deps.run, signal);
+        this.#exec = await this.#ask(config.exec, { server, serverName, insecure, ca }, signal);
       }
       cert = this.#exec.certificate;
       key = this.#exec.key;
@@ -123,6 +125,13 @@ export class CredentialSource {
     const same = this.#current?.connectionKey === connectionKey && this.#current.authorization === authorization;
     if (!same) this.#current = { connectionKey, tls, authorization };
     return this.#current as Credentials;
+  }
+
+  async #ask(plugin: ExecPlugin, cluster: ExecClusterInfo, signal: AbortSignal): Promise<ExecCredential> {
+    const { run, clock, counts } = this.#deps;
+    const answer = await askExecPlugin(plugin, cluster, run, (...how) => counts?.plugin.called(...how), signal);
+    counts?.plugin.holds(answer.certificate, clock.now());
+    return answer;
   }
 
   async #content(material: Material | undefined): Promise<string | undefined> {

@@ -1,4 +1,4 @@
-import { describeEnd, programSucceeded, type RunProgram } from '../../../../base/run-program.js';
+import { describeEnd, programSucceeded, type ProgramResult, type RunProgram } from '../../../../base/run-program.js';
 import { errorText } from '../../../../base/errors.js';
 import { ApiError } from './api-error.js';
 import type { ExecPlugin } from './kubeconfig.js';
@@ -21,11 +21,15 @@ export interface ExecClusterInfo {
 
 const timeoutMs = 60_000;
 
+/** Hears how each call ended, and whether what came of it was a credential. */
+export type CountCall = (end: ProgramResult['end'], understood: boolean) => void;
+
 /** Runs a credential plugin (client.authentication.k8s.io): asked through an environment variable, answers on standard output. */
 export async function askExecPlugin(
   plugin: ExecPlugin,
   cluster: ExecClusterInfo,
   run: RunProgram,
+  count: CountCall,
   signal: AbortSignal,
 ): Promise<ExecCredential> {
   const request = {
@@ -35,11 +39,18 @@ export async function askExecPlugin(
   };
   const env = { ...inherited(), ...plugin.env, KUBERNETES_EXEC_INFO: JSON.stringify(request) };
   const result = await run({ argv: [plugin.command, ...plugin.args], env, timeoutMs }, signal);
-  if (!programSucceeded(result)) {
-    const hint = plugin.installHint === '' ? '' : `; ${plugin.installHint}`;
-    throw failed(plugin, `${describeEnd(result)}${hint}`);
+  let understood = false;
+  try {
+    if (!programSucceeded(result)) {
+      const hint = plugin.installHint === '' ? '' : `; ${plugin.installHint}`;
+      throw failed(plugin, `${describeEnd(result)}${hint}`);
+    }
+    const credential = parseCredential(plugin, result.stdout.toString('utf8'));
+    understood = true;
+    return credential;
+  } finally {
+    count(result.end, understood);
   }
-  return parseCredential(plugin, result.stdout.toString('utf8'));
 }
 
 export function parseCredential(plugin: ExecPlugin, output: string): ExecCredential {

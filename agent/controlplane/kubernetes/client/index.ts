@@ -13,4 +13,5 @@ export {
 export { listAll } from './list-all.js';
 export { reflect, type ReflectorDeps, type ReflectorTarget } from './reflector.js';
 export { RequestCounts } from './request-counts.js';
+export { SteadyTrouble } from './steady-trouble.js';
 export type { WatchedObject } from './watch-stream.js';

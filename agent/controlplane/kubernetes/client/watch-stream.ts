@@ -41,7 +41,9 @@ export async function* watchStream(
       if (events.length > 0) yield events;
     }
     signal.throwIfAborted();
-    if (lines.pending > 0)
+    // What does not even begin like an event is no part of one.
+    if (lines.pending !== '' && !lines.pending.startsWith('{')) parseEvent(path, lines.pending);
+    if (lines.pending !== '')
       throw new ApiError(`watch ${path}: it was cut in the middle of an event`, { code: 'unreachable' });
   } catch (err) {
     signal.throwIfAborted();
@@ -61,8 +63,9 @@ class LineBuffer {
     this.#path = path;
   }
 
-  get pending(): number {
-    return this.#size;
+  /** What is no whole line yet. */
+  get pending(): string {
+    return Buffer.concat(this.#parts).toString('utf8').trimStart();
   }
 
   /** The lines that are complete with this chunk. Characters may be cut between chunks: only whole lines become text. */

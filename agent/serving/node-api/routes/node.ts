@@ -1,7 +1,8 @@
 import type { Agent } from '../../../agent.js';
+import type { NodeCondition, Quantity } from '../../../api/index.js';
 import { kubeVersion, type AgentConfig } from '../../../config/agent-config.js';
 import { berthVersion } from '../../version.js';
-import type { List, NodeView, PluginRow, PressureView } from '../contract.js';
+import type { List, NodeConditionView, NodeView, PluginRow, PressureView } from '../contract.js';
 import { value, type CallRoute } from '../route.js';
 
 export function nodeRoutes(agent: Agent): CallRoute[] {
@@ -40,13 +41,12 @@ function shownConfig(config: AgentConfig): object {
 }
 
 async function nodeView(agent: Agent, signal: AbortSignal): Promise<NodeView> {
-  const { host, config, runtimeHealth, allocatable } = agent;
+  const { host, config, runtimeHealth, capacity, allocatable } = agent;
   const { runtimeName = 'unknown', runtimeVersion = '' } = await agent.runtime.runtime.version({}, signal).catch(() => {
     signal.throwIfAborted();
     return { runtimeName: 'unknown', runtimeVersion: '' };
   });
   const { ready, message, network } = runtimeHealth;
-  const isReady = ready && network.ready;
   const pods = agent.pods();
   return {
     name: config.nodeName,
@@ -59,10 +59,11 @@ async function nodeView(agent: Agent, signal: AbortSignal): Promise<NodeView> {
     osImage: host.osImage,
     architecture: host.architecture,
     addresses: host.addresses,
-    capacity: Object.fromEntries(Object.entries(allocatable).map(([name, amount]) => [name, String(amount)])),
+    capacity: amounts(capacity),
+    allocatable: amounts(allocatable),
     runtime: { name: runtimeName, version: runtimeVersion },
     conditions: [
-      { type: 'Ready', status: isReady, message: isReady ? 'pods can be run' : message || network.message },
+      ...agent.conditions.map(conditionView),
       { type: 'RuntimeReady', status: ready, message },
       { type: 'NetworkReady', status: network.ready, message: network.message },
       ...clusterCondition(agent),
@@ -70,6 +71,19 @@ async function nodeView(agent: Agent, signal: AbortSignal): Promise<NodeView> {
     pods: { total: pods.length, running: pods.filter(({ status }) => status?.phase === 'Running').length },
   };
 }
+
+const conditionView = ({
+  type,
+  status,
+  reason,
+  message = '',
+  lastTransitionTime,
+}: NodeCondition): NodeConditionView => {
+  return { type, status: status === 'True', reason, message, lastTransitionTime };
+};
+
+const amounts = (list: Readonly<Record<string, Quantity>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(list).map(([name, amount]) => [name, String(amount)]));
 
 /** Absent on a machine without a cluster. */
 function clusterCondition(agent: Agent): NodeView['conditions'] {

@@ -105,10 +105,16 @@ export function capabilityOf(
   );
 }
 
-/** A driver must say that it makes volumes for single pods; where there is no CSIDriver object nobody could. */
-export function checkInline({ driver }: CsiSource, object: CsiDriverObject | undefined): void {
-  const modes = object?.spec.volumeLifecycleModes ?? ['Persistent'];
-  if (object && !modes.includes('Ephemeral'))
+/** A driver must say in its CSIDriver object that it makes volumes for single pods. Without a cluster nobody makes such objects for drivers. */
+export function checkInline({ driver }: CsiSource, object: CsiDriverObject | undefined, standalone: boolean): void {
+  if (!object && standalone) return;
+  if (!object)
+    throw new VolumeProblem(
+      'refused',
+      `volume mode "Ephemeral" not supported by driver ${driver} (no CSIDriver object)`,
+    );
+  const modes = object.spec.volumeLifecycleModes ?? ['Persistent'];
+  if (!modes.includes('Ephemeral'))
     throw new VolumeProblem(
       'refused',
       `volume mode "Ephemeral" not supported by driver ${driver} (only supports ${JSON.stringify(modes)})`,

@@ -124,7 +124,7 @@ export class CsiPlugin implements VolumePlugin {
     if (before && before.refreshAt === undefined) return before;
     const source = csiSource(volume);
     const { driver, object } = await this.#driver(volume, source, signal);
-    if (source.inline) checkInline(source, object);
+    if (source.inline) checkInline(source, object, this.#context.standalone);
     const readOnly = volume.readOnly || source.readOnly;
     const block = csiBlockPaths(this.#context.paths.rootDir, volume.uid, volume.specName);
     const target = volume.block ? block.publish : join(path, 'mount');
@@ -315,10 +315,12 @@ export class CsiPlugin implements VolumePlugin {
     const { values } = await this.#secret(volume, source.publishSecret, signal);
     const { name = '', namespace = 'default', uid = '' } = volume.pod.metadata ?? {};
     const serviceAccountName = volume.pod.spec?.serviceAccountName ?? '';
+    // Without a CSIDriver object: a driver learns only from this that the volume is the pod's own.
+    const tellsPod = object ? object.spec.podInfoOnMount === true : source.inline;
     const { volumeContext, secrets } = publishVolumeContext({
       attributes: source.attributes,
       secrets: values,
-      pod: object?.spec.podInfoOnMount === true ? { name, namespace, uid, serviceAccountName } : undefined,
+      pod: tellsPod ? { name, namespace, uid, serviceAccountName } : undefined,
       inline: source.inline,
       tokens: await this.#tokens(volume, object, signal),
       tokensInSecrets: object?.spec.serviceAccountTokenInSecrets ?? false,

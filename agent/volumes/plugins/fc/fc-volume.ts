@@ -15,6 +15,7 @@ import type {
   VolumePlugin,
 } from '../../volume-plugin.js';
 import { isMounted, publishDisk, stageDisk } from '../network-disks/disk-volume.js';
+import { growDisk } from '../network-disks/grow-disk.js';
 import { linkTarget, namesIn, ScsiDisks } from '../network-disks/scsi-disks.js';
 import { stagedNames, unmountAllAt } from '../staging-folders.js';
 import { fcDisk, fcDiskOfKey, fcKey, fcLinks, type FcDisk } from './fc-disk.js';
@@ -71,6 +72,10 @@ export class FcPlugin implements VolumePlugin {
 
   async publish(request: PublishRequest, signal: AbortSignal): Promise<PublishedVolume> {
     return request.before ?? (await publishDisk(request, required(request.volume), this.#context, signal));
+  }
+
+  async expand(request: PublishRequest, bytes: number, signal: AbortSignal): Promise<number> {
+    return await growDisk(request, this.#disks, this.#context, bytes, signal);
   }
 
   async unstage({ key }: FoundStage, signal: AbortSignal): Promise<void> {

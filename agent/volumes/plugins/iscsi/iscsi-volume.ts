@@ -16,6 +16,7 @@ import type {
   VolumePlugin,
 } from '../../volume-plugin.js';
 import { isMounted, publishDisk, stageDisk } from '../network-disks/disk-volume.js';
+import { growDisk } from '../network-disks/grow-disk.js';
 import { linkTarget, ScsiDisks } from '../network-disks/scsi-disks.js';
 import { stagedNames, unmountAllAt } from '../staging-folders.js';
 import { Initiator } from './initiator.js';
@@ -95,6 +96,10 @@ export class IscsiPlugin implements VolumePlugin {
     return await publishDisk(request, required(request.volume), this.#context, signal);
   }
 
+  async expand(request: PublishRequest, bytes: number, signal: AbortSignal): Promise<number> {
+    return await growDisk(request, this.#disks, this.#context, bytes, signal);
+  }
+
   async unstage({ key }: FoundStage, signal: AbortSignal): Promise<void> {
     await unmountAllAt(join(this.#root, key), this.#context.mounter, signal);
   }
@@ -134,7 +139,10 @@ export class IscsiPlugin implements VolumePlugin {
   async #connect(volume: PodVolume, disk: IscsiDisk, source: IscsiSource, signal: AbortSignal): Promise<string> {
     const { read, clock, log } = this.#context;
     const namespace = volume.pod.metadata?.namespace ?? 'default';
-    const { values } = await readSecret(read, volume.uid, source.secretRef, namespace, signal);
+    // As in the kubelet, a Secret that nothing asks for need not be there.
+    const usesChap = source.chapAuthDiscovery === true || source.chapAuthSession === true;
+    const secretRef = usesChap ? source.secretRef : undefined;
+    const { values } = await readSecret(read, volume.uid, secretRef, namespace, signal);
     const transport = await this.#initiator.prepareInterface(disk, signal);
     const devices: string[] = [];
     const problems: string[] = [];

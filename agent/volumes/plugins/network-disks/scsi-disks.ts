@@ -1,10 +1,14 @@
 import { readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { errnoOf } from '../../../../base/errors.js';
-import type { RunProgram } from '../../../../base/run-program.js';
+import { describeEnd, programSucceeded, type RunProgram } from '../../../../base/run-program.js';
+import { VolumeProblem } from '../../volume-error.js';
 
 const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 const flushMs = 30_000;
+const resizeMs = 30_000;
+/** In which the kernel counts, whatever the disk's own are. */
+const sectorBytes = 512;
 
 /** SCSI disks of this machine and the multipath devices on top of them, as the kernel shows them. */
 export class ScsiDisks {
@@ -35,6 +39,19 @@ export class ScsiDisks {
   async scanAll(): Promise<void> {
     const hosts = join(this.#sys, 'class/scsi_host');
     for (const host of await namesIn(hosts)) await writeFile(join(hosts, host, 'scan'), '- - -').catch(() => {});
+  }
+
+  /** Bytes of a disk, or of a multipath device and the paths below it, after the kernel has asked for them again. */
+  async sizeNow(device: string, signal: AbortSignal): Promise<number> {
+    const name = basename(device);
+    const paths = await namesIn(join(this.#sys, 'block', name, 'slaves'));
+    for (const path of paths.length > 0 ? paths : [name])
+      await writeFile(join(this.#sys, 'block', path, 'device/rescan'), '1');
+    if (paths.length > 0) {
+      const result = await this.#run({ argv: ['multipathd', 'resize', 'map', name], env, timeoutMs: resizeMs }, signal);
+      if (!programSucceeded(result)) throw new VolumeProblem('failed', `multipathd resize map ${describeEnd(result)}`);
+    }
+    return Number(await attribute(join(this.#sys, 'block', name, 'size'))) * sectorBytes;
   }
 
   /**
