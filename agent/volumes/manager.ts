@@ -173,6 +173,18 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
     });
   }
 
+  /** A claim is gone, perhaps, for which a volume was made. Where it cannot be deleted now, it is when a driver comes. */
+  claimChanged(): void {
+    if (!this.#swept) return;
+    this.#deps
+      .reclaim(() => false, this.#deps.lifetime)
+      .catch((err: unknown) => {
+        this.#unswept = true;
+        if (!this.#deps.lifetime.aborted)
+          this.#deps.log.warn({ err: errorText(err) }, 'the volume of a claim that is gone cannot be deleted yet');
+      });
+  }
+
   get mountedByPlugin(): ReadonlyMap<string, number> {
     const counts = new Map<string, number>();
     for (const { volumes } of this.#records.values())

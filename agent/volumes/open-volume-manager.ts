@@ -154,7 +154,10 @@ export async function openVolumeManager(
   const count = deps.count ?? (() => {});
   const stages = new NodeStages(count, deps.reportVolumesInUse);
   await recoverStages(stages, plugins, present, paths, log, signal);
-  const binder = standalone ? await openLocalBinder(options.rootDir, read, event, deps) : undefined;
+  const claimChanged = (): void => link.manager?.claimChanged();
+  const binder = standalone
+    ? await openLocalBinder(options.rootDir, { ...deps, read, event, claimChanged })
+    : undefined;
   const node = async (signal: AbortSignal): Promise<NodeIdentity> => ({
     name: nodeName,
     labels: (await deps.nodeLabels?.(signal)) ?? {},
@@ -199,6 +202,7 @@ export async function openVolumeManager(
     lifetime: signal,
     close: () => {
       for (const stop of unlisten) stop?.();
+      binder?.[Symbol.dispose]();
       watches[Symbol.dispose]();
     },
   });
@@ -225,16 +229,12 @@ async function isInUse(specName: string, paths: VolumePaths, pods: readonly PodU
 
 async function openLocalBinder(
   rootDir: string,
-  read: ReadForPod,
-  event: LocalBinderDeps['event'],
-  deps: VolumeManagerDeps,
+  deps: VolumeManagerDeps & Pick<LocalBinderDeps, 'read' | 'event' | 'claimChanged'>,
 ): Promise<LocalBinder> {
-  const { objects, log, csi } = deps;
+  const { objects, log, csi, read, event, claimChanged, at } = deps;
   const provisioner = csi && csiProvisioner(csi, objects);
-  return await LocalBinder.open(join(rootDir, 'volume_bindings'), {
-    ...{ objects, read, log, provisioner, event },
-    at: deps.at,
-  });
+  const path = join(rootDir, 'volume_bindings');
+  return await LocalBinder.open(path, { objects, read, log, provisioner, event, claimChanged, at });
 }
 
 /** What is attached and staged, and for whom, by what the plugins find on disk. */

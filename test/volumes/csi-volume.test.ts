@@ -67,6 +67,23 @@ test('a claim of a storage class is made, attached, staged, published, kept over
   expect(world.csi.verbs()).toContain('DeleteVolume');
 });
 
+test('a claim that goes after its last pod takes its volume with it, also while nobody else asks for anything', async () => {
+  await using world = await CsiVolumeWorld.open(example);
+  const { volumes } = world;
+  world.claim('mine');
+  const [first, second] = [podUsing('mine'), podUsing('mine')];
+  for (const pod of [first, second]) await volumes.mount(pod);
+  await volumes.manager.removeUnused(volumes.signal);
+  await volumes.unmount(first);
+  volumes.objects.remove('PersistentVolumeClaim', 'default', 'mine');
+  expect(await readdir(await volumes.hostPath(second)), 'a pod still has it').toEqual([]);
+  world.claim('mine');
+  await volumes.unmount(second);
+  expect(world.csi.verbs()).not.toContain('DeleteVolume');
+  volumes.objects.remove('PersistentVolumeClaim', 'default', 'mine');
+  await vi.waitFor(() => expect(world.csi.verbs()).toContain('DeleteVolume'), 10_000);
+});
+
 test('a claim that asks for more grows, now or with the next pod; what fails is tried again, what cannot be is not', async () => {
   await using world = await CsiVolumeWorld.open(example);
   const { volumes } = world;

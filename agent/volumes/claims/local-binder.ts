@@ -16,6 +16,7 @@ import type { ClaimGrowth, ControlPlane } from '../../controlplane/control-plane
 import type { EventType } from '../../events/event-recorder.js';
 import type { FaultPoint } from '../../fault-point.js';
 import { VolumeProblem } from '../volume-error.js';
+import { ClaimWatches } from './claim-watches.js';
 import type { BoundClaim, ClaimBinder, ReadForPod } from './claim-resolver.js';
 import { isReservedFor, matchVolume } from './match-volume.js';
 
@@ -50,28 +51,33 @@ interface Binding {
 }
 
 export interface LocalBinderDeps {
-  readonly objects: Pick<ControlPlane, 'get' | 'list'>;
+  readonly objects: Pick<ControlPlane, 'get' | 'list' | 'watch'>;
   readonly read: ReadForPod;
   readonly log: Logger;
   readonly provisioner?: LocalProvisioner | undefined;
   readonly at?: FaultPoint | undefined;
   event(pod: Pod, type: EventType, reason: string, message: string): void;
+  /** A claim changed for which a volume was made that is deleted with it: time to `reclaim`. */
+  claimChanged(): void;
 }
 
 /**
  * Binds claims to volumes on a machine without a cluster, once and for good: what is bound is on disk before it is used, so that a claim
  * keeps its data over every restart.
  */
-export class LocalBinder implements ClaimBinder {
+export class LocalBinder implements ClaimBinder, Disposable {
   readonly #deps: LocalBinderDeps;
   readonly #file: StateFile<readonly Binding[]>;
   #bindings: ReadonlyMap<string, Binding>;
   readonly #lock = new FifoLimit(1);
+  readonly #watches: ClaimWatches;
 
   private constructor(deps: LocalBinderDeps, file: StateFile<readonly Binding[]>, bindings: readonly Binding[]) {
     this.#deps = deps;
     this.#file = file;
     this.#bindings = new Map(bindings.map((binding) => [idOf(binding), binding]));
+    this.#watches = new ClaimWatches(deps.objects, () => deps.claimChanged());
+    this.#follow();
   }
 
   static async open(path: string, deps: LocalBinderDeps): Promise<LocalBinder> {
@@ -135,6 +141,14 @@ export class LocalBinder implements ClaimBinder {
     }, signal);
   }
 
+  [Symbol.dispose](): void {
+    this.#watches[Symbol.dispose]();
+  }
+
+  #follow(): void {
+    this.#watches.follow(new Set([...this.#bindings.values()].filter(endsWithClaim).map(({ claim }) => claim)));
+  }
+
   async #isOver(binding: Binding, podIsGone: (uid: string) => boolean, signal: AbortSignal): Promise<boolean> {
     if (binding.podUid !== undefined) return podIsGone(binding.podUid);
     if (!binding.made || binding.claimUid === '') return false;
@@ -178,6 +192,7 @@ export class LocalBinder implements ClaimBinder {
       throw namePath(err, this.#file.path);
     });
     this.#bindings = new Map(bindings);
+    this.#follow();
   }
 
   /** A volume grows with its claim where its class lets it. When it cannot, the pod goes on with what there is. */
@@ -237,6 +252,10 @@ export class LocalBinder implements ClaimBinder {
     );
   }
 }
+
+/** Its volume is deleted when the claim is, not with a pod. */
+const endsWithClaim = ({ made, claimUid, podUid }: Binding): boolean =>
+  made?.spec?.persistentVolumeReclaimPolicy === 'Delete' && claimUid !== '' && podUid === undefined;
 
 const idOf = ({ claim, claimUid }: Pick<Binding, 'claim' | 'claimUid'>): string => `${claim} ${claimUid}`;
 
