@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { v1 } from '../../../cri/index.js';
+import { criLabels, type v1 } from '../../../cri/index.js';
 import { eventually } from '../../support/daemon.js';
 import { code, signal, type ContractCases } from './cases.js';
 
@@ -60,6 +60,31 @@ export function statsAndEventsCases({ subject, runPod }: ContractCases): void {
       const last = await eventually('the end of the sandbox', () => lastOf(pod.id) ?? undefined);
       expect(last).toMatchObject({ id: pod.id, metadata, state: 'SANDBOX_NOTREADY' });
     }
+    stop.abort();
+    await reading;
+  });
+
+  test('the status that comes with a start is the one that is answered when asked', async (context) => {
+    if (subject().cannot?.events !== undefined) return context.skip(subject().cannot?.events);
+    const stop = new AbortController();
+    const starts = new Map<string, v1.ContainerEventResponse>();
+    const events = subject().runtime.containerEvents(stop.signal);
+    const reading = (async () => {
+      for await (const event of events)
+        if (event.containerEventType === 'CONTAINER_STARTED_EVENT') starts.set(event.containerId ?? '', event);
+    })();
+    await using pod = await runPod();
+    // By this label runtimes find the containers of the pod.
+    const labels = { [criLabels.podUid]: pod.config.metadata?.uid ?? '' };
+    const containerId = await pod.start('main', ['sleep', '1000'], { labels });
+    const { containersStatuses } = await eventually('the start event', () => starts.get(containerId));
+    const { status } = await subject().runtime.containerStatus({ containerId }, signal);
+    expect(status?.state).toBe('CONTAINER_RUNNING');
+    expect(containersStatuses?.find(({ id }) => id === containerId)).toEqual(status);
+    const ofSandbox = starts.get(pod.id)?.podSandboxStatus;
+    const { status: sandbox } = await subject().runtime.podSandboxStatus({ podSandboxId: pod.id }, signal);
+    // One that is told of before its addresses are known is asked for again.
+    if (ofSandbox?.network?.ip) expect(ofSandbox).toEqual(sandbox);
     stop.abort();
     await reading;
   });
