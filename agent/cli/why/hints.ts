@@ -206,7 +206,8 @@ const hints: readonly Hint[] = [
     when: step('restart-back-off'),
     say: ({ wait, pod, namespace }) => {
       const where = `${inNamespace(namespace)}${wait.container ? ` -c ${wait.container}` : ''}`;
-      return `it ends by itself: read its last words with: berth logs ${pod}${where} --previous; start it now with: berth retry ${pod}${inNamespace(namespace)}`;
+      const named = `${pod}${inNamespace(namespace)}`;
+      return `see how it ended, or why it cannot start: berth describe pod ${named}; its last words: berth logs ${pod}${where} --previous; start it now with: berth retry ${named}`;
     },
   },
   {
