@@ -24,6 +24,7 @@ class SmallNode {
   readonly ended: { uid: PodUid; grace: number; message: string }[] = [];
   readonly events: string[] = [];
   readonly evictions: string[] = [];
+  readonly warnings: string[] = [];
   conditions: readonly PressureCondition[] = [];
   now = 0;
 
@@ -38,7 +39,7 @@ class SmallNode {
     const builder = new EvictionPods();
     const deps: EvictionDeps = {
       clock: { now: () => this.now, sleep: () => Promise.resolve() },
-      log: silentLogger,
+      log: { ...silentLogger, warn: (_fields, message) => void this.warnings.push(message) },
       node: { kind: 'Node', name: 'n' },
       events: { record: (object, _type, reason) => void this.events.push(`${object.name} ${reason}`) },
       look: () => Promise.resolve({ layout: 'one', observations: this.#observations() }),
@@ -103,10 +104,22 @@ test('the node gives back its own first; then one pod goes, the largest', async 
   expect(await manager.check(signal)).toEqual([]);
 });
 
-test('a node with critical pods only evicts none', async () => {
+test('a node with critical pods only evicts none, and says so once for each shortage', async () => {
   const node = new SmallNode();
-  node.add('critical', 990, { containers: [], priority: 2_000_000_000 });
-  expect(await node.manager().check(signal)).toEqual([]);
+  const critical = (bytes: number): void => {
+    node.pods.clear();
+    node.add('critical', bytes, { containers: [], priority: 2_000_000_000 });
+  };
+  const helpless = (): number => node.warnings.filter((words) => words.includes('no pod to evict')).length;
+  const manager = node.manager();
+  critical(990);
+  for (let second = 0; second < 3; second++) expect(await manager.check(signal)).toEqual([]);
+  expect(helpless()).toBe(1);
+  critical(100);
+  await manager.check(signal);
+  critical(990);
+  await manager.check(signal);
+  expect(helpless()).toBe(2);
 });
 
 test('the pressure is over once the transition period has passed', async () => {

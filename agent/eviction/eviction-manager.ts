@@ -72,6 +72,8 @@ export class EvictionManager {
   #memory: EvictionMemory = freshMemory;
   #conditions: ReadonlySet<PressureCondition> = new Set();
   #nextPause = usualEveryMs;
+  /** The shortage of which it was said that no pod can be evicted: it may last, and is looked at every second. */
+  #helpless: string | undefined;
 
   constructor(options: EvictionOptions, deps: EvictionDeps) {
     this.#options = options;
@@ -108,7 +110,10 @@ export class EvictionManager {
     this.#settle(decision, look);
     const overLimit = this.#evictOverLimits();
     if (overLimit.length > 0) return overLimit;
-    if (!decision.starvation) return [];
+    if (!decision.starvation) {
+      this.#helpless = undefined;
+      return [];
+    }
     return await this.#relieve(decision.starvation, signal);
   }
 
@@ -176,9 +181,12 @@ export class EvictionManager {
     const { victim, crossed } = again;
     const pod = active.find((candidate) => podUidOf(candidate) === victim?.pod.uid);
     if (!victim || !pod) {
-      this.#deps.log.warn({ signal: crossed.threshold.signal }, 'the node is short and has no pod to evict');
+      const short = crossed.threshold.signal;
+      if (this.#helpless !== short) this.#deps.log.warn({ signal: short }, 'the node is short and has no pod to evict');
+      this.#helpless = short;
       return [];
     }
+    this.#helpless = undefined;
     const soft = crossed.threshold.graceMs > 0;
     const grace = soft ? Math.min(this.#options.maxGraceSeconds, victim.pod.graceSeconds) : hardGraceSeconds;
     const message = evictionMessage(victim.pod, crossed, look.layout);
