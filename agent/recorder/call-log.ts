@@ -4,7 +4,7 @@ import type { CallOutcome, CallRecorder, PluginCall } from '../../base/call-reco
 import type { Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
-import { maskSecrets } from './mask-secrets.js';
+import { SecretMask } from './mask-secrets.js';
 import { readCalls } from './read-calls.js';
 
 /** One call that left the process, as `berth trace` shows it. */
@@ -52,6 +52,7 @@ export class CallLog implements CallRecorder, AsyncDisposable {
   #nextId = 1;
   readonly #openedAt: number;
   readonly #listeners = new Set<(call: RecordedCall) => void>();
+  readonly #mask = new SecretMask();
 
   constructor(options: CallLogOptions, deps: { clock: Clock; log: Logger }) {
     this.#options = options;
@@ -82,7 +83,7 @@ export class CallLog implements CallRecorder, AsyncDisposable {
 
   /** Oldest first, masked. */
   list(filter: (call: RecordedCall) => boolean = () => true): RecordedCall[] {
-    return this.#calls.filter(filter).map(masked);
+    return this.#calls.filter(filter).map((entry) => this.#masked(entry));
   }
 
   /** What is on disk and no longer in memory, of this run and those before it: the last `atMost`, oldest first. */
@@ -111,7 +112,7 @@ export class CallLog implements CallRecorder, AsyncDisposable {
 
   #tell(entry: Entry): void {
     if (this.#listeners.size === 0) return;
-    const call = masked(entry);
+    const call = this.#masked(entry);
     for (const listener of this.#listeners) listener(call);
   }
 
@@ -121,7 +122,7 @@ export class CallLog implements CallRecorder, AsyncDisposable {
     const batch = this.#unwritten;
     this.#unwritten = [];
     if (batch.length === 0) return;
-    const lines = batch.map((entry) => `${JSON.stringify(masked(entry))}\n`).join('');
+    const lines = batch.map((entry) => `${JSON.stringify(this.#masked(entry))}\n`).join('');
     this.#writing = this.#writing.then(() => this.#append(lines));
   }
 
@@ -136,15 +137,14 @@ export class CallLog implements CallRecorder, AsyncDisposable {
       this.#deps.log.warn({ path, err: errorText(err) }, 'plugin calls could not be written down');
     }
   }
-}
 
-function masked(entry: Entry): RecordedCall {
-  const { call, outcome } = entry;
-  return {
-    id: entry.id,
-    call: { ...call, request: maskSecrets(call.request) },
-    startedAt: entry.startedAt,
-    durationMs: entry.durationMs,
-    outcome: outcome && { ...outcome, response: maskSecrets(outcome.response) },
-  };
+  #masked({ id, call, startedAt, durationMs, outcome }: Entry): RecordedCall {
+    return {
+      id,
+      call: { ...call, request: this.#mask.copy(call.request) },
+      startedAt,
+      durationMs,
+      outcome: outcome && { ...outcome, response: this.#mask.copy(outcome.response) },
+    };
+  }
 }
