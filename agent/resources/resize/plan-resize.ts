@@ -110,12 +110,14 @@ export function resizeUpdate(
   { container, before }: ContainerChange,
   all: LinuxContainerResources,
 ): LinuxContainerResources {
-  const { cpuShares, cpuQuota, cpuPeriod, memoryLimitInBytes } = all;
+  const { cpuShares, cpuQuota, cpuPeriod, memoryLimitInBytes, memorySwapLimitInBytes } = all;
   const had = before?.limits?.['cpu'] !== undefined && container.resources?.limits?.['cpu'] === undefined;
   return {
     cpuShares,
     ...(cpuQuota === undefined ? (had ? { cpuQuota: -1 } : {}) : { cpuQuota, cpuPeriod }),
     ...(memoryLimitInBytes ? { memoryLimitInBytes } : {}),
+    // On v1 the limit of memory and swap together: the one of memory alone may not pass it.
+    ...(memorySwapLimitInBytes ? { memorySwapLimitInBytes } : {}),
   };
 }
 

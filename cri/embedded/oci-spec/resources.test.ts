@@ -58,3 +58,13 @@ test('mergeResources: what is set replaces, what is not stays', () => {
     ),
   ).toEqual({ cpuShares: 100, cpuQuota: 7, unified: { a: '1', b: '3' }, cpusetCpus: '0', memoryLimitInBytes: 9 });
 });
+
+test('mergeResources: memory without swap beside it stays so, and swap that there is stays', () => {
+  const bare = { memoryLimitInBytes: 8, memorySwapLimitInBytes: 8 };
+  expect(mergeResources(bare, { memoryLimitInBytes: 9 })).toEqual({ memoryLimitInBytes: 9, memorySwapLimitInBytes: 9 });
+  expect(mergeResources({ ...bare, memorySwapLimitInBytes: 16 }, { memoryLimitInBytes: 9 })).toEqual({
+    memoryLimitInBytes: 9,
+    memorySwapLimitInBytes: 16,
+  });
+  expect(mergeResources({ memoryLimitInBytes: 8 }, { memoryLimitInBytes: 9 })).toEqual({ memoryLimitInBytes: 9 });
+});

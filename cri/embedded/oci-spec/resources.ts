@@ -60,6 +60,10 @@ export function mergeResources(
     const unset = value === undefined || value === 0 || value === '' || (Array.isArray(value) && value.length === 0);
     if (!unset) merged[key] = key === 'unified' ? { ...old?.unified, ...(value as object) } : value;
   }
+  // Where there was no swap beside the memory, there is none beside more or less of it.
+  const { memoryLimitInBytes: had, memorySwapLimitInBytes: both } = old ?? {};
+  if (had && had === both && update.memoryLimitInBytes && !update.memorySwapLimitInBytes)
+    merged['memorySwapLimitInBytes'] = update.memoryLimitInBytes;
   return merged;
 }
 
