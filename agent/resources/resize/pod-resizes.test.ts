@@ -58,6 +58,14 @@ async function open() {
   return world;
 }
 
+test('a promise that its spec departs from is on the disk before anybody hears of it', async () => {
+  await using world = await open();
+  world.resizes.incoming([podOf('a', '1')], true);
+  world.resizes.incoming([podOf('a', '5')], true);
+  const next = await ResourceRecord.open(join(dir, 'allocated'), deps);
+  expect(next.of(uid('a'))).toEqual(resourcesOf(podOf('a', '1')));
+});
+
 describe('pods are shown with what they were promised', () => {
   test('which is what they asked for first, and more when it fits', async () => {
     await using world = await open();

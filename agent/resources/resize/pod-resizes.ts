@@ -167,6 +167,7 @@ export class PodResizes {
       if (before?.to === pod) continue;
       const since = before?.since ?? this.#deps.clock.now();
       this.#waiting.set(uid, { from: withResources(pod, promise), to: pod, since, verdict: undefined });
+      this.#deps.allocated.hurry();
     }
   }
 

@@ -78,6 +78,11 @@ export class ResourceRecord implements AsyncDisposable {
     for (const uid of this.#pods.keys()) if (!uids.has(uid)) this.remove(uid);
   }
 
+  /** What was set is written now: a spec has changed, so that the next agent could not find it there. */
+  hurry(): void {
+    if (this.#written < this.#version) this.#writeUnasked();
+  }
+
   /** Resolves when everything that was set before is on the disk. */
   async saved(signal: AbortSignal): Promise<void> {
     const wanted = this.#version;
@@ -92,12 +97,19 @@ export class ResourceRecord implements AsyncDisposable {
 
   #changed(): void {
     this.#version++;
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#write().catch((err: unknown) => {
-        this.#deps.log.warn({ path: this.#path, err: errorText(err) }, 'a record of resources could not be written');
-      });
-    }, writeAfterMs);
+    this.#timer ??= setTimeout(() => this.#writeUnasked(), writeAfterMs);
+  }
+
+  #writeUnasked(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const wanted = this.#version;
+    this.#write().then(
+      // It joined a write that had been begun before.
+      () => void (this.#written < wanted && this.#writeUnasked()),
+      (err: unknown) =>
+        this.#deps.log.warn({ path: this.#path, err: errorText(err) }, 'a record of resources could not be written'),
+    );
   }
 
   /** One at a time; the file has all that was set when it was begun. */
