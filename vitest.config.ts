@@ -1,11 +1,16 @@
 import { defineConfig } from 'vitest/config';
 
-/** Suites of a real control plane, which mostly wait for it: `npm test` runs them beside the others. */
-const cluster = [
+/**
+ * Suites of a real control plane, which mostly wait for it, and those that keep to folders and network namespaces of their own: `npm test`
+ * runs them beside the others.
+ */
+const beside = [
   'test/controlplane/**/*.test.ts',
   'test/kubelet-api/**/*.test.ts',
   'test/volumes/cluster-volume.test.ts',
   'test/agent-devices/cluster.test.ts',
+  'test/cni/**/*.test.ts',
+  'test/cri/**/*.test.ts',
 ];
 /** One suite at a time: each starts daemons, and some fill the machine. */
 const real = { testTimeout: 120_000, hookTimeout: 120_000, maxWorkers: 1 };
@@ -24,8 +29,8 @@ export default defineConfig({
           testTimeout: 10_000,
         },
       },
-      { oxc, test: { ...real, name: 'real', include: ['test/**/*.test.ts'], exclude: cluster } },
-      { oxc, test: { ...real, name: 'cluster', include: cluster } },
+      { oxc, test: { ...real, name: 'real', include: ['test/**/*.test.ts'], exclude: beside } },
+      { oxc, test: { ...real, name: 'beside', include: beside } },
     ],
   },
 });

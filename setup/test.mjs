@@ -9,13 +9,13 @@ prepare(['run', 'sample', 'test', ...(process.env.CI === 'true' ? ['ci'] : [])])
 const reports = join(root, 'node_modules/.cache/berth');
 mkdirSync(reports, { recursive: true });
 const own = process.argv.slice(2);
-// What waits most of its time runs beside what works; its output comes when it has ended, in one piece.
+// What waits most of its time, or keeps to itself, runs beside what needs the machine; its output comes when it has ended, in one piece.
 const lanes =
   own.length > 0
     ? [{ name: 'tests', args: own }]
     : [
         { name: 'tests', args: ['--project', 'real'] },
-        { name: 'tests-beside', args: ['--project', 'unit', '--project', 'cluster'], later: true },
+        { name: 'tests-beside', args: ['--project', 'unit', '--project', 'beside'], later: true },
       ];
 const ends = await Promise.all(lanes.map(run));
 for (const { report } of ends) for (const name of failures(report)) console.log(`failed: ${name}`);
