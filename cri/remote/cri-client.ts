@@ -8,6 +8,7 @@ import {
   type ServiceDefinition,
 } from '@grpc/grpc-js';
 import type { CallRecorder, CallSubject } from '../../base/call-recorder.js';
+import { onAbort } from '../../base/signals.js';
 import type { ProtoServices } from '../../proto/load.js';
 import { criErrorFromWire } from './grpc-status.js';
 
@@ -83,7 +84,6 @@ export class CriClient<M> {
       record && this.#deps.recorder.begin({ interface: 'cri', plugin: this.#plugin, verb: method.verb, ...record });
     try {
       const response = await new Promise<unknown>((resolve, reject) => {
-        const onAbort = (): void => call.cancel();
         const call: ClientUnaryCall = this.#client.makeUnaryRequest(
           method.path,
           method.requestSerialize,
@@ -92,12 +92,12 @@ export class CriClient<M> {
           new Metadata(),
           deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs },
           (err, value) => {
-            signal.removeEventListener('abort', onAbort);
+            unlisten();
             if (err === null) resolve(value);
             else reject(err);
           },
         );
-        signal.addEventListener('abort', onAbort, { once: true });
+        const unlisten = onAbort(signal, () => call.cancel());
       });
       ended?.({ response });
       return response as Response<M, K>;
@@ -126,14 +126,13 @@ export class CriClient<M> {
       new Metadata(),
       deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs },
     );
-    const onAbort = (): void => call.cancel();
-    signal.addEventListener('abort', onAbort, { once: true });
+    const unlisten = onAbort(signal, () => call.cancel());
     try {
       for await (const message of call) yield message as Response<M, K>;
     } catch (err) {
       if (!signal.aborted) throw criErrorFromWire(method.verb, err);
     } finally {
-      signal.removeEventListener('abort', onAbort);
+      unlisten();
       call.cancel();
     }
   }
