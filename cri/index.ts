@@ -9,5 +9,5 @@ export type {
   SandboxPortMapping,
 } from './contract/sandbox-network.js';
 export type { CriRuntime } from './contract/runtime.js';
-export { CriError, criError, isCriCode, type CriCode, type CriFailure } from './contract/cri-error.js';
+export { CriError, criError, isCriCode, unlessGone, type CriCode, type CriFailure } from './contract/cri-error.js';
 export { criAnnotations, criLabels } from './contract/labels.js';

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { ContainerStatus as CriContainerStatus } from '../../proto/generated/cri-v1.js';
-import { isCriCode, type RuntimeService } from '../../cri/index.js';
+import { unlessGone, type RuntimeService } from '../../cri/index.js';
 import type { PodUid } from '../api/index.js';
 import type { ObservedContainer, ObservedSandbox, RuntimeFacts } from '../podloop/pod-facts.js';
 import { isAsListed } from './is-as-listed.js';
@@ -148,7 +148,7 @@ export class RuntimeObserver {
   }
 
   async #sandbox(id: string, signal: AbortSignal): Promise<ObservedSandbox | undefined> {
-    const answer = await ifFound(this.#deps.runtime.podSandboxStatus({ podSandboxId: id }, signal));
+    const answer = await unlessGone(this.#deps.runtime.podSandboxStatus({ podSandboxId: id }, signal));
     return answer?.status ? observedSandbox(answer.status) : undefined;
   }
 
@@ -165,7 +165,7 @@ export class RuntimeObserver {
     { id, sandboxId }: Doubts['containers'][number],
     signal: AbortSignal,
   ): Promise<ObservedContainer | undefined> {
-    const answer = await ifFound(this.#deps.runtime.containerStatus({ containerId: id }, signal));
+    const answer = await unlessGone(this.#deps.runtime.containerStatus({ containerId: id }, signal));
     if (!answer?.status) return undefined;
     const container = observedContainer(answer.status, sandboxId, await this.#runtimeName(signal));
     if (container.state !== 'exited') return container;
@@ -194,14 +194,4 @@ function inOrder([sandboxes, containers]: [
       .filter((container) => container !== undefined)
       .sort((a, b) => b.createdAt - a.createdAt || b.restartCount - a.restartCount),
   };
-}
-
-/** Removed between the list and the status: it is simply not there any more. */
-async function ifFound<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer;
-  } catch (err) {
-    if (isCriCode(err, 'not-found')) return undefined;
-    throw err;
-  }
 }

@@ -8,9 +8,7 @@ import { isCompleteSandbox, type RuntimeChange } from './runtime-change.js';
  * yet, or something came after it.
  */
 export function saidOfSandbox(changes: readonly RuntimeChange[], id: string): ObservedSandbox | undefined {
-  const told = changes.filter((change) => change.id === id);
-  if (told.some(({ became }) => became === 'exited')) return undefined;
-  for (const { said } of told.toReversed()) {
+  for (const { said } of startsOf(changes, id)) {
     const sandbox = said?.kind === 'sandbox' ? observedSandbox(said.status) : undefined;
     if (sandbox && isCompleteSandbox(sandbox)) return sandbox;
   }
@@ -22,9 +20,13 @@ export function saidOfSandbox(changes: readonly RuntimeChange[], id: string): Ob
  * only after it has told of the end.
  */
 export function saidOfContainer(changes: readonly RuntimeChange[], id: string): ContainerStatus | undefined {
-  const told = changes.filter((change) => change.id === id);
-  if (told.some(({ became }) => became === 'exited')) return undefined;
-  for (const { said } of told.toReversed())
+  for (const { said } of startsOf(changes, id))
     if (said?.kind === 'container' && containerState(said.status.state) === 'running') return said.status;
   return undefined;
+}
+
+/** What was told of it, newest first; nothing when it has ended since. */
+function startsOf(changes: readonly RuntimeChange[], id: string): readonly RuntimeChange[] {
+  const told = changes.filter((change) => change.id === id);
+  return told.some(({ became }) => became === 'exited') ? [] : told.toReversed();
 }

@@ -34,3 +34,13 @@ export function criError(code: CriCode, message: string, cause?: unknown): CriEr
 export function isCriCode(err: unknown, code: CriCode): boolean {
   return err instanceof CriError && err.failure.code === code;
 }
+
+/** Undefined where what was asked for, or acted on, is not there: it may have gone a moment before. */
+export async function unlessGone<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (err) {
+    if (isCriCode(err, 'not-found')) return undefined;
+    throw err;
+  }
+}

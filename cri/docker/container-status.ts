@@ -1,7 +1,8 @@
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { criSignal, signalNumber } from '../contract/signals.js';
 import { dockerTimeNanos, type InspectedContainer, type InspectedImage, type ListedContainer } from './docker-types.js';
-import { findContainer, findIfThere } from './find-container.js';
+import { unlessGone } from '../contract/cri-error.js';
+import { findContainer } from './find-container.js';
 import { findImage, fullName } from './images.js';
 import {
   containerType,
@@ -72,7 +73,7 @@ async function createdOrFailed(
   id: string,
   signal: AbortSignal,
 ): Promise<v1.ContainerState | undefined> {
-  const found = await findIfThere(context, id, signal);
+  const found = await unlessGone(findContainer(context, id, signal));
   return found && endState(found);
 }
 

@@ -3,16 +3,16 @@ import { errorText } from '../../base/errors.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { checkPrivileged } from '../contract/check-security.js';
 import { checkUnified } from '../contract/check-unified.js';
-import { criError, isCriCode } from '../contract/cri-error.js';
+import { criError, isCriCode, unlessGone } from '../contract/cri-error.js';
 import { containerBody, resources } from './container-body.js';
 import { endState } from './container-status.js';
 import type { InspectedContainer } from './docker-types.js';
-import { findContainer, findIfThere } from './find-container.js';
+import { findContainer } from './find-container.js';
 import { cgroupVersion, writeLateLimits } from './late-limits.js';
 import { findImage } from './images.js';
 import { containerName, dockerLabels, storedConfig, type StoredContainerConfig } from './names-and-labels.js';
 import type { DockerContext } from './options.js';
-import { findSandbox, kill, removeByForce, unlessGone } from './sandboxes.js';
+import { findSandbox, kill, removeByForce } from './sandboxes.js';
 
 const longestTimerMs = 2 ** 31 - 1;
 
@@ -118,7 +118,7 @@ export async function stopContainer(
   request: v1.StopContainerRequest,
   signal: AbortSignal,
 ): Promise<void> {
-  const found = await findIfThere(context, request.containerId, signal);
+  const found = await unlessGone(findContainer(context, request.containerId, signal));
   if (found !== undefined) await stopFound(context, found, request.timeout ?? 0, signal);
 }
 
@@ -148,7 +148,7 @@ export async function removeContainer(
   containerId: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const found = await findIfThere(context, containerId, signal);
+  const found = await unlessGone(findContainer(context, containerId, signal));
   // What was removed behind our back may have left what is known of its log.
   const id = found?.Id ?? containerId ?? '';
   if (found !== undefined) {

@@ -1,6 +1,6 @@
 import { linkSignal } from '../../base/signals.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
-import { criError, isCriCode } from '../contract/cri-error.js';
+import { criError, unlessGone } from '../contract/cri-error.js';
 import { containerStatus, listContainers } from './container-status.js';
 import type { DockerEvent } from './docker-types.js';
 import { jsonLines } from './json-lines.js';
@@ -47,8 +47,8 @@ async function toCri(
   const isSandbox = Attributes[dockerLabels.type] === sandboxType;
   const sandboxId = isSandbox ? id : (Attributes[dockerLabels.sandboxId] ?? '');
   const [status, containers] = await Promise.all([
-    unlessGone(async () => (await sandboxStatus(context, { podSandboxId: sandboxId }, signal)).status),
-    unlessGone(async () => await statusesOf(context, sandboxId, signal)),
+    unlessGone(sandboxStatus(context, { podSandboxId: sandboxId }, signal)).then((answer) => answer?.status),
+    unlessGone(statusesOf(context, sandboxId, signal)),
   ]);
   return {
     containerId: id,
@@ -74,17 +74,8 @@ async function statusesOf(
   const listed = await listContainers(context, { podSandboxId }, signal);
   const statuses = await Promise.all(
     listed.map(({ id }) =>
-      unlessGone(async () => (await containerStatus(context, { containerId: id }, signal)).status),
+      unlessGone(containerStatus(context, { containerId: id }, signal)).then((answer) => answer?.status),
     ),
   );
   return statuses.filter((status) => status !== undefined && status !== null);
-}
-
-async function unlessGone<T>(ask: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await ask();
-  } catch (err) {
-    if (isCriCode(err, 'not-found')) return undefined;
-    throw err;
-  }
 }

@@ -1,4 +1,4 @@
-import { criError, isCriCode } from '../contract/cri-error.js';
+import { criError } from '../contract/cri-error.js';
 import type { InspectedContainer } from './docker-types.js';
 import { containerType, dockerLabels } from './names-and-labels.js';
 import type { DockerContext } from './options.js';
@@ -16,17 +16,4 @@ export async function findContainer(
     throw criError('not-found', `find container ${id}: it is not a container of a pod`);
   }
   return found;
-}
-
-export async function findIfThere(
-  context: DockerContext,
-  id: string | undefined,
-  signal: AbortSignal,
-): Promise<InspectedContainer | undefined> {
-  try {
-    return await findContainer(context, id, signal);
-  } catch (err) {
-    if (isCriCode(err, 'not-found')) return undefined;
-    throw err;
-  }
 }

@@ -1,5 +1,5 @@
 import type * as v1 from '../../proto/generated/cri-v1.js';
-import { criError, isCriCode } from '../contract/cri-error.js';
+import { criError, isCriCode, unlessGone } from '../contract/cri-error.js';
 import { checkRunAs } from '../contract/check-security.js';
 import type { SandboxNetworkRequest } from '../contract/sandbox-network.js';
 import { checkHandler } from './check-handler.js';
@@ -189,7 +189,7 @@ export async function findSandbox(
 }
 
 export async function stopSandbox(context: DockerContext, id: string | undefined, signal: AbortSignal): Promise<void> {
-  const found = await findIfThere(context, id, signal);
+  const found = await unlessGone(findSandbox(context, id, signal));
   if (found === undefined) {
     // Someone removed the container behind our back; its network may still be there.
     if (id) await context.deps.network.detach(id, signal);
@@ -208,7 +208,7 @@ export async function removeSandbox(
   signal: AbortSignal,
 ): Promise<void> {
   await stopSandbox(context, id, signal);
-  const found = await findIfThere(context, id, signal);
+  const found = await unlessGone(findSandbox(context, id, signal));
   if (found === undefined) return;
   const members = await listMembers(context, found.inspected.Id, signal);
   for (const { Id } of members) {
@@ -218,19 +218,6 @@ export async function removeSandbox(
   }
   await removeByForce(context, found.inspected.Id, signal);
   await context.files.remove(found.name);
-}
-
-async function findIfThere(
-  context: DockerContext,
-  id: string | undefined,
-  signal: AbortSignal,
-): Promise<FoundSandbox | undefined> {
-  try {
-    return await findSandbox(context, id, signal);
-  } catch (err) {
-    if (isCriCode(err, 'not-found')) return undefined;
-    throw err;
-  }
 }
 
 async function listMembers(context: DockerContext, sandboxId: string, signal: AbortSignal): Promise<ListedContainer[]> {
@@ -267,14 +254,6 @@ export async function removeByForce(context: DockerContext, id: string, signal: 
     subject: { object: id },
   } as const;
   await unlessGone(context.api.call(remove, signal));
-}
-
-export async function unlessGone(call: Promise<unknown>): Promise<void> {
-  try {
-    await call;
-  } catch (err) {
-    if (!isCriCode(err, 'not-found')) throw err;
-  }
 }
 
 export async function sandboxStatus(

@@ -1,10 +1,11 @@
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
+import { JoinedSockets } from '../support/joined-sockets.js';
 
 /** A unix socket in front of a runtime's that knows when the runtime last said something. */
 export class RuntimeClock implements AsyncDisposable {
   readonly endpoint: string;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new JoinedSockets();
   /** When answers came, ms of the wall clock, newest last. */
   readonly #answers: number[] = [];
 
@@ -12,15 +13,7 @@ export class RuntimeClock implements AsyncDisposable {
     this.endpoint = `unix://${path}`;
     this.#server = createServer((client) => {
       const runtime = connect(target);
-      for (const socket of [client, runtime]) {
-        this.#sockets.add(socket);
-        socket.on('error', () => {});
-        socket.on('close', () => {
-          this.#sockets.delete(socket);
-          client.destroy();
-          runtime.destroy();
-        });
-      }
+      this.#sockets.join(client, runtime);
       runtime.on('data', () => this.#answers.push(Date.now()));
       client.pipe(runtime);
       runtime.pipe(client);
@@ -40,7 +33,7 @@ export class RuntimeClock implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.cut();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 }
