@@ -41,7 +41,10 @@ export function agentView(parts: AgentParts): Agent {
       desired,
       pod: desired?.pod,
       status: world.statuses.of(uid) ?? desired?.pod.status,
-      waits: [...runtimeWait(world.health, world.statuses.of(uid)), ...world.statuses.waits(uid)],
+      waits: [
+        ...runtimeWait(world.health, world.statuses.of(uid), world.statuses.doubtedSince(uid)),
+        ...world.statuses.waits(uid),
+      ],
       observed: world.loops.live(uid)?.seen(),
       progress: world.statuses.pullProgress(uid),
     };

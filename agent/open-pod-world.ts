@@ -176,7 +176,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   deps.metrics.add([...exclusive.counts, ...housekeeping.counts]);
   const watch: WorldWatch = opening.use(
     new WorldWatch({
-      ...{ clock, log, runtime, observer, loops, desired, sources, volumes, probes },
+      ...{ clock, log, runtime, observer, loops, desired, sources, statuses, volumes, probes },
       requestTimeoutMs: config.runtime.requestTimeoutMs,
       onNetworkChange: deps.onNetworkChange,
       traces: [cgroups, files, logs, devices.pods, granted],

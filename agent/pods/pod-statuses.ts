@@ -20,6 +20,7 @@ export interface PodStatusesDeps {
 export class PodStatuses {
   readonly #deps: PodStatusesDeps;
   readonly #last = new Map<PodUid, PassResult>();
+  readonly #doubted = new Map<PodUid, number>();
   /** Words of pulls under way, by `uid/container`. */
   readonly #progress = new Map<string, string>();
   readonly #listeners = new Set<(uid: PodUid) => void>();
@@ -34,6 +35,16 @@ export class PodStatuses {
 
   waits(uid: PodUid): readonly CurrentWait[] {
     return this.#last.get(uid)?.plan.waits ?? [];
+  }
+
+  /** Nobody could look since then, ms: what was concluded of each pod may be untrue until its next pass. */
+  doubtAll(since: number): void {
+    for (const uid of this.#last.keys()) this.#doubted.set(uid, since);
+  }
+
+  /** Since when what was concluded of the pod may be untrue, ms. */
+  doubtedSince(uid: PodUid): number | undefined {
+    return this.#doubted.get(uid);
   }
 
   /** Words of pulls under way, by container. */
@@ -60,8 +71,9 @@ export class PodStatuses {
     this.#last.set(uid, result);
     recordPassEvents(this.#deps.events, before, result);
     if (result.desired && result.status) this.#deps.publisher.publish(uid, result.desired.pod, result.status);
+    const cleared = this.#doubted.delete(uid);
     const changed = before?.status !== result.status || before?.plan.waits !== result.plan.waits;
-    if (changed) this.#tell(uid);
+    if (changed || cleared) this.#tell(uid);
   }
 
   /** Nothing of the pod is left on the node: a deletion that was asked for is confirmed, with how the pod ended. */
@@ -75,6 +87,7 @@ export class PodStatuses {
         });
     }
     this.#last.delete(uid);
+    this.#doubted.delete(uid);
     this.#deps.publisher.forget(uid);
     for (const key of this.#progress.keys()) if (key.startsWith(`${uid}/`)) this.#progress.delete(key);
     this.#tell(uid);

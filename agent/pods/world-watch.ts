@@ -12,6 +12,7 @@ import { watchRuntimeEvents } from '../runtimes/watch-events.js';
 import type { VolumeManager } from '../volumes/volume-manager.js';
 import type { DesiredPods } from './desired-pods.js';
 import type { PodSources } from './pod-sources.js';
+import type { PodStatuses } from './pod-statuses.js';
 
 export interface WorldWatchDeps {
   readonly clock: Clock;
@@ -22,6 +23,7 @@ export interface WorldWatchDeps {
   readonly observer: RuntimeObserver;
   readonly loops: PodLoops;
   readonly desired: DesiredPods;
+  readonly statuses: Pick<PodStatuses, 'doubtAll'>;
   readonly sources: PodSources;
   readonly volumes: Pick<VolumeManager, 'onChange'>;
   readonly probes: Pick<ProbeManager, 'onChange'>;
@@ -197,7 +199,10 @@ export class WorldWatch implements AsyncDisposable {
       { ready: health.ready, network: health.network.ready, reason: health.message || health.network.message },
       'runtime condition changed',
     );
-    if (!before.ready && health.ready) observer.invalidateAll();
+    if (!before.ready && health.ready) {
+      observer.invalidateAll();
+      if (before.trouble) this.#deps.statuses.doubtAll(before.trouble.since);
+    }
     const better = (!before.ready && health.ready) || (!before.network.ready && health.network.ready);
     if (better) for (const uid of loops.uids()) loops.retryNow(uid);
     else loops.wakeAll();

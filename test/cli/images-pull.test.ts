@@ -33,8 +33,11 @@ test('an image of a registry that wants a login: pulled with progress, refused w
   expect(right.stderr.split('\n').length).toBeGreaterThan(1);
   expect(await world.ok('images', '-o', 'name')).toBe(`${reference}\n`);
 
+  const trace = await world.ok('trace', '-v', '--last', '100');
+  // What was called is written down after a while, and at the end.
+  await world.stop();
   const records = [
-    await world.ok('trace', '-v', '--last', '100'),
+    trace,
     await readFile(join(world.dir, 'state', 'calls', 'calls.jsonl'), 'utf8'),
     world.agentLog,
   ].join('\n');
