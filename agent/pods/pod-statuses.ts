@@ -6,6 +6,7 @@ import type { EventRecorder } from '../events/event-recorder.js';
 import type { DesiredPod } from '../podloop/pod-facts.js';
 import type { PassResult } from '../podloop/pod-loop.js';
 import type { CurrentWait } from '../podloop/steps.js';
+import { same } from '../status/same-status.js';
 import type { StatusPublisher } from '../status/status-publisher.js';
 import { recordPassEvents } from './pass-events.js';
 
@@ -72,7 +73,7 @@ export class PodStatuses {
     recordPassEvents(this.#deps.events, before, result);
     if (result.desired && result.status) this.#deps.publisher.publish(uid, result.desired.pod, result.status);
     const cleared = this.#doubted.delete(uid);
-    const changed = before?.status !== result.status || before?.plan.waits !== result.plan.waits;
+    const changed = before?.status !== result.status || !same(before?.plan.waits, result.plan.waits);
     if (changed || cleared) this.#tell(uid);
   }
 

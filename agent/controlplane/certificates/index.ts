@@ -6,5 +6,4 @@ export { makeCertificate, type CertificateOptions, type Issuer } from './make-ce
 export { nodeSubject, rotatingClientCertificate, rotatingServingCertificate } from './node-certificates.js';
 export { CertificateError, type CertificateApi, type CertificateFailure } from './request-certificate.js';
 export { RotatingCertificate, type RotatingDeps } from './rotating-certificate.js';
-export { selfSignedServing, servingFromFiles, type ServingCertificates } from './serving-certificates.js';
 export { makeKey, type AlternativeNames, type Subject } from './x509-parts.js';

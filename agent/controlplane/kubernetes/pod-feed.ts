@@ -5,9 +5,9 @@ import { linkSignal, orAbort } from '../../../base/signals.js';
 import { isMirrorPod, podUidOf, type Node, type Pod } from '../../api/index.js';
 import { ApiError, reflect, statusOf, SteadyTrouble, type ApiClient } from './client/index.js';
 import { HeldPods } from './held-pods.js';
+import { KeptPods } from './kept-pods.js';
 import type { LastKnown } from './last-known.js';
 import type { PodCache } from './pod-cache.js';
-import { podReferences } from './pod-references.js';
 import type { PodStatusWriter } from './pod-status-writer.js';
 
 export interface PodFeedDeps {
@@ -22,8 +22,6 @@ export interface PodFeedDeps {
 
 /** How long the server may take for its first answer before the last known pods are started. */
 const patienceMs = 3000;
-/** Kinds of which only what pods use is kept on disk. */
-const referencedKinds = ['ConfigMap/', 'Secret/', 'PersistentVolumeClaim/'];
 
 /** Follows the pods that are bound to the node, and keeps the copy on disk that a start without the server goes on from. */
 export class PodFeed {
@@ -33,11 +31,13 @@ export class PodFeed {
   #refusal = '';
   /** The watch is allowed, and what comes is none. */
   readonly #garbage: SteadyTrouble;
+  readonly #kept: KeptPods;
 
   constructor(nodeName: string, deps: PodFeedDeps) {
     this.#nodeName = nodeName;
     this.#deps = deps;
     this.#garbage = new SteadyTrouble(deps.clock, { fades: true });
+    this.#kept = new KeptPods(deps);
   }
 
   /** Empty unless the server does not tell of this node's pods. */
@@ -59,7 +59,7 @@ export class PodFeed {
     await orAbort(ready, signal);
     const changed = (pod: Pod): void => {
       cache.put(pod);
-      this.#keep(pod);
+      this.#kept.put(pod);
       this.#repair(pod, signal);
     };
     const held = new HeldPods({
@@ -77,7 +77,7 @@ export class PodFeed {
           this.#garbage.succeeded();
           held.clear();
           cache.replace(pods);
-          this.#keep();
+          this.#kept.replaceAll();
         },
         changed: (pod) => {
           const isNew = cache.get(podUidOf(pod)) === undefined && !isMirrorPod(pod);
@@ -87,7 +87,7 @@ export class PodFeed {
           held.forget(pod);
           cache.remove(pod);
           this.#deps.statuses.forget(podUidOf(pod));
-          this.#keep();
+          this.#kept.remove(pod);
         },
         failed: (err) => {
           this.#rememberNow();
@@ -124,31 +124,4 @@ export class PodFeed {
       if (!signal.aborted) this.#deps.log.warn({ err: errorText(err) }, 'pod status could not be written again');
     });
   }
-
-  /** Puts one pod on disk, or all; what no pod uses any more goes. */
-  #keep(changed?: Pod): void {
-    const { cache, lastKnown } = this.#deps;
-    const pods = changed ? [cache.get(podUidOf(changed))] : cache.all();
-    for (const pod of pods) {
-      if (!pod || isMirrorPod(pod)) continue;
-      const key = `Pod/${podUidOf(pod)}`;
-      if (worthKeeping(lastKnown.get(key) as Pod | undefined, pod)) lastKnown.put(key, pod);
-    }
-    if (changed) return;
-    const uids = new Set(cache.all().map((pod) => `Pod/${podUidOf(pod)}`));
-    for (const key of lastKnown.keys('Pod/')) if (!uids.has(key)) lastKnown.remove(key);
-    const used = new Set(cache.all().flatMap((pod) => [...podReferences(pod)]));
-    for (const prefix of referencedKinds) {
-      for (const key of lastKnown.keys(prefix)) if (!used.has(key)) lastKnown.remove(key);
-    }
-  }
-}
-
-/** Status writes are many and mostly the node's own; the disk only needs what decides whether and how the pod runs. */
-function worthKeeping(stored: Pod | undefined, pod: Pod): boolean {
-  const words = (each: Pod | undefined): string => {
-    const { resourceVersion: _, ...metadata } = each?.metadata ?? {};
-    return JSON.stringify([metadata, each?.spec, each?.status?.phase, each?.status?.startTime]);
-  };
-  return stored === undefined || words(stored) !== words(pod);
 }

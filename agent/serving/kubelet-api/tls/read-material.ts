@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readIfPresent } from '../../../../base/atomic-file.js';
 import type { KubeletApiSettings } from '../settings.js';
-import { selfSigned } from './self-signed.js';
+import { selfSigned, selfSignedFiles } from './self-signed.js';
 
 /** What the server proves itself with, and whose word on clients counts. */
 export interface TlsMaterial {
@@ -51,7 +51,14 @@ function fitting(cert: string, key: string, path: string): { cert: string; key: 
   return { cert, key };
 }
 
-/** The files whose change matters. */
+/** All files that are read, also those that only the node itself writes. */
+export function allFiles(options: MaterialOptions): readonly string[] {
+  const { certFile, keyFile, certDir, fromCluster } = options.tls;
+  const own = fromCluster || (certFile !== undefined && keyFile !== undefined) ? [] : selfSignedFiles(certDir);
+  return [...own, ...materialFiles(options)];
+}
+
+/** The files that others change. */
 export function materialFiles({ tls, clientCaFile }: MaterialOptions): readonly string[] {
   const { certFile, keyFile, certDir, fromCluster } = tls;
   const serving =

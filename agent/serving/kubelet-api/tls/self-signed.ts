@@ -15,11 +15,16 @@ export interface SelfSignedOptions {
 const yearMs = 365 * 24 * 3600 * 1000;
 const hourMs = 3600 * 1000;
 
+/** The certificate and its key, under the kubelet's names. */
+export const selfSignedFiles = (certDir: string): readonly [string, string] => [
+  join(certDir, 'kubelet.crt'),
+  join(certDir, 'kubelet.key'),
+];
+
 /** The certificate that nobody vouches for, under the kubelet's names; kept until it expires. */
 export async function selfSigned(options: SelfSignedOptions): Promise<{ cert: string; key: string }> {
   const { certDir, nodeName, addresses, now } = options;
-  const certPath = join(certDir, 'kubelet.crt');
-  const keyPath = join(certDir, 'kubelet.key');
+  const [certPath, keyPath] = selfSignedFiles(certDir);
   const [cert, key] = await Promise.all([readIfPresent(certPath), readIfPresent(keyPath)]);
   if (cert !== undefined && key !== undefined && isCurrent(cert, now)) return { cert, key };
   const fresh = await makeKey();

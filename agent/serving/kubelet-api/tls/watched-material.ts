@@ -1,11 +1,19 @@
+import { X509Certificate } from 'node:crypto';
 import { watch, type FSWatcher } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '../../../../base/clock.js';
 import { errorText } from '../../../../base/errors.js';
 import type { Logger } from '../../../../base/log.js';
 import { runEvery } from '../../../../base/run-every.js';
-import { materialFiles, readClientCa, readServing, type MaterialOptions, type TlsMaterial } from './read-material.js';
+import {
+  allFiles,
+  materialFiles,
+  readClientCa,
+  readServing,
+  type MaterialOptions,
+  type TlsMaterial,
+} from './read-material.js';
 
 export interface WatchedMaterialDeps {
   readonly clock: Clock;
@@ -29,6 +37,10 @@ export class WatchedMaterial implements AsyncDisposable {
   #polling: Promise<void> = Promise.resolve();
   #reading: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** The files as they were when all of them were last read well. */
+  #readAs = '';
+  /** When the serving certificate ends; ms. */
+  #endsAt = 0;
 
   /** `changed` is called with every new set, from when there is something to serve with. */
   constructor(options: MaterialOptions, deps: WatchedMaterialDeps, changed: (material: TlsMaterial) => void) {
@@ -44,7 +56,7 @@ export class WatchedMaterial implements AsyncDisposable {
     if (fromCluster) await mkdir(certDir, { recursive: true, mode: 0o750 }).catch(() => {});
     await this.read();
     for (const folder of new Set(materialFiles(this.#options).map((file) => dirname(file)))) this.#watch(folder);
-    this.#polling = runEvery({ what, everyMs: pollMs }, () => this.read(), this.#deps, this.#stop.signal);
+    this.#polling = runEvery({ what, everyMs: pollMs }, () => this.#poll(), this.#deps, this.#stop.signal);
   }
 
   /** Reads the files now, or joins the reading under way. */
@@ -76,29 +88,49 @@ export class WatchedMaterial implements AsyncDisposable {
     }
   }
 
+  /** Parsing certificates is dear: files that are as they were are left alone until the certificate ends. */
+  async #poll(): Promise<void> {
+    const isAsRead = (await filesNow(this.#options)) === this.#readAs;
+    if (!isAsRead || this.#deps.clock.now() >= this.#endsAt) await this.read();
+  }
+
   async #read(): Promise<void> {
+    const files = await filesNow(this.#options);
     const before = JSON.stringify([this.#serving, this.#clientCa]);
     const { clientCaFile } = this.#options;
     const now = this.#deps.clock.now();
-    await this.#keep('serving certificate', async () => {
+    const kept = await this.#keep('serving certificate', async () => {
       this.#serving = (await readServing(this.#options, now)) ?? this.#serving;
     });
-    await this.#keep('client authority', async () => {
+    const keptCa = await this.#keep('client authority', async () => {
       this.#clientCa = await readClientCa(clientCaFile);
     });
+    this.#readAs = kept && keptCa && this.#serving ? files : '';
+    this.#endsAt = this.#serving ? endOf(this.#serving.cert) : 0;
     if (this.#stop.signal.aborted || !this.#serving) return;
     if (JSON.stringify([this.#serving, this.#clientCa]) === before) return;
     this.#changed({ ...this.#serving, clientCa: this.#clientCa });
   }
 
-  async #keep(what: string, read: () => Promise<void>): Promise<void> {
+  /** False when it failed, which is told. */
+  async #keep(what: string, read: () => Promise<void>): Promise<boolean> {
     try {
       await read();
+      return true;
     } catch (err) {
       this.#deps.log.warn(
         { what, err: errorText(err), retryInMs: pollMs },
         'certificates of the kubelet API are not usable',
       );
+      return false;
     }
   }
+}
+
+const endOf = (cert: string): number => Date.parse(new X509Certificate(cert).validTo);
+
+/** Changes when any of the files does. */
+async function filesNow(options: MaterialOptions): Promise<string> {
+  const stats = await Promise.all(allFiles(options).map((path) => stat(path).catch(() => undefined)));
+  return stats.map((file) => `${file?.ino} ${file?.mtimeMs} ${file?.size}`).join();
 }
