@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Container, EphemeralContainer, Pod } from './generated/types.js';
 
 export type ContainerKind = 'init' | 'sidecar' | 'regular' | 'ephemeral';
@@ -48,8 +48,5 @@ export function findContainer(pod: Pod, name: string): PodContainer | undefined 
  * container is immutable in the API or changed in place.
  */
 export function containerHash(container: Pick<Container, 'name' | 'image'>): string {
-  return createHash('sha256')
-    .update(JSON.stringify([container.name, container.image ?? '']))
-    .digest('hex')
-    .slice(0, 8);
+  return hash('sha256', JSON.stringify([container.name, container.image ?? ''])).slice(0, 8);
 }
