@@ -20,6 +20,6 @@ export function runtimeWait(
   if (doubtedSince === undefined) return [];
   const said = 'the container runtime is back; this pod has not been looked at since it was away';
   return [
-    { ...wait, since: doubtedSince, attempt: 0, lastError: { reason: 'ContainerRuntimeNotReady', message: said } },
+    { ...wait, since: doubtedSince, attempt: 1, lastError: { reason: 'ContainerRuntimeNotReady', message: said } },
   ];
 }

@@ -22,7 +22,7 @@ if (asked('--resources')) {
   await printRuntimes(runtimesOptions(process.argv, quick, idleMs));
 } else if (asked('--volumes')) {
   const { printVolumes } = await import('./volumes-bursts.js');
-  await printVolumes({ count: quick ? 10 : 100, rounds: quick ? 1 : 2 });
+  await printVolumes({ count: quick ? 10 : 100, rounds: quick ? 1 : 3 });
 } else if (asked('--cluster')) {
   const { hasControlPlane } = await import('../support/control-plane.js');
   const { printCluster } = await import('./cluster-bursts.js');
