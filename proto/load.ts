@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import type * as ProtoLoader from '@grpc/proto-loader';
 import type * as Grpc from '@grpc/grpc-js';
 import type { GrpcObject, ServiceClientConstructor, ServiceDefinition } from '@grpc/grpc-js';
-import { requireWhole } from './require-whole.js';
+import { requireWhole } from '../base/require-whole.js';
 
 const require = createRequire(import.meta.url);
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { loadGrpc } from './load.js';
-import { requireWhole } from './require-whole.js';
+import { requireWhole } from '../base/require-whole.js';
 import { WireServices } from './wire/index.js';
 
 let folder: string;

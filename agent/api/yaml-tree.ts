@@ -1,5 +1,7 @@
-import { Composer, Lexer, LineCounter, Parser, isAlias, isMap, isScalar, isSeq } from 'yaml';
-import type { CST, Document, Node as YamlNode, Scalar } from 'yaml';
+import type { CST, Document, LineCounter, Node as YamlNode, Scalar } from 'yaml';
+import { loadYaml } from '../../base/yaml.js';
+
+type Yaml = ReturnType<typeof loadYaml>;
 
 /** A value with the place it was written at; what a manifest is before its kind is known. */
 export type Tree =
@@ -63,16 +65,17 @@ export function parseTrees(input: string | Uint8Array): ParsedText {
   if (text === undefined) return failed('not-text', 'not UTF-8 text');
   if (text.includes('\0')) return failed('not-text', 'holds a zero byte, so it is not text');
 
-  const lines = new LineCounter();
+  const yaml = loadYaml();
+  const lines = new yaml.LineCounter();
   const position = (offset: number): { line: number; column: number } => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   };
-  const read = readTokens(text, lines);
+  const read = readTokens(yaml, text, lines);
   if (Array.isArray(read)) {
     const documents: TreeDocument[] = [];
-    for (const document of new Composer(composerOptions).compose(read, false, text.length)) {
-      const tree = readDocument(document);
+    for (const document of new yaml.Composer(composerOptions).compose(read, false, text.length)) {
+      const tree = readDocument(yaml, document);
       if (tree !== undefined) documents.push(tree);
     }
     return { documents, position };
@@ -83,12 +86,12 @@ export function parseTrees(input: string | Uint8Array): ParsedText {
 }
 
 /** All tokens of the text, or why they were not read to the end: the work is bounded before it is done. */
-function readTokens(text: string, lines: LineCounter): CST.Token[] | TreeProblem {
-  const parser = new Parser(lines.addNewLine);
+function readTokens(yaml: Yaml, text: string, lines: LineCounter): CST.Token[] | TreeProblem {
+  const parser = new yaml.Parser(lines.addNewLine);
   const tokens: CST.Token[] = [];
   let pieces = 0;
   lines.addNewLine(0);
-  for (const piece of new Lexer().lex(text)) {
+  for (const piece of new yaml.Lexer().lex(text)) {
     if (++pieces > manifestLimits.pieces) {
       return { code: 'too-large', message: 'too many values for one file; split it', offset: parser.offset };
     }
@@ -131,16 +134,16 @@ function decodeUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
-function readDocument(document: Document.Parsed): TreeDocument | undefined {
+function readDocument(yaml: Yaml, document: Document.Parsed): TreeDocument | undefined {
   const problems: TreeProblem[] = document.errors.slice(0, manifestLimits.problems).map((error) => {
     return { code: 'syntax', message: syntaxMessage(error.code, error.message), offset: error.pos[0] };
   });
   const contents = document.contents as YamlNode | null;
   const offset = contents?.range?.[0] ?? document.range[0];
-  if (contents === null || (isScalar(contents) && contents.source === '' && problems.length === 0)) {
+  if (contents === null || (yaml.isScalar(contents) && contents.source === '' && problems.length === 0)) {
     return problems.length === 0 ? undefined : { offset, tree: undefined, problems };
   }
-  const reader = new TreeReader(problems);
+  const reader = new TreeReader(yaml, problems);
   const tree = reader.read(contents, 0);
   if (problems.length === 0 && tree.kind === 'scalar' && tree.value === null) return undefined;
   return { offset, tree: reader.exhausted ? undefined : tree, problems };
@@ -153,6 +156,7 @@ function syntaxMessage(code: string, message: string): string {
 
 /** Turns one document's nodes into a tree, with aliases and merge keys written out. */
 class TreeReader {
+  readonly #yaml: Yaml;
   readonly #problems: TreeProblem[];
   readonly #anchors = new Map<string, YamlNode>();
   /** Anchors being read: an alias to one of these would never end. */
@@ -160,7 +164,8 @@ class TreeReader {
   #values = 0;
   exhausted = false;
 
-  constructor(problems: TreeProblem[]) {
+  constructor(yaml: Yaml, problems: TreeProblem[]) {
+    this.#yaml = yaml;
     this.#problems = problems;
   }
 
@@ -182,9 +187,9 @@ class TreeReader {
       this.#problems.push(tooDeep(offset));
       return nothing;
     }
-    if (isAlias(node)) return this.#readAlias(node.source, offset, depth);
+    if (this.#yaml.isAlias(node)) return this.#readAlias(node.source, offset, depth);
     if (node.anchor !== undefined) this.#anchors.set(node.anchor, node);
-    if (isScalar(node)) return { kind: 'scalar', value: this.#readScalar(node, offset), offset };
+    if (this.#yaml.isScalar(node)) return { kind: 'scalar', value: this.#readScalar(node, offset), offset };
     this.#open.add(node);
     const tree = this.#readCollection(node, offset, depth);
     this.#open.delete(node);
@@ -200,16 +205,16 @@ class TreeReader {
   }
 
   #readCollection(node: YamlNode, offset: number, depth: number): Tree {
-    if (isSeq(node)) {
+    if (this.#yaml.isSeq(node)) {
       return { kind: 'list', items: node.items.map((item) => this.read(item as YamlNode, depth + 1)), offset };
     }
-    if (!isMap(node)) return { kind: 'scalar', value: null, offset };
+    if (!this.#yaml.isMap(node)) return { kind: 'scalar', value: null, offset };
     const entries: TreeEntry[] = [];
     const merged: TreeEntry[] = [];
     for (const pair of node.items) {
       const key = pair.key as YamlNode | null;
       const value = this.read(pair.value as YamlNode | null, depth + 1);
-      if (isScalar(key)) {
+      if (this.#yaml.isScalar(key)) {
         const entry = { key: this.#keyText(key), keyOffset: key.range?.[0] ?? offset, value };
         if (entry.key === '<<' && key.type === 'PLAIN') merged.push(...this.#mergedEntries(value));
         else entries.push(entry);

@@ -2,6 +2,7 @@ import { readdir, readFile, stat, access, constants } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { errnoOf, errorText } from '../../base/errors.js';
 import { decodeFields, type ConfigProblem, type ObjectOf } from './kubelet/index.js';
+import { loadYaml } from '../../base/yaml.js';
 
 /** One exec plugin that gives credentials for the images it names (facts 11.4). */
 export interface CredentialProviderConfig {
@@ -106,7 +107,7 @@ async function filesOf(path: string, problem: (problem: ConfigProblem) => void):
 async function readProviders(file: string, wrong: Wrong): Promise<readonly Given[]> {
   let root: unknown;
   try {
-    const { parse } = await import('yaml');
+    const { parse } = loadYaml();
     root = parse(await readFile(file, 'utf8')) as unknown;
   } catch (err) {
     wrong('', errnoOf(err) === undefined ? (errorText(err).split('\n')[0] ?? '') : `cannot be read (${errnoOf(err)})`);

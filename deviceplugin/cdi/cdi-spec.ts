@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parse as parseYaml } from 'yaml';
+import { loadYaml } from '../../base/yaml.js';
 import { errorText } from '../../base/errors.js';
 import { CdiError } from './cdi-error.js';
 import { deviceNameProblem, kindProblem } from './qualified-name.js';
@@ -87,7 +87,7 @@ export function parseCdiSpec(text: string, format: 'json' | 'yaml'): CdiSpec {
   let value: unknown;
   try {
     // YAML 1.1, as the writers of these files have it: 0666 is octal.
-    value = format === 'json' ? JSON.parse(text) : parseYaml(text, { version: '1.1' });
+    value = format === 'json' ? JSON.parse(text) : loadYaml().parse(text, { version: '1.1' });
   } catch (err) {
     throw new CdiError(`parse as ${format}: ${errorText(err)}`, { code: 'invalid-spec' }, { cause: err });
   }

@@ -1,20 +1,10 @@
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import { expect, test } from 'vitest';
+import { freePorts } from '../support/control-plane.js';
 import { BerthWorld } from './berth-world.js';
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address ? address.port : 0;
-}
 
 test('healthz answers and metrics have the names that dashboards know', async () => {
   await using world = await BerthWorld.open();
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   await world.start({ flags: ['--healthz-port', String(port)] });
   const ask = async (path: string): Promise<Response> => await fetch(`http://127.0.0.1:${port}${path}`);
   const health = await ask('/healthz');

@@ -1,6 +1,7 @@
 import type { CommandContext } from '../command-context.js';
 import { usage } from '../client/index.js';
 import { renderRows, renderTable } from './table.js';
+import { loadYaml } from '../../../base/yaml.js';
 
 export interface OutputFlags {
   readonly output?: string | undefined;
@@ -71,7 +72,7 @@ export async function renderValue(value: unknown, output: string | undefined): P
     return text.endsWith('\n') ? text : `${text}\n`;
   }
   if (output === 'yaml') {
-    const { stringify } = await import('yaml');
+    const { stringify } = loadYaml();
     return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
   }
   return `${JSON.stringify(value, null, 4)}\n`;

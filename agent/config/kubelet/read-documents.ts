@@ -4,6 +4,7 @@ import { BerthError, errnoOf, errorText } from '../../../base/errors.js';
 import type { ConfigProblem } from './decode-fields.js';
 import type { Fields } from './field-types.js';
 import { mergePatch } from './merge-patch.js';
+import { loadYaml } from '../../../base/yaml.js';
 
 export type ConfigFailure = { readonly code: 'invalid'; readonly problems: readonly ConfigProblem[] };
 /** All problems of a configuration in one message, each with its path. */
@@ -92,7 +93,7 @@ async function readFileDocuments(path: string, problems: ConfigProblem[]): Promi
 }
 
 async function parseAll(text: string): Promise<unknown[]> {
-  const { parseAllDocuments } = await import('yaml');
+  const { parseAllDocuments } = loadYaml();
   const documents = parseAllDocuments(text);
   if (!Array.isArray(documents)) return [];
   for (const { errors } of documents) if (errors[0]) throw new Error(errors[0].message.split('\n')[0]);

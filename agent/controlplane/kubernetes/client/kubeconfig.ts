@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { BerthError, errnoOf, errorText } from '../../../../base/errors.js';
+import { loadYaml } from '../../../../base/yaml.js';
 
 /** Content that is given inline, or a file that is read anew when it changes. */
 export type Material =
@@ -53,7 +54,7 @@ export async function readKubeconfig(path: string, context?: string): Promise<Cl
 async function parseText(text: string, path: string): Promise<unknown> {
   try {
     if (text.trimStart().startsWith('{')) return JSON.parse(text) as unknown;
-    const { parse } = await import('yaml');
+    const { parse } = loadYaml();
     return parse(text) as unknown;
   } catch (err) {
     throw invalid(path, `neither YAML nor JSON: ${errorText(err)}`);

@@ -8,6 +8,8 @@
  */
 export function requireWhole(require: NodeJS.Require, name: string): unknown {
   const { cache } = require;
+  const before = cache[require.resolve(name)];
+  if (before?.loaded === true) return before.exports;
   const finished = new Set<string>();
   const known = new Set(Object.keys(cache));
   for (const file of known) if (cache[file]?.loaded === true) finished.add(file);
