@@ -15,9 +15,20 @@ const types: Readonly<Record<string, v1.ContainerEventType>> = {
   destroy: 'CONTAINER_DELETED_EVENT',
 };
 
-/** Docker's events in CRI's words, with the pod's status as it is now. Fails with `unavailable` when Docker goes away. */
-export async function* containerEvents(
+/**
+ * Docker's events in CRI's words, with the pod's status as it is now: from this call on, not from the first read. Fails with `unavailable`
+ * when Docker goes away.
+ */
+export function containerEvents(
   context: DockerContext,
+  signal: AbortSignal,
+): AsyncGenerator<v1.ContainerEventResponse> {
+  return eventsSince(context, context.deps.clock.now(), signal);
+}
+
+async function* eventsSince(
+  context: DockerContext,
+  sinceMs: number,
   signal: AbortSignal,
 ): AsyncGenerator<v1.ContainerEventResponse> {
   if (signal.aborted) return;
@@ -25,7 +36,12 @@ export async function* containerEvents(
   try {
     const filters = { type: ['container'], event: Object.keys(types), label: [dockerLabels.type] };
     const events = await context.api.stream(
-      { method: 'GET', path: '/events', query: { filters }, verb: 'watch Docker events' },
+      {
+        method: 'GET',
+        path: '/events',
+        query: { filters, since: dockerSeconds(sinceMs) },
+        verb: 'watch Docker events',
+      },
       linked.signal,
     );
     for await (const event of jsonLines(events)) yield await toCri(context, event as DockerEvent, signal);
@@ -37,6 +53,9 @@ export async function* containerEvents(
   }
   if (!signal.aborted) throw criError('unavailable', 'watch Docker events: Docker closed the connection');
 }
+
+/** With a fraction, as a text: Docker has nine digits of it. */
+const dockerSeconds = (ms: number): string => (Math.floor(ms) / 1000).toFixed(9);
 
 async function toCri(
   context: DockerContext,

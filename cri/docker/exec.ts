@@ -2,7 +2,7 @@ import type { Readable, Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TimedOut, linkSignal } from '../../base/signals.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
-import { criError, isCriCode } from '../contract/cri-error.js';
+import { CriError, criError, isCriCode, unlessGone } from '../contract/cri-error.js';
 import type { ContainerIo, TerminalSize } from '../contract/streaming-service.js';
 import { findContainer } from './find-container.js';
 import type { DockerApi } from './docker-api.js';
@@ -16,12 +16,6 @@ interface InspectedExec {
   readonly Pid: number;
 }
 
-/** One that could not be started never had a process: what Docker says of it is in its output. */
-interface CommandEnd {
-  readonly exitCode: number;
-  readonly ran: boolean;
-}
-
 const exitPollMs = 20;
 const killWaitMs = 5000;
 
@@ -30,7 +24,7 @@ export async function execInContainer(
   request: v1.ExecRequest,
   io: ContainerIo,
   signal: AbortSignal,
-): Promise<CommandEnd> {
+): Promise<{ readonly exitCode: number }> {
   const { api } = context;
   const container = await findContainer(context, request.containerId, signal);
   if (!container.State.Running) {
@@ -63,10 +57,13 @@ export async function execInContainer(
   } as const;
   const connection = await api.hijack(start, connecting.signal);
   try {
-    const ended = carry(connection, io, tty, (size) => resize(api, `/exec/${id}/resize`, size, signal), signal);
-    await ended;
+    const exec = { id, containerId: container.Id };
+    const output = onceStarted(connection, () => hasStarted(context, exec, signal), tty, `exec in ${container.Id}`);
+    await carry(connection, output, io, tty, (size) => resize(api, `/exec/${id}/resize`, size, signal), signal);
     signal.throwIfAborted();
-    return await ending(api, id, signal);
+    const { ExitCode, Pid } = await untilExec(context, exec, hasEnded, signal);
+    if (Pid === 0) throw criError('unknown', `exec in ${container.Id}: ${request.cmd?.[0] ?? ''} could not be started`);
+    return { exitCode: ExitCode ?? 0 };
   } catch (err) {
     if (signal.aborted) await killExec(api, id);
     signal.throwIfAborted();
@@ -76,9 +73,37 @@ export async function execInContainer(
   }
 }
 
-/** Copies between the client and a hijacked connection until the output ends. Aborted, it stops reading at once. */
+/**
+ * A command that could not be started never had a process, and Docker says why in its output; the other runtimes fail. Nothing is handed on
+ * before the process is there.
+ */
+async function* onceStarted(
+  output: AsyncIterable<Buffer>,
+  hasStarted: () => Promise<boolean>,
+  tty: boolean,
+  what: string,
+): AsyncGenerator<Buffer> {
+  const words: Buffer[] = [];
+  let started = false;
+  for await (const chunk of output) {
+    started ||= await hasStarted();
+    if (started) yield chunk;
+    else words.push(chunk);
+  }
+  if (words.length === 0) return;
+  const { stdout } = new SyncOutput();
+  if (tty) await copyTerminal(words, stdout);
+  else await separateStreams(words, { stdout, stderr: stdout });
+  throw criError('unknown', `${what}: ${Buffer.from(stdout.bytes).toString('utf8').trim()}`);
+}
+
+/**
+ * Copies between the client and a hijacked connection until its output ends. Aborted, it stops reading at once. `output` is what comes of
+ * the connection.
+ */
 export async function carry(
   connection: Duplex,
+  output: AsyncIterable<Buffer>,
   io: ContainerIo,
   tty: boolean,
   onSize: (size: TerminalSize) => Promise<void>,
@@ -91,10 +116,11 @@ export async function carry(
   else feed(io.stdin, connection);
   if (tty && io.resize !== undefined) void followSizes(io.resize, onSize);
   try {
-    if (tty) await copyTerminal(connection, io.stdout);
-    else await separateStreams(connection, io);
+    if (tty) await copyTerminal(output, io.stdout);
+    else await separateStreams(output, io);
   } catch (err) {
     signal.throwIfAborted();
+    if (err instanceof CriError) throw err;
     throw criError('unavailable', 'read the output of a command: the connection to Docker broke', err);
   } finally {
     signal.removeEventListener('abort', onAbort);
@@ -139,13 +165,45 @@ async function inspectExec(api: DockerApi, id: string, signal: AbortSignal): Pro
   );
 }
 
-/** The output may end a moment before the command is known to have. */
-async function ending(api: DockerApi, id: string, signal: AbortSignal): Promise<CommandEnd> {
-  while (true) {
-    const { Running, ExitCode, Pid } = await inspectExec(api, id, signal);
-    if (!Running && ExitCode !== null) return { exitCode: ExitCode, ran: Pid !== 0 };
+interface Exec {
+  readonly id: string;
+  readonly containerId: string;
+}
+
+const hasEnded = ({ Running, ExitCode }: InspectedExec): boolean => !Running && ExitCode !== null;
+
+/** How often Docker is asked before it is doubted. */
+const trustedAnswers = 5;
+/** As a shell reports SIGKILL. */
+const killedCode = 137;
+
+/**
+ * Resolves with what is true of it when the condition holds: its output is there a moment before Docker knows. Of a command whose container
+ * ends at the same moment Docker may say for ever that it runs.
+ */
+async function untilExec(
+  context: DockerContext,
+  { id, containerId }: Exec,
+  holds: (exec: InspectedExec) => boolean,
+  signal: AbortSignal,
+): Promise<InspectedExec> {
+  for (let answers = 0; ; answers++) {
+    const found = await inspectExec(context.api, id, signal);
+    if (holds(found)) return found;
+    if (answers >= trustedAnswers) {
+      const container = await unlessGone(findContainer(context, containerId, signal));
+      if (container?.State.Running !== true) {
+        return { ...found, Running: false, ExitCode: found.ExitCode ?? killedCode };
+      }
+    }
     await delay(exitPollMs, undefined, { signal });
   }
+}
+
+/** False for one that has ended without a process. */
+async function hasStarted(context: DockerContext, exec: Exec, signal: AbortSignal): Promise<boolean> {
+  const { Pid } = await untilExec(context, exec, (found) => found.Pid !== 0 || hasEnded(found), signal);
+  return Pid !== 0;
 }
 
 /** Docker has no call to end an exec; its process is on this machine. */
@@ -178,15 +236,12 @@ export async function execSync(
     timeout > 0 ? { timeoutMs: Math.min(timeout * 1000, longestTimerMs), what: `exec in ${containerId ?? ''}` } : {},
   );
   try {
-    const { exitCode, ran } = await execInContainer(
+    const { exitCode } = await execInContainer(
       context,
       { containerId, cmd, stdout: true, stderr: true },
       { stdout, stderr },
       limit.signal,
     );
-    if (!ran) {
-      throw criError('unknown', `exec in ${containerId ?? ''}: ${Buffer.from(stdout.bytes).toString('utf8').trim()}`);
-    }
     return { stdout: stdout.bytes, stderr: stderr.bytes, exitCode };
   } catch (err) {
     signal.throwIfAborted();

@@ -9,12 +9,16 @@ import { checkHandler } from './check-handler.js';
 import type { DockerApi } from './docker-api.js';
 import type { DockerInfo, InspectedImage } from './docker-types.js';
 
+const imageId = /^(sha256:)?[0-9a-f]{1,64}$/;
+
 export async function findImage(
   api: DockerApi,
   reference: string | undefined,
   signal: AbortSignal,
 ): Promise<InspectedImage | undefined> {
   if (!reference) throw criError('invalid-argument', 'find image: the reference is empty');
+  // It becomes a part of a path: anything else than a name would ask Docker for something else.
+  if (tryParseReference(reference) === undefined && !imageId.test(reference)) return undefined;
   try {
     const path = `/images/${encodeURI(reference)}/json`;
     return await api.call<InspectedImage>({ method: 'GET', path, verb: `find image ${reference}` }, signal);
@@ -113,7 +117,9 @@ async function removeName(api: DockerApi, name: string, signal: AbortSignal): Pr
   try {
     await api.call(remove, signal);
   } catch (err) {
-    if (!isCriCode(err, 'not-found')) throw err;
+    if (isCriCode(err, 'not-found')) return;
+    // Docker has other words for one that a second call removes at the same moment.
+    if ((await findImage(api, name, signal)) !== undefined) throw err;
   }
 }
 

@@ -1,7 +1,9 @@
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 
 const headerBytes = 8;
 const stderrStream = 2;
+
+type Chunks = AsyncIterable<Buffer> | Iterable<Buffer>;
 
 export interface Outputs {
   readonly stdout?: Writable | undefined;
@@ -12,12 +14,12 @@ export interface Outputs {
  * Takes apart what Docker sends for a container without a terminal: each piece has a header with its stream (1 stdout, 2 stderr)
  * and its length. A writer that is full holds the reading up. Resolves when the stream ended.
  */
-export async function separateStreams(from: Readable, outputs: Outputs): Promise<void> {
+export async function separateStreams(from: Chunks, outputs: Outputs): Promise<void> {
   let pending: Buffer = Buffer.alloc(0);
   let left = 0;
   let target: Writable | undefined;
   for await (const chunk of from) {
-    pending = pending.length === 0 ? (chunk as Buffer) : Buffer.concat([pending, chunk as Buffer]);
+    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
     while (pending.length > 0) {
       if (left === 0) {
         if (pending.length < headerBytes) break;
@@ -35,8 +37,8 @@ export async function separateStreams(from: Readable, outputs: Outputs): Promise
 }
 
 /** With a terminal there is one stream as it is. */
-export async function copyTerminal(from: Readable, stdout: Writable | undefined): Promise<void> {
-  for await (const chunk of from) await writeTo(stdout, chunk as Buffer);
+export async function copyTerminal(from: Chunks, stdout: Writable | undefined): Promise<void> {
+  for await (const chunk of from) await writeTo(stdout, chunk);
 }
 
 async function writeTo(target: Writable | undefined, piece: Buffer): Promise<void> {

@@ -12,6 +12,9 @@ export function refuseUnsupportedSandbox(config: v1.PodSandboxConfig): void {
   const verb = `run sandbox ${config.metadata?.name ?? ''}`;
   refuseUserNamespace(verb, config.linux?.securityContext?.namespaceOptions);
   refuseStrictGroups(verb, config.linux?.securityContext?.supplementalGroupsPolicy);
+  // It is the UTS namespace's, and each container has one of its own.
+  const domain = Object.keys(config.linux?.sysctls ?? {}).find((name) => /^kernel[./]domainname$/.test(name));
+  if (domain !== undefined) refuse(verb, `sysctl ${domain}`);
 }
 
 export function refuseUnsupportedContainer(config: v1.ContainerConfig): void {

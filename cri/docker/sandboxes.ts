@@ -1,6 +1,7 @@
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { criError, isCriCode, unlessGone } from '../contract/cri-error.js';
 import { checkRunAs } from '../contract/check-security.js';
+import { checkSysctls } from '../contract/check-sysctls.js';
 import type { SandboxNetworkRequest } from '../contract/sandbox-network.js';
 import { checkHandler } from './check-handler.js';
 import { dockerTimeNanos, type InspectedContainer, type ListedContainer } from './docker-types.js';
@@ -41,6 +42,7 @@ export async function runSandbox(
     throw criError('invalid-argument', 'run sandbox: metadata needs name, namespace and uid');
   }
   checkRunAs(`run sandbox ${metadata.name}`, config.linux?.securityContext);
+  checkSysctls(`run sandbox ${metadata.name}`, config.linux?.sysctls ?? {}, namespacesOf(config));
   refuseUnsupportedSandbox(config);
   await checkHandler(context.api, request.runtimeHandler, 'run sandbox', signal);
   const name = sandboxName(metadata);
@@ -79,6 +81,11 @@ export async function runSandbox(
   }
 }
 
+function namespacesOf(config: v1.PodSandboxConfig): Record<'network' | 'ipc', 'POD' | 'NODE'> {
+  const { network, ipc } = config.linux?.securityContext?.namespaceOptions ?? {};
+  return { network: network === 'NODE' ? 'NODE' : 'POD', ipc: ipc === 'NODE' ? 'NODE' : 'POD' };
+}
+
 async function sandboxBody(
   context: DockerContext,
   config: v1.PodSandboxConfig,
@@ -105,7 +112,7 @@ async function sandboxBody(
     HostConfig: {
       ...sandboxModes(namespaces),
       CgroupParent: config.linux?.cgroupParent ?? '',
-      ...(onHost ? {} : { Sysctls: config.linux?.sysctls ?? {} }),
+      Sysctls: config.linux?.sysctls ?? {},
       Mounts: [{ Type: 'bind', Source: resolvConf, Target: '/etc/resolv.conf', ReadOnly: false }],
       SecurityOpt: await securityOptions({ ...security, privileged: false }),
       OomScoreAdj: Math.max(pauseOomScore, context.lowestOomScore),

@@ -1,13 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { criError } from '../contract/cri-error.js';
+import { apparmorProfile, seccompProfile } from '../contract/security-profiles.js';
 
 type Security = v1.LinuxContainerSecurityContext | v1.LinuxSandboxSecurityContext;
 
 /** Docker's `SecurityOpt` for a CRI security context. */
 export async function securityOptions(security: Security): Promise<string[]> {
   const options: string[] = [];
-  if (security.privileged !== true) options.push(...(await seccomp(security.seccomp)));
+  if (security.privileged !== true) options.push(...(await seccomp(seccompProfile(security))));
   options.push(...apparmor(security));
   const { user, role, type, level } = security.selinuxOptions ?? {};
   for (const [key, value] of Object.entries({ user, role, type, level })) {
@@ -18,8 +19,8 @@ export async function securityOptions(security: Security): Promise<string[]> {
 }
 
 /** No profile at all means unconfined in CRI; Docker's own default is what RuntimeDefault asks for. */
-async function seccomp(profile: v1.SecurityProfile | null | undefined): Promise<string[]> {
-  if (profile === null || profile === undefined || profile.profileType === 'Unconfined') return ['seccomp=unconfined'];
+async function seccomp(profile: v1.SecurityProfile | undefined): Promise<string[]> {
+  if (profile === undefined || profile.profileType === 'Unconfined') return ['seccomp=unconfined'];
   if (profile.profileType !== 'Localhost') return [];
   const path = profile.localhostRef ?? '';
   try {
@@ -31,11 +32,8 @@ async function seccomp(profile: v1.SecurityProfile | null | undefined): Promise<
 }
 
 function apparmor(security: Security): string[] {
-  const { apparmor: profile } = security;
-  const old = 'apparmorProfile' in security ? security.apparmorProfile : '';
-  if (profile === null || profile === undefined) {
-    return old && old !== 'runtime/default' ? [`apparmor=${old.replace(/^localhost\//, '')}`] : [];
-  }
-  if (profile.profileType === 'Unconfined') return ['apparmor=unconfined'];
-  return profile.profileType === 'Localhost' ? [`apparmor=${profile.localhostRef ?? ''}`] : [];
+  const profile = apparmorProfile(security);
+  if (profile?.profileType === 'Unconfined') return ['apparmor=unconfined'];
+  if (profile?.profileType !== 'Localhost') return [];
+  return [`apparmor=${(profile.localhostRef ?? '').replace(/^localhost\//, '')}`];
 }

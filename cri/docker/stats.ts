@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { totalmem } from 'node:os';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { isCriCode } from '../contract/cri-error.js';
 import { parseNetDev, type InterfaceCounters } from '../../base/net-dev.js';
@@ -23,7 +24,7 @@ export async function containerStats(
   };
   // Of what does not run Docker tells zeros.
   if (!found.State.Running) return { attributes, writableLayer: context.layers.usage(found.Id) };
-  return await statsOf(context, attributes, signal);
+  return (await statsOf(context, attributes, signal)).stats;
 }
 
 export async function listContainerStats(
@@ -31,6 +32,19 @@ export async function listContainerStats(
   filter: v1.ContainerStatsFilter | null | undefined,
   signal: AbortSignal,
 ): Promise<v1.ContainerStats[]> {
+  return (await listCounted(context, filter, signal)).map(({ stats }) => stats);
+}
+
+interface CountedContainer {
+  readonly stats: v1.ContainerStats;
+  readonly processes: number;
+}
+
+async function listCounted(
+  context: DockerContext,
+  filter: v1.ContainerStatsFilter | null | undefined,
+  signal: AbortSignal,
+): Promise<CountedContainer[]> {
   const running = await listContainers(context, { ...filter, state: { state: 'CONTAINER_RUNNING' } }, signal);
   const all = await Promise.all(
     running.map(
@@ -45,9 +59,9 @@ async function statsOf(
   context: DockerContext,
   attributes: v1.ContainerAttributes & { readonly id: string },
   signal: AbortSignal,
-): Promise<v1.ContainerStats> {
-  const { cpu, memory } = await usage(context, attributes.id, signal);
-  return { attributes, cpu, memory, writableLayer: context.layers.usage(attributes.id) };
+): Promise<CountedContainer> {
+  const { cpu, memory, processes } = await usage(context, attributes.id, signal);
+  return { stats: { attributes, cpu, memory, writableLayer: context.layers.usage(attributes.id) }, processes };
 }
 
 export async function listSandboxStats(
@@ -91,11 +105,12 @@ async function sandboxUsage(context: DockerContext, id: string, signal: AbortSig
   const [own, interfaces, containers] = await Promise.all([
     usage(context, id, signal),
     interfacesOf(context, id, signal),
-    listContainerStats(context, { podSandboxId: id }, signal),
+    listCounted(context, { podSandboxId: id }, signal),
   ]);
-  const parts = [own, ...containers];
+  const parts: Counted[] = [own, ...containers.map(({ stats }) => stats)];
   const { timestamp } = own.cpu;
   const memory = (field: MemoryCount): v1.UInt64Value => sum(parts, (part) => part.memory?.[field]);
+  const processes = own.processes + containers.reduce((total, one) => total + one.processes, 0);
   return {
     cpu: { timestamp, usageCoreNanoSeconds: sum(parts, ({ cpu }) => cpu?.usageCoreNanoSeconds) },
     memory: {
@@ -107,7 +122,8 @@ async function sandboxUsage(context: DockerContext, id: string, signal: AbortSig
       majorPageFaults: memory('majorPageFaults'),
     },
     ...(interfaces.length > 0 && { network: networkUsage(interfaces, timestamp) }),
-    containers,
+    process: { timestamp, processCount: { value: processes } },
+    containers: containers.map(({ stats }) => stats),
   };
 }
 
@@ -129,6 +145,7 @@ function sum(parts: readonly Counted[], of: (part: Counted) => v1.UInt64Value | 
 interface Usage {
   readonly cpu: v1.CpuUsage & { readonly timestamp: number };
   readonly memory: v1.MemoryUsage;
+  readonly processes: number;
 }
 
 async function usage(context: DockerContext, id: string, signal: AbortSignal): Promise<Usage> {
@@ -146,6 +163,7 @@ async function usage(context: DockerContext, id: string, signal: AbortSignal): P
   const detail = memory.stats ?? {};
   // cgroup v1 has the totals of the subtree beside its own; v2 has one set.
   const of = (name: string, v1Name: string): number => detail[v1Name] ?? detail[name] ?? 0;
+  const { limit = 0 } = memory;
   const workingSet = Math.max(0, (memory.usage ?? 0) - of('inactive_file', 'total_inactive_file'));
   return {
     cpu: { timestamp, usageCoreNanoSeconds: { value: stats.cpu_stats?.cpu_usage?.total_usage ?? 0 } },
@@ -153,10 +171,13 @@ async function usage(context: DockerContext, id: string, signal: AbortSignal): P
       timestamp,
       usageBytes: { value: memory.usage ?? 0 },
       workingSetBytes: { value: workingSet },
+      // Without a limit Docker tells all there is.
+      ...(limit > 0 && limit < totalmem() && { availableBytes: { value: Math.max(0, limit - workingSet) } }),
       rssBytes: { value: of('anon', 'total_rss') },
       pageFaults: { value: of('pgfault', 'total_pgfault') },
       majorPageFaults: { value: of('pgmajfault', 'total_pgmajfault') },
     },
+    processes: stats.pids_stats?.current ?? 0,
   };
 }
 

@@ -1,12 +1,7 @@
-import { spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import { connect } from 'node:net';
-import type { Duplex, Readable, Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { linkSignal } from '../../base/signals.js';
 import { criError } from '../contract/cri-error.js';
 import type { StreamingService } from '../contract/streaming-service.js';
-import { listeningAddress } from '../streaming/listening-address.js';
+import { forwardConnection } from '../streaming/forward-connection.js';
 import { findContainer } from './find-container.js';
 import { carry, execInContainer, resize } from './exec.js';
 import type { DockerContext } from './options.js';
@@ -35,7 +30,8 @@ export function dockerStreamingService(context: DockerContext): StreamingService
       );
       try {
         const sizes = `/containers/${container.Id}/resize`;
-        await carry(connection, io, container.Config.Tty, (size) => resize(context.api, sizes, size, signal), signal);
+        const { Tty } = container.Config;
+        await carry(connection, connection, io, Tty, (size) => resize(context.api, sizes, size, signal), signal);
         signal.throwIfAborted();
       } finally {
         connection.destroy();
@@ -43,69 +39,12 @@ export function dockerStreamingService(context: DockerContext): StreamingService
     },
     async portForward({ podSandboxId, port }, connection, signal) {
       const { inspected, config } = await findSandbox(context, podSandboxId, signal);
-      if (!inspected.State.Running)
-        throw criError('failed-precondition', `forward port ${port}: the sandbox does not run`);
-      const pid = inspected.State.Pid;
-      const host = await findListener(pid, port);
-      if (host === undefined)
-        throw criError('failed-precondition', `forward port ${port}: nothing listens on it in sandbox ${podSandboxId}`);
-      const remote = config.namespaces.network === 'NODE' ? hostSocket(host, port) : insideNetns(pid, host, port);
-      await join(connection, remote, signal);
+      const { Id: sandboxId, State } = inspected;
+      if (!State.Running) throw criError('failed-precondition', `forward port ${port}: the sandbox does not run`);
+      const onHost = config.namespaces.network === 'NODE';
+      const netnsPath = onHost ? undefined : `/proc/${State.Pid}/ns/net`;
+      const target = { sandboxId, port, procNet: `/proc/${State.Pid}/net`, netnsPath };
+      await forwardConnection(connection, target, signal);
     },
   };
-}
-
-async function findListener(pid: number, port: number): Promise<string | undefined> {
-  const [tcp, tcp6, addresses] = await Promise.all([table(pid, 'tcp'), table(pid, 'tcp6'), table(pid, 'if_inet6')]);
-  return listeningAddress({ tcp, tcp6, addresses }, port);
-}
-
-async function table(pid: number, name: string): Promise<string> {
-  return await readFile(`/proc/${pid}/net/${name}`, 'utf8').catch(() => '');
-}
-
-interface Remote {
-  readonly readable: Readable;
-  readonly writable: Writable;
-  readonly close: () => void;
-}
-
-function hostSocket(host: string, port: number): Remote {
-  const socket = connect({ host, port, allowHalfOpen: true });
-  return { readable: socket, writable: socket, close: () => socket.destroy() };
-}
-
-/** A connection from inside the sandbox's network. */
-function insideNetns(pid: number, host: string, port: number): Remote {
-  const target = host === '::1' ? `TCP6:[::1]:${port}` : `TCP4:127.0.0.1:${port}`;
-  const child = spawn('nsenter', [`--net=/proc/${pid}/ns/net`, '--', 'socat', '-t', '10', '-', target], {
-    env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
-    stdio: ['pipe', 'pipe', 'ignore'],
-    detached: true,
-  });
-  child.on('error', () => child.stdout.destroy());
-  const close = (): void => {
-    child.stdin.destroy();
-    child.stdout.destroy();
-    child.kill('SIGKILL');
-  };
-  return { readable: child.stdout, writable: child.stdin, close };
-}
-
-/** Until the pod's side ended, or the client's is gone; an end of what the client says is passed on. */
-async function join(client: Duplex, remote: Remote, signal: AbortSignal): Promise<void> {
-  using ending = linkSignal(signal);
-  client.once('close', () => ending.abort(new Error('the client is gone')));
-  client.on('error', () => {});
-  remote.writable.on('error', () => {});
-  client.pipe(remote.writable);
-  try {
-    await pipeline(remote.readable, client, { signal: ending.signal });
-  } catch {
-    // Either side closed; that is the end, not a failure.
-  } finally {
-    client.unpipe(remote.writable);
-    remote.close();
-  }
-  signal.throwIfAborted();
 }

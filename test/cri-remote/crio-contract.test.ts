@@ -16,6 +16,7 @@ const cannot = {
   'kill-at-once': 'CRI-O sends the stop signal first all the same',
   'late-privileged': 'CRI-O goes by the sandbox as it was made',
   'exec-abort': 'CRI-O lets a command run on whose client is gone',
+  'exec-start-failure': 'CRI-O answers 255, and says why on the output',
   'refuse-unstarted': 'CRI-O runs commands in a container that was created and not started, and reopens its log',
   ...(!mayLowerOomScore() && {
     'shared-pid': 'CRI-O gives the init of such a sandbox an oom_score_adj of -998, which this machine refuses',

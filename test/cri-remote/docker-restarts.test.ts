@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { AgentWorld } from '../agent/agent-world.js';
-import { TestRegistry } from '../images/test-registry.js';
+import { FaultyProxy, TestRegistry } from '../images/test-registry.js';
+import { makeBusyboxImage } from '../setup/busybox-image.js';
 import { busyboxReference } from '../support/cri-daemon.js';
 import { eventually } from '../support/daemon.js';
 import { Dockerd, missingForDocker } from '../support/dockerd.js';
@@ -23,11 +24,16 @@ const starting: readonly DockerDeed[] = [
 const stopping: readonly DockerDeed[] = ['stop container', 'remove container', 'remove sandbox'];
 
 test.skipIf(missing !== undefined)(
-  'Docker is killed in every request of the start and the end of a pod: everything is there once, then nothing',
+  'a pull that stalls; then Docker is killed in every request of the start and the end of a pod: everything is there once, then nothing',
   async () => {
     await using registry = await TestRegistry.open();
     await using dockerd = await Dockerd.open();
-    await registry.push(`docker-archive:${join(dockerd.folder, 'busybox.tar')}`, 'team/app:1');
+    await using between = await FaultyProxy.open(registry.host);
+    // With a layer that Docker does not have yet.
+    const archive = join(dockerd.folder, 'app.tar');
+    await makeBusyboxImage({ path: archive, format: 'docker-archive', files: { '/etc/app': 'not busybox alone' } });
+    await registry.push(`docker-archive:${archive}`, 'team/app:1');
+    const image = `${between.host}/team/app:1`;
     await using proxy = await StruckDocker.open(join(dockerd.folder, 'between.sock'), dockerd.socket);
     await using world = await AgentWorld.open((config) => ({
       ...config,
@@ -52,15 +58,18 @@ test.skipIf(missing !== undefined)(
     };
     const container = {
       name: 'main',
-      image: `${registry.host}/team/app:1`,
+      image,
       imagePullPolicy: 'Always',
       command: ['sh', '-c', 'trap "exit 0" TERM; while true; do sleep 0.1; done'],
       readinessProbe: { exec: { command: ['true'] }, periodSeconds: 1 },
     };
-    const spec = { terminationGracePeriodSeconds: 1, containers: [container] };
+    const write = async (name: string, changed: object = {}): Promise<void> => {
+      const spec = { terminationGracePeriodSeconds: 1, containers: [{ ...container, ...changed }] };
+      await world.write(`${name}.json`, JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec }));
+    };
     const life = async (name: string, inStart: readonly DockerDeed[], inEnd: readonly DockerDeed[]): Promise<void> => {
       strike(inStart);
-      await world.write(`${name}.json`, JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec }));
+      await write(name);
       await untilStruck();
       await run.untilPod(name, 'is ready', ({ ready, waits }) => ready && waits.length === 0, 60_000);
       const running = (await dockerd.docker('ps', '--no-trunc', '--format', '{{.ID}} {{.Names}}')).trim().split('\n');
@@ -73,6 +82,18 @@ test.skipIf(missing !== undefined)(
       await run.untilGone(60_000);
       expect(await dockerd.docker('ps', '-aq')).toBe('');
     };
+    // A pull that stalls in the middle of a layer holds up nobody, says so, and ends with its pod.
+    between.stallAfterBytes = 1000;
+    await write('stalled');
+    await eventually('a layer is asked for', () => between.stalledBlobs > 0);
+    await run.untilPod('stalled', 'says what it waits for', ({ waits }) =>
+      waits.some((wait) => wait.startsWith(`ensure-image image ${image}`)),
+    );
+    await write('other', { image: busyboxReference, imagePullPolicy: 'Never' });
+    await run.untilReady('other', 60_000);
+    for (const name of ['stalled', 'other']) await world.remove(`${name}.json`);
+    await run.untilGone(60_000);
+    between.stallAfterBytes = undefined;
     await life('struck', starting, stopping);
     await life('again', [], ['stop sandbox']);
     expect(run.errors).toEqual([]);

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { criLabels, type CriRuntime } from '../../cri/index.js';
 import { AgentWorld, type AgentRun } from '../agent/agent-world.js';
-import { TestRegistry } from '../images/test-registry.js';
+import { FaultyProxy, TestRegistry } from '../images/test-registry.js';
+import { makeBusyboxImage } from '../setup/busybox-image.js';
 import { busyboxReference, type CriDaemon } from '../support/cri-daemon.js';
 import { criDaemonKinds } from '../support/cri-daemons.js';
 import { eventually } from '../support/daemon.js';
@@ -51,19 +52,25 @@ for (const kind of criDaemonKinds) {
 
   describe.skipIf(missing !== undefined)(`${kind.name} is killed`, () => {
     let registry: TestRegistry;
+    let proxy: FaultyProxy;
     let daemon: CriDaemon;
     let direct: CriRuntime;
 
     beforeAll(async () => {
       registry = await TestRegistry.open();
-      daemon = await kind.open(registry.host);
-      await registry.push(`oci-archive:${join(daemon.folder, 'busybox.tar')}`, 'team/app:1');
+      proxy = await FaultyProxy.open(registry.host);
+      daemon = await kind.open(proxy.host);
+      // With a layer that the daemon does not have yet.
+      const archive = join(daemon.folder, 'app.tar');
+      await makeBusyboxImage({ path: archive, format: 'oci-archive', files: { '/etc/app': 'not busybox alone' } });
+      await registry.push(`oci-archive:${archive}`, 'team/app:1');
       direct = await daemon.connect();
     });
 
     afterAll(async () => {
       await direct?.[Symbol.asyncDispose]();
       await daemon?.[Symbol.asyncDispose]();
+      await proxy?.[Symbol.asyncDispose]();
       await registry?.[Symbol.asyncDispose]();
     });
 
@@ -80,6 +87,26 @@ for (const kind of criDaemonKinds) {
       expect((await direct.runtime.listContainers({}, signal)).containers).toEqual([]);
     };
 
+    // Before any other pull: what is here already is not asked for.
+    test('a pull that stalls in the middle of a layer holds up nobody, says so, and ends with its pod', async () => {
+      await using world = await openWorld(daemon.endpoint);
+      await using run = await world.start();
+      await run.untilStarted();
+      proxy.stallAfterBytes = 1000;
+      await world.write('stalled.json', manifest('stalled', `${proxy.host}/team/app:1`));
+      await eventually('a layer is asked for', () => proxy.stalledBlobs > 0);
+      await run.untilPod('stalled', 'says what it waits for', ({ waits }) =>
+        waits.some((wait) => wait.startsWith(`ensure-image image ${proxy.host}/team/app:1`)),
+      );
+      await world.write('other.json', manifest('other', busyboxReference, 'Never'));
+      await run.untilReady('other');
+      for (const name of ['stalled', 'other']) await world.remove(`${name}.json`);
+      await run.untilGone(60_000);
+      proxy.stallAfterBytes = undefined;
+      await expectNothing();
+      expect(run.errors).toEqual([]);
+    });
+
     test.each<StrikeMoment>(['under way', 'answer lost'])(
       'in every verb of the start and the end of a pod (%s): everything is there once, then nothing',
       async (moment) => {
@@ -91,7 +118,7 @@ for (const kind of criDaemonKinds) {
         const strike = (verbs: readonly StruckVerb[]): void => {
           for (const verb of verbs) interposed.strike(verb, moment, restart);
         };
-        const image = `${registry.host}/team/app:1`;
+        const image = `${proxy.host}/team/app:1`;
         const life = async (name: string, struck: boolean): Promise<void> => {
           if (struck) strike(starting);
           await world.write(`${name}.json`, manifest(name, image));

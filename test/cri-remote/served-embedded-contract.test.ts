@@ -39,7 +39,7 @@ else {
       runtime: remote.runtime,
       streaming: remote.streaming,
       imageRef: busyboxReference,
-      logFolder: world.logs,
+      logFolder: world.logFolder,
       cgroupParent: world.cgroupParent,
       [Symbol.asyncDispose]: async () => {
         await remote[Symbol.asyncDispose]();

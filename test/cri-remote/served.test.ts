@@ -95,7 +95,7 @@ describe.skipIf(missing !== undefined)('crictl against a served runtime (contain
     expect(await fine('inspectp', podSandboxId)).toContain('SANDBOX_READY');
     expect(await fine('stats', '-o', 'json')).toContain(containerId);
     expect(await fine('imagefsinfo')).toContain('usedBytes');
-    expect(await fine('logs', containerId)).toContain('up\n');
+    await eventually('the log', async () => (await fine('logs', containerId)).includes('up\n'));
     const absent = await crictl('', 'inspect', 'f'.repeat(64));
     expect(absent.code).not.toBe(0);
     expect(absent.stderr).toMatch(/not found|NotFound/);

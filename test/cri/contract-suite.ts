@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { v1 } from '../../cri/index.js';
-import { eventually } from '../support/daemon.js';
 import { signal, type ContractCases, type ContractSubject } from './contract/cases.js';
 import { containerCases } from './contract/containers.js';
 import { ContractPod } from './contract/pod.js';
@@ -8,35 +6,47 @@ import { sandboxCases } from './contract/sandboxes.js';
 import { statsAndEventsCases } from './contract/stats-and-events.js';
 import { streamCases } from './contract/streams.js';
 import { verbCases } from './contract/verbs.js';
+import { PodCalls } from './support/pod-calls.js';
 
 export type { ContractSubject } from './contract/cases.js';
+
+class SubjectCalls extends PodCalls {
+  readonly runtime: ContractSubject['runtime'];
+  readonly imageRef: string;
+  readonly logFolder: string;
+  readonly cgroupParent: string;
+
+  constructor({ runtime, imageRef, logFolder, cgroupParent }: ContractSubject) {
+    super();
+    this.runtime = runtime;
+    this.imageRef = imageRef;
+    this.logFolder = logFolder;
+    this.cgroupParent = cgroupParent;
+  }
+}
 
 /** The CRI contract as every implementation must keep it: in process, over Docker, and on the wire. */
 export function criContractSuite(name: string, open: () => Promise<ContractSubject>): void {
   describe(`CRI contract: ${name}`, () => {
     let opened: ContractSubject;
+    let calls: PodCalls;
     let pods = 0;
     beforeAll(async () => {
       opened = await open();
+      calls = new SubjectCalls(opened);
     });
     afterAll(async () => {
       await opened?.[Symbol.asyncDispose]();
     });
 
     const subject = (): ContractSubject => opened;
-    const newPod: ContractCases['newPod'] = (overrides = {}) => new ContractPod(opened, ++pods, overrides);
-    const status = async (containerId: string): Promise<v1.ContainerStatus> =>
-      (await opened.runtime.containerStatus({ containerId }, signal)).status ?? {};
+    const newPod: ContractCases['newPod'] = (overrides = {}) => new ContractPod(calls, ++pods, overrides);
     const cases: ContractCases = {
       subject,
       newPod,
       runPod: async (overrides) => await newPod(overrides).run(),
-      status,
-      ended: async (id) =>
-        await eventually('the container has ended', async () => {
-          const found = await status(id);
-          return found.state === 'CONTAINER_EXITED' && found;
-        }),
+      status: async (id) => await calls.status(id),
+      ended: async (id) => await calls.exited(id),
     };
 
     describe('runtime', () => {

@@ -11,7 +11,7 @@ else {
       runtime: world.runtime,
       streaming: world.streaming,
       imageRef: busyboxReference,
-      logFolder: world.logs,
+      logFolder: world.logFolder,
       cgroupParent: world.cgroupParent,
       [Symbol.asyncDispose]: async () => await world[Symbol.asyncDispose](),
     };

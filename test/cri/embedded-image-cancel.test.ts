@@ -111,7 +111,7 @@ async function sweep(
       cancelled++;
     }
     expect(await programsOf(temp.dir)).toEqual([]);
-    await untilTrue(`files closed after ${at}`, async () => (await openFilesIn(temp.dir)).length === 0, 5000);
+    await untilTrue(`files closed after ${at}`, async () => (await openFilesIn(temp.dir)).length === 0);
     // Told after its last word was written it is there as a whole; at any other time there is nothing of it.
     const now = await picture(temp);
     if (outcome !== 'done' && JSON.stringify(now) === JSON.stringify(before)) continue;
@@ -217,7 +217,8 @@ describe.skipIf(missing !== undefined)(`cancelled (missing: ${missing ?? 'nothin
         await baseIsWhole(temp);
       },
     );
-    expect(cancelled).toBeGreaterThan(0);
+    // A run that is faster than the first one may be over before the first moment; a border always comes.
+    if (cuts.borders > 0) expect(cancelled).toBeGreaterThan(0);
   });
 
   test.each([
@@ -234,7 +235,7 @@ describe.skipIf(missing !== undefined)(`cancelled (missing: ${missing ?? 'nothin
         await baseIsWhole(temp);
       },
     );
-    expect(cancelled).toBeGreaterThan(0);
+    if (cuts.borders > 0) expect(cancelled).toBeGreaterThan(0);
   });
 
   test('an export, at any moment: no file and no part of one', async () => {

@@ -52,7 +52,8 @@ describe.skipIf(missing !== undefined)(`a pull that fails (missing: ${missing ??
 
   const open = (deps: { readonly run?: RunProgram; readonly clock?: Clock } = {}): Promise<TempStore> => {
     const registries = { [proxy.host]: { insecure: true } };
-    return TempStore.open({ registries, stallTimeoutMs: 500 }, deps);
+    // Long enough for a program to begin and to bring the small layer on a busy machine.
+    return TempStore.open({ registries, stallTimeoutMs: 3000 }, deps);
   };
   const pull = (temp: TempStore, tag: string): Promise<unknown> =>
     temp.store.pullImage({ image: { image: `${proxy.host}/two:${tag}` } }, never);

@@ -98,6 +98,8 @@ describe.skipIf(missing !== '')('what a container sees of its security settings'
     expect(await inside(mode, { seccomp: { profileType: 'RuntimeDefault' } })).toBe('Seccomp:\t2');
     expect(await inside(mode, { seccomp: { profileType: 'Unconfined' } })).toBe('Seccomp:\t0');
     expect(await inside(mode, { privileged: true, seccomp: { profileType: 'RuntimeDefault' } })).toBe('Seccomp:\t0');
+    expect(await inside(mode, { seccompProfilePath: 'runtime/default' })).toBe('Seccomp:\t2');
+    await expect(inside(mode, { seccompProfilePath: 'mine' })).rejects.toThrow(/there is no profile "mine"/);
     const refused = 'setarch linux64 -R true || echo refused';
     expect(await inside(refused, { seccomp: { profileType: 'RuntimeDefault' } })).toMatch(/refused$/);
   });
@@ -293,14 +295,21 @@ describe.skipIf(missing !== '')('what a container sees of its security settings'
 
   test('an image can be a read-only mount, below a path of it', async () => {
     const mounts = [
-      { containerPath: '/img', image: { image: world.image.id } },
-      { containerPath: '/sub', image: { image: world.image.id }, imageSubPath: 'data' },
+      { containerPath: '/img', readonly: true, image: { image: world.image.id } },
+      { containerPath: '/sub', readonly: true, image: { image: world.image.id }, imageSubPath: 'data' },
     ];
     expect(await inside('cat /img/data/from-image /sub/from-image; touch /img/x', {}, { mounts })).toMatch(
       /^seed\nseed\n.*Read-only file system/,
     );
-    const wrong = [{ containerPath: '/img', image: { image: world.image.id }, imageSubPath: 'none' }];
+    const [, seen] =
+      (await world.status(await world.createContainer(sandbox, 'told', ['true'], { mounts }))).mounts ?? [];
+    expect(seen?.image).toEqual({ image: world.image.id, imageRef: world.image.id });
+    const wrong = [{ containerPath: '/img', readonly: true, image: { image: world.image.id }, imageSubPath: 'none' }];
     await expect(inside('true', {}, { mounts: wrong })).rejects.toThrow(/no path "none"/);
+    const both = [{ containerPath: '/img', hostPath: world.folder, image: { image: world.image.id } }];
+    await expect(inside('true', {}, { mounts: both })).rejects.toThrow(/both host_path and image/);
+    const writable = [{ containerPath: '/img', image: { image: world.image.id } }];
+    await expect(inside('true', {}, { mounts: writable })).rejects.toThrow(/not readonly/);
   });
 
   test('environment: the request wins over the image, which wins over defaults', async () => {

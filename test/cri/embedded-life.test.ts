@@ -23,7 +23,7 @@ describe.skipIf(missing !== '')('the life of a pod in the embedded runtime', () 
       id: sandbox,
       state: 'SANDBOX_READY',
       network: { ip: '10.250.0.7', additionalIps: [{ ip: 'fd00::7' }] },
-      labels: { app: 'pod' },
+      labels: { pod: 'pod' },
     });
 
     const containerId = await world.createContainer(sandbox, 'main', ['sh', '-c', 'echo hello; exec sleep 1000']);
@@ -61,7 +61,7 @@ describe.skipIf(missing !== '')('the life of a pod in the embedded runtime', () 
 
   test('a folder for logs and a name may be in any alphabet, and with spaces', async () => {
     await using world = await RuntimeWorld.open();
-    const logDirectory = join(world.logs, 'жур нал');
+    const logDirectory = join(world.logFolder, 'жур нал');
     const sandbox = await world.runSandbox('pod', { logDirectory });
     await world.exited(await world.startContainer(sandbox, 'größe', ['echo', 'grün'], { logPath: 'größe.log' }));
     expect(logText(await readFile(join(logDirectory, 'größe.log'), 'utf8'))).toBe('grün\n');

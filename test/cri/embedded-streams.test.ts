@@ -1,5 +1,5 @@
-import { readdir, readFile, rename } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile, rename, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { Duplex, PassThrough, Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { logText, missingComponents, neverAborted, RuntimeWorld, until } from './support/runtime-world.js';
@@ -54,34 +54,25 @@ describe.skipIf(missing !== '')('logs and streams of the embedded runtime', () =
   };
 
   test('rotation under load loses no line', async () => {
-    const last = 30_000;
-    const id = await world.startContainer(sandbox, 'loud', ['seq', '1', String(last)], {
-      command: ['sh', '-c', `i=0; while [ $i -lt ${last} ]; do i=$((i+1)); echo "line $i"; done`],
-    });
+    const script = 'i=0; until test -e /enough; do i=$((i+1)); echo "line $i"; done';
+    const id = await world.startContainer(sandbox, 'loud', ['sh', '-c', script]);
     const path = (await world.status(id)).logPath ?? '';
-    let rotations = 0;
-    while ((await world.status(id)).state === 'CONTAINER_RUNNING' && rotations < 50) {
-      await rename(path, `${path}.${rotations}`);
-      try {
-        await world.runtime.reopenContainerLog({ containerId: id }, neverAborted());
-      } catch (err) {
-        // It ended in between: as the kubelet does, the file gets its name back.
-        if ((await world.status(id)).state === 'CONTAINER_RUNNING') throw err;
-        await rename(`${path}.${rotations}`, path);
-        break;
-      }
-      rotations++;
+    const rotations = 20;
+    for (let index = 0; index < rotations; index++) {
+      await until(async () => (await stat(path)).size > 0 || undefined, 'a line in the new file');
+      await rename(path, `${path}.${index}`);
+      await world.runtime.reopenContainerLog({ containerId: id }, neverAborted());
     }
-    await world.exited(id, 60_000);
-    expect(rotations).toBeGreaterThan(2);
-    const folder = join(path, '..');
+    await world.exec(id, 'touch', '/enough');
+    await world.exited(id);
     let text = '';
     for (let index = 0; index < rotations; index++) text += await readFile(`${path}.${index}`, 'utf8');
     text += await readFile(path, 'utf8');
     const numbers = [...logText(text).matchAll(/^line (\d+)$/gm)].map((match) => Number(match[1]));
-    expect(numbers.length).toBe(last);
+    expect(numbers.length).toBeGreaterThanOrEqual(rotations);
     expect(numbers.every((number, index) => number === index + 1)).toBe(true);
-    expect((await readdir(folder)).length).toBe(rotations + 1);
+    const own = (await readdir(dirname(path))).filter((file) => file.startsWith(basename(path)));
+    expect(own).toHaveLength(rotations + 1);
     await remove(id);
   });
 
@@ -185,12 +176,12 @@ describe.skipIf(missing !== '')('logs and streams of the embedded runtime', () =
     });
     expect(await world.exec(id, 'sh', '-c', 'id -u; echo $MINE')).toBe('1000\nyes');
     const killed = await world.runtime.execSync(
-      { containerId: id, cmd: ['sh', '-c', 'kill -KILL $$'], timeout: 10 },
+      { containerId: id, cmd: ['sh', '-c', 'kill -KILL $$'], timeout: 60 },
       neverAborted(),
     );
     expect(killed.exitCode).toBe(137);
     await expect(
-      world.runtime.execSync({ containerId: id, cmd: ['/no/such'], timeout: 10 }, neverAborted()),
+      world.runtime.execSync({ containerId: id, cmd: ['/no/such'], timeout: 60 }, neverAborted()),
     ).rejects.toThrow(/\/no\/such/);
     await remove(id);
   });
@@ -199,7 +190,7 @@ describe.skipIf(missing !== '')('logs and streams of the embedded runtime', () =
     const id = await world.startContainer(sandbox, 'daemon', ['sleep', '1000']);
     const before = performance.now();
     expect(await world.exec(id, 'sh', '-c', 'sleep 30 & echo started')).toBe('started');
-    expect(performance.now() - before).toBeLessThan(10_000);
+    expect(performance.now() - before).toBeLessThan(25_000);
     await remove(id);
   });
 
@@ -240,7 +231,8 @@ describe.skipIf(missing !== '')('logs and streams of the embedded runtime', () =
       await Promise.all([listening(8001), listening(8002)]);
       const greeted = await through(8001, undefined);
       expect(greeted.text).toBe('bye\n');
-      expect(greeted.ms).toBeLessThan(3000);
+      // Where the end is not passed on, the client waits for the ten seconds that an answer may take.
+      expect(greeted.ms).toBeLessThan(9000);
       expect((await through(8002, 'question\n')).text).toBe('question\nlate\n');
       await world.runtime.removePodSandbox({ podSandboxId: pod }, neverAborted());
     },
@@ -296,7 +288,7 @@ describe.skipIf(missing !== '')('logs and streams of the embedded runtime', () =
     await expect(attached).rejects.toThrow('enough');
     expect((await world.status(id)).state).toBe('CONTAINER_RUNNING');
     await remove(id);
-    expect(await readdir(join(world.logs, 'pod')).catch(() => [])).not.toContain('silent');
+    expect(await readdir(join(world.logFolder, 'pod')).catch(() => [])).not.toContain('silent_0.log');
   });
 
   test('stats: network, processes, writable layer, metrics', async () => {
@@ -305,14 +297,10 @@ describe.skipIf(missing !== '')('logs and streams of the embedded runtime', () =
       '-c',
       'dd if=/dev/zero of=/written bs=1k count=2048 2>/dev/null; sleep 1000 & exec sleep 1000',
     ]);
-    const layer = await until(
-      async () => {
-        const { stats } = await world.runtime.containerStats({ containerId: id }, neverAborted());
-        return (stats?.writableLayer?.usedBytes?.value ?? 0) > 2_000_000 ? stats?.writableLayer : undefined;
-      },
-      'the size of the writable layer',
-      40_000,
-    );
+    const layer = await until(async () => {
+      const { stats } = await world.runtime.containerStats({ containerId: id }, neverAborted());
+      return (stats?.writableLayer?.usedBytes?.value ?? 0) > 2_000_000 ? stats?.writableLayer : undefined;
+    }, 'the size of the writable layer');
     expect(layer?.usedBytes?.value).toBeLessThan(4_000_000);
     expect(layer?.inodesUsed?.value).toBeGreaterThan(1);
     const { stats: pod } = await world.runtime.podSandboxStats({ podSandboxId: sandbox }, neverAborted());

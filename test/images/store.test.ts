@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Logger } from '../../base/log.js';
 import { makeBusyboxImage } from '../setup/busybox-image.js';
 import { hostProgram } from '../support/host-program.js';
-import { LeakCheck } from '../support/leak-check.js';
 import { missingProgram, never, tempFolder, TempStore } from './temp-store.js';
 import { programsOf, untilTrue } from './test-registry.js';
 
@@ -143,14 +142,13 @@ describe.skipIf(missing !== undefined)(`image store (missing: ${missing ?? 'noth
   });
 
   test('killed while a layer is unpacked: nothing of it counts and nothing stays', async () => {
-    await using leaks = await LeakCheck.open({ kinds: ['process'], tokens: ['brt-img'] });
-    void leaks;
-    await using work = await tempFolder();
+    await using work = await tempFolder(['process']);
+    await using own = await tempFolder(['process']);
     const slowTar = join(work.path, 'tar');
     const marker = join(work.path, 'unpacked');
     await writeFile(slowTar, `#!/bin/sh\ntar "$@" || exit\ncase "$*" in *xattrs*) touch ${marker}; sleep 600;; esac\n`);
     await chmod(slowTar, 0o755);
-    await using temp = await TempStore.open({ tarPath: slowTar });
+    await using temp = await TempStore.open({ tarPath: slowTar, dir: own.path });
     const stop = new AbortController();
     const running = temp.store.importArchive(archive, {}, stop.signal);
     running.catch(() => {});
@@ -197,9 +195,7 @@ describe.skipIf(missing !== undefined)(`image store (missing: ${missing ?? 'noth
     [3300, 'while a layer is unpacked'],
   ] as const) {
     test(`the disk is full ${where}: said so, nothing stays, and it works when there is room`, async () => {
-      await using leaks = await LeakCheck.open({ kinds: ['mount'], tokens: ['brt-imgt'] });
-      void leaks;
-      await using disk = await tempFolder();
+      await using disk = await tempFolder(['mount']);
       await hostProgram(['mount', '-t', 'tmpfs', '-o', `size=${sizeKib}k`, 'tmpfs', disk.path]);
       try {
         await using temp = await TempStore.open({ dir: disk.path });

@@ -12,6 +12,7 @@ import {
   type ImageStoreOptions,
 } from '../../cri/embedded/images/index.js';
 import { tryHostProgram } from '../support/host-program.js';
+import { LeakCheck, type LeakKind } from '../support/leak-check.js';
 
 export const never: AbortSignal = new AbortController().signal;
 
@@ -42,9 +43,9 @@ export class TempStore implements AsyncDisposable {
     return new TempStore(dir, options.dir === undefined, options, deps, await openAt(dir, options, deps));
   }
 
-  async reopen(): Promise<ImageStore> {
+  async reopen(changed: Partial<ImageStoreOptions> = {}): Promise<ImageStore> {
     await this.store[Symbol.asyncDispose]();
-    this.store = await openAt(this.dir, this.#options, this.#deps);
+    this.store = await openAt(this.dir, { ...this.#options, ...changed }, this.#deps);
     return this.store;
   }
 
@@ -88,7 +89,17 @@ export async function missingProgram(...names: readonly string[]): Promise<strin
   return undefined;
 }
 
-export async function tempFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+/** A folder that is gone when disposed; what is left then of the `watched` kinds, and names it, is a leak. */
+export async function tempFolder(
+  watched: readonly LeakKind[] = [],
+): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await mkdtemp(join(tmpdir(), 'brt-imgt-'));
-  return { path, [Symbol.asyncDispose]: async () => rm(path, { recursive: true, force: true }) };
+  const leaks = await LeakCheck.open({ kinds: watched, tokens: [path] });
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      await rm(path, { recursive: true, force: true });
+      await leaks[Symbol.asyncDispose]();
+    },
+  };
 }

@@ -43,23 +43,26 @@ export class TestRegistry implements AsyncDisposable {
 
   static async open(options: { readonly auth?: boolean } = {}): Promise<TestRegistry> {
     const dir = await mkdtemp(join(tmpdir(), 'brt-reg-'));
-    const host = `127.0.0.1:${await freePort()}`;
-    const lines = [
-      'version: 0.1',
-      'log: {level: error, accesslog: {disabled: true}}',
-      `storage: {filesystem: {rootdirectory: ${join(dir, 'data')}}}`,
-      `http: {addr: "${host}"}`,
-    ];
+    const htpasswd = join(dir, 'htpasswd');
     if (options.auth === true) {
-      const file = join(dir, 'htpasswd');
-      await hostProgram(['htpasswd', '-Bbc', '-C', '4', file, login.username, login.password]);
-      lines.push(`auth: {htpasswd: {realm: test, path: ${file}}}`);
+      await hostProgram(['htpasswd', '-Bbc', '-C', '4', htpasswd, login.username, login.password]);
     }
-    await writeFile(join(dir, 'config.yml'), lines.join('\n'));
-    const child = spawn('docker-registry', ['serve', join(dir, 'config.yml')], { stdio: 'ignore' });
-    const registry = new TestRegistry(host, dir, child, options.auth === true);
-    await registry.#answering();
-    return registry;
+    const auth = options.auth === true ? [`auth: {htpasswd: {realm: test, path: ${htpasswd}}}`] : [];
+    for (let tries = 0; tries < 5; tries++) {
+      const host = `127.0.0.1:${await freePort()}`;
+      const config = [
+        'version: 0.1',
+        'log: {level: error, accesslog: {disabled: true}}',
+        `storage: {filesystem: {rootdirectory: ${join(dir, 'data')}}}`,
+        `http: {addr: "${host}"}`,
+        ...auth,
+      ];
+      await writeFile(join(dir, 'config.yml'), config.join('\n'));
+      const child = spawn('docker-registry', ['serve', join(dir, 'config.yml')], { stdio: 'ignore' });
+      // It ends at once when somebody else took the port meanwhile.
+      if (await isAnswering(host, child)) return new TestRegistry(host, dir, child, options.auth === true);
+    }
+    throw new Error('docker-registry does not answer');
   }
 
   /** Puts an image of an archive there; returns the digest the registry knows it by. */
@@ -87,19 +90,6 @@ export class TestRegistry implements AsyncDisposable {
     if (!answer.ok) throw new Error(`put manifest: ${answer.status} ${await answer.text()}`);
   }
 
-  async #answering(): Promise<void> {
-    const deadline = performance.now() + 10_000;
-    while (performance.now() < deadline) {
-      const isUp = await fetch(`http://${this.host}/v2/`).then(
-        () => true,
-        () => false,
-      );
-      if (isUp) return;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    throw new Error('docker-registry does not answer');
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#child.exitCode === null) {
       this.#child.kill('SIGKILL');
@@ -107,6 +97,20 @@ export class TestRegistry implements AsyncDisposable {
     }
     await rm(this.#dir, { recursive: true, force: true });
   }
+}
+
+async function isAnswering(host: string, child: ChildProcess): Promise<boolean> {
+  const deadline = performance.now() + 60_000;
+  while (child.exitCode === null && performance.now() < deadline) {
+    const isUp = await fetch(`http://${host}/v2/`).then(
+      () => true,
+      () => false,
+    );
+    if (isUp && child.exitCode === null) return true;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  child.kill('SIGKILL');
+  return false;
 }
 
 /** Passes requests on to a registry, and can stop in the middle of a blob or answer something else. */
@@ -205,7 +209,7 @@ export class UntrustedRegistry implements AsyncDisposable {
 export async function untilTrue(
   what: string,
   condition: () => Promise<boolean> | boolean,
-  timeoutMs = 20_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await condition())) {

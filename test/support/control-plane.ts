@@ -1,4 +1,4 @@
-import { createPrivateKey } from 'node:crypto';
+import { createPrivateKey, randomInt } from 'node:crypto';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createWriteStream, existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -193,7 +193,7 @@ export class TestControlPlane implements AsyncDisposable {
   }
 
   /** Polls until `holds` returns something; what it saw last is in the error. */
-  async until<T>(what: string, look: () => Promise<T | undefined>, withinMs = 30_000): Promise<T> {
+  async until<T>(what: string, look: () => Promise<T | undefined>, withinMs = 60_000): Promise<T> {
     const deadline = Date.now() + withinMs;
     while (true) {
       const found = await look();
@@ -452,10 +452,24 @@ export function kubeconfigOf(server: string, ca: string, user: object): object {
   };
 }
 
+/** Below those that the kernel gives to whoever connects: one of those may be gone again before its server takes it. */
+const served = { first: 15_000, last: 29_999 };
+
+/** Ports of loopback that nobody listens on. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = randomInt(served.first, served.last + 1);
+    const server = createServer();
+    try {
+      server.listen(port, '127.0.0.1');
+      await once(server, 'listening');
+      ports.add(port);
+    } catch {
+      // Somebody has it.
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
+    }
+  }
+  return [...ports];
 }

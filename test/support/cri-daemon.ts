@@ -147,7 +147,7 @@ export abstract class CriDaemon implements AsyncDisposable {
   }
 }
 
-async function writeTestNetwork(folder: string): Promise<void> {
+export async function writeTestNetwork(folder: string): Promise<void> {
   const subnet = `10.${100 + Math.floor(Math.random() * 100)}.${Math.floor(Math.random() * 250)}.0/24`;
   const conf = {
     cniVersion: '0.4.0',

@@ -99,6 +99,15 @@ export class Dockerd implements AsyncDisposable {
     await this.#daemon.stop(name);
   }
 
+  /** It answers nothing from now on, and does nothing. */
+  freeze(): void {
+    process.kill(this.#daemon.pid ?? 0, 'SIGSTOP');
+  }
+
+  thaw(): void {
+    process.kill(this.#daemon.pid ?? 0, 'SIGCONT');
+  }
+
   async docker(...args: string[]): Promise<string> {
     return await hostProgram(['/usr/bin/docker', '-H', `unix://${this.socket}`, ...args], 60_000);
   }

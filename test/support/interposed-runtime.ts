@@ -8,8 +8,8 @@ type RuntimeVerb = {
 
 export type StruckVerb = Exclude<RuntimeVerb, 'exec' | 'attach' | 'portForward'> | 'pullImage';
 
-/** While the runtime is at it; or when it has done it and before the caller hears so. */
-export type StrikeMoment = 'under way' | 'answer lost';
+/** While the runtime is at it; or when it has done it and before the caller hears so; or then, and the caller never hears anything. */
+export type StrikeMoment = 'under way' | 'answer lost' | 'unanswered';
 
 interface Strike {
   readonly moment: StrikeMoment;
@@ -17,6 +17,14 @@ interface Strike {
 }
 
 type Call = (request: never, ...rest: never[]) => Promise<unknown>;
+
+async function untilGivenUp(signal: AbortSignal): Promise<never> {
+  return await new Promise((_resolve, reject) => {
+    const giveUp = (): void => reject(signal.reason as Error);
+    if (signal.aborted) giveUp();
+    else signal.addEventListener('abort', giveUp, { once: true });
+  });
+}
 
 /** A CRI socket in front of a runtime that lets a test do something in the middle of a call. */
 export class InterposedRuntime implements AsyncDisposable {
@@ -65,12 +73,15 @@ export class InterposedRuntime implements AsyncDisposable {
         const value: unknown = Reflect.get(target, name, receiver);
         if (typeof value !== 'function' || name === 'containerEvents') return value;
         const call = value.bind(target) as Call;
-        return async (...args: Parameters<Call>) => await this.#call(String(name), () => call(...args));
+        return async (...args: Parameters<Call>) => {
+          const signal = args.at(-1) as unknown as AbortSignal;
+          return await this.#call(String(name), () => call(...args), signal);
+        };
       },
     });
   }
 
-  async #call(verb: string, forward: () => Promise<unknown>): Promise<unknown> {
+  async #call(verb: string, forward: () => Promise<unknown>, signal: AbortSignal): Promise<unknown> {
     if (this.#isDown) throw criError('unavailable', `${verb}: the runtime is not there`);
     const strike = this.#inTrouble ? undefined : this.#strikes.get(verb);
     if (strike === undefined) {
@@ -80,6 +91,11 @@ export class InterposedRuntime implements AsyncDisposable {
       return answer;
     }
     this.#strikes.delete(verb);
+    if (strike.moment === 'unanswered') {
+      await forward();
+      await strike.trouble();
+      return await untilGivenUp(signal);
+    }
     this.#inTrouble = true;
     const answer = forward();
     answer.catch(() => {});

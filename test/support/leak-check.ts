@@ -12,7 +12,7 @@ export interface LeakCheckOptions {
    */
   readonly tokens?: readonly string[];
   readonly kinds?: readonly LeakKind[];
-  /** How long things may take to go by themselves (a veth dies a moment after its namespace). Default 5 s. */
+  /** How long things may take to go by themselves (a veth dies a moment after its namespace). Default 30 s. */
   readonly settleMs?: number;
 }
 
@@ -59,7 +59,7 @@ export class LeakCheck implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const deadline = performance.now() + (this.#options.settleMs ?? 5000);
+    const deadline = performance.now() + (this.#options.settleMs ?? 30_000);
     let found = await this.leaks();
     while (found.length > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 50));

@@ -17,6 +17,8 @@ export interface MountPlan {
   readonly lines: readonly MountLine[];
   /** By index of the request: where an image volume's content is. */
   readonly imageRoots: ReadonlyMap<number, string>;
+  /** The mounts of the request; an image volume says which image it is. */
+  readonly mounts: readonly v1.Mount[];
 }
 
 export interface MountLine {
@@ -48,12 +50,17 @@ export function planMounts(
     },
   ];
   const imageRoots = new Map<number, string>();
+  const mounts: v1.Mount[] = [];
   for (const [index, mount] of entry.record.mounts.entries()) {
-    if (mount.image == null) continue;
-    const volume = context.deps.images.find(mount.image.image ?? '');
-    if (volume === undefined) {
-      throw criError('not-found', `create container: image ${mount.image.image ?? ''} of a volume is not here`);
+    if (!mount.image?.image) {
+      mounts.push(mount);
+      continue;
     }
+    const volume = context.deps.images.find(mount.image.image);
+    if (volume === undefined) {
+      throw criError('not-found', `create container: image ${mount.image.image} of a volume is not here`);
+    }
+    mounts.push({ ...mount, image: { ...mount.image, imageRef: volume.id } });
     const only = volume.lowerDirs.length === 1 ? volume.lowerDirs[0] : undefined;
     if (only !== undefined) {
       imageRoots.set(index, only);
@@ -72,7 +79,7 @@ export function planMounts(
       options: `nosuid,noexec,nodev,mode=1777,uid=${root},gid=${root},size=${context.options.shmSizeBytes}`,
     });
   }
-  return { lines, imageRoots };
+  return { lines, imageRoots, mounts };
 }
 
 function lowerDirs(context: RuntimeContext, image: StoredImage): readonly string[] {

@@ -112,8 +112,14 @@ function checkMounts(name: string, mounts: readonly v1.Mount[]): void {
   for (const mount of mounts) {
     const path = mount.containerPath ?? '';
     if (path === '') throw criError('invalid-argument', `create container ${name}: a mount without container_path`);
-    if ((mount.hostPath ?? '') === '' && mount.image == null) {
-      throw criError('invalid-argument', `create container ${name}: mount ${path} has neither host_path nor image`);
+    const isImage = Boolean(mount.image?.image);
+    const isHostPath = (mount.hostPath ?? '') !== '';
+    if (isImage === isHostPath) {
+      const problem = isImage ? 'has both host_path and image' : 'has neither host_path nor image';
+      throw criError('invalid-argument', `create container ${name}: mount ${path} ${problem}`);
+    }
+    if (isImage && mount.readonly !== true) {
+      throw criError('invalid-argument', `create container ${name}: mount ${path} of an image is not readonly`);
     }
     if (mount.recursiveReadOnly === true && mount.readonly !== true) {
       throw criError(

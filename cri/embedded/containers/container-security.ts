@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
 import { criError } from '../../contract/cri-error.js';
+import { apparmorProfile as askedAppArmor, seccompProfile } from '../../contract/security-profiles.js';
 import type { RuntimeContext } from '../context.js';
 import type { OciSeccomp } from '../oci-spec/oci-types.js';
 
@@ -11,7 +12,7 @@ export async function seccompFilter(
   capabilities: readonly string[],
 ): Promise<OciSeccomp | undefined> {
   if (security?.privileged === true) return undefined;
-  const profile = security?.seccomp;
+  const profile = seccompProfile(security);
   switch (profile?.profileType) {
     // An absent message is "not asked for"; an empty one is the first value of the enum.
     case undefined:
@@ -30,7 +31,7 @@ export async function apparmorProfile(
   context: RuntimeContext,
   security: v1.LinuxContainerSecurityContext | null | undefined,
 ): Promise<string | undefined> {
-  const profile = security?.apparmor;
+  const profile = askedAppArmor(security);
   if (profile == null || profile.profileType === 'Unconfined' || security?.privileged === true) return undefined;
   if (profile.profileType === 'Localhost') {
     const name = (profile.localhostRef ?? '').replace(/^localhost\//, '');

@@ -92,6 +92,7 @@ async function makeContainer(context: RuntimeContext, parts: CreateParts, signal
   const mounts = planMounts(context, entry, sandbox, image);
   entry.record = {
     ...entry.record,
+    mounts: mounts.mounts,
     mountPoints: mountPoints(context, entry.id, mounts, userNamespace !== undefined),
   };
   mkdirSync(folder, { mode: 0o711 });

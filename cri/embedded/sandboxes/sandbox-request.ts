@@ -1,13 +1,13 @@
 import { hostname } from 'node:os';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
 import { checkRunAs } from '../../contract/check-security.js';
+import { checkSysctls } from '../../contract/check-sysctls.js';
 import { criError } from '../../contract/cri-error.js';
 import type { SandboxNetworkRequest, SandboxPortMapping } from '../../contract/sandbox-network.js';
 import { newId } from '../containers/container-request.js';
 import type { RuntimeContext } from '../context.js';
 import { podCgroup } from '../oci-spec/cgroup-path.js';
 import type { SandboxRecord } from '../state/records.js';
-import { checkSysctls } from './check-sysctls.js';
 import { userNamespaceOf } from './user-namespace-request.js';
 
 /** Checks what can be checked without touching anything and writes down what will be made. */

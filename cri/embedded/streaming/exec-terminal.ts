@@ -16,7 +16,7 @@ import { identify, signalProcess } from '../host/process-identity.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import { execProcess } from './exec-process.js';
 import { LogLineParser } from './log-lines.js';
-import { execFolder } from './run-exec.js';
+import { execFolder, runtimeWords } from './run-exec.js';
 
 const sigKill = 9;
 /** How long a first size is waited for: a client that has one sends it at once. */
@@ -62,7 +62,7 @@ async function runTerminal(
     readable: true,
     writable: false,
   });
-  const drained = copyLog(log, io.stdout);
+  const output = copyLog(log, io.stdout);
   let started: StartedConmon;
   try {
     signal.throwIfAborted();
@@ -80,6 +80,11 @@ async function runTerminal(
           '--stdin',
           '--log-path',
           `k8s-file:${folder}/log`,
+          // Why a command could not be started: what is said of it otherwise is said to its terminal, which is gone by then.
+          '--runtime-arg',
+          '--log',
+          '--runtime-arg',
+          `${folder}/oci.log`,
         ],
         logPath: `${folder}/conmon.log`,
         verb: 'exec',
@@ -91,14 +96,17 @@ async function runTerminal(
       // Not cut off in the middle: who the command is, and so what to kill, is known with conmon's answer. It has a deadline.
       new AbortController().signal,
     );
+    closeSync(holder);
   } catch (err) {
+    closeSync(holder);
     killMakers(basename(folder), Object.values(context.options.ociRuntimes));
+    const why = runtimeWords(`${folder}/oci.log`);
     log.destroy();
     signal.throwIfAborted();
-    throw err;
-  } finally {
-    closeSync(holder);
+    if (why === '') throw err;
+    throw criError('unknown', `exec in container ${entry.record.metadata.name}: ${why}`, err);
   }
+  output.release();
   const command = identify(started.pid);
   const kill = (): void => {
     if (command !== undefined) signalProcess(command, sigKill);
@@ -110,7 +118,7 @@ async function runTerminal(
     if (signal.aborted) kill();
     const exitCode = await started.exitCode;
     // A client that has left does not read on.
-    await orAbort(drained, signal);
+    await orAbort(output.drained, signal);
     return exitCode;
   } finally {
     signal.removeEventListener('abort', kill);
@@ -130,31 +138,51 @@ export function resize(folder: string, size: TerminalSize): void {
   }
 }
 
-/** Hands the payload of the log over with back pressure; settles at the log's end. */
-function copyLog(log: Readable, sink: Writable | undefined): Promise<void> {
+interface LogCopy {
+  /** Settles at the log's end. */
+  readonly drained: Promise<void>;
+  /** The command has started: what was said is its output, and goes to the client. */
+  release(): void;
+}
+
+/** Hands the payload of the log over with back pressure, once it is known to be the command's. */
+function copyLog(log: Readable, sink: Writable | undefined): LogCopy {
   const parser = new LogLineParser();
   const open = (): boolean => sink !== undefined && !sink.destroyed;
+  let held: Buffer[] | undefined = [];
+  const take = (data: Buffer): void => {
+    if (held !== undefined) held.push(data);
+    else if (open()) sink?.write(data);
+  };
   sink?.on('error', () => {});
-  return new Promise((resolve) => {
+  const drained = new Promise<void>((resolve) => {
     log.on('data', (chunk: Buffer) => {
-      for (const { data } of parser.push(chunk)) {
-        if (open()) sink?.write(data);
-      }
-      if (open() && sink?.writableNeedDrain === true) {
-        log.pause();
-        const resume = (): void => {
-          sink.removeListener('drain', resume);
-          sink.removeListener('close', resume);
-          log.resume();
-        };
-        sink.once('drain', resume);
-        sink.once('close', resume);
-      }
+      for (const { data } of parser.push(chunk)) take(data);
+      if (held === undefined && open() && sink?.writableNeedDrain === true) pauseUntilDrained(log, sink);
     });
     log.on('error', () => resolve());
     log.on('close', () => resolve());
     log.on('end', () => resolve());
   });
+  return {
+    drained,
+    release() {
+      const said = held ?? [];
+      held = undefined;
+      for (const data of said) take(data);
+    },
+  };
+}
+
+function pauseUntilDrained(log: Readable, sink: Writable): void {
+  log.pause();
+  const resume = (): void => {
+    sink.removeListener('drain', resume);
+    sink.removeListener('close', resume);
+    log.resume();
+  };
+  sink.once('drain', resume);
+  sink.once('close', resume);
 }
 
 /**

@@ -74,7 +74,7 @@ export function execFolder(context: RuntimeContext): string {
 }
 
 /** What the OCI runtime logs about itself: the command could not be started. Empty when it was. */
-function runtimeWords(path: string): string {
+export function runtimeWords(path: string): string {
   try {
     return readFileSync(path, 'utf8').trim();
   } catch (err) {

@@ -26,6 +26,7 @@ export interface ContractSubject extends AsyncDisposable {
       | 'attach-input'
       | 'exec-tty-resize'
       | 'exec-abort'
+      | 'exec-start-failure'
       | 'exec-cut'
       | 'no-log'
       | 'stats'

@@ -9,7 +9,9 @@ import { code, decode, podNamespaces, signal, sleeper, type ContractCases } from
 export function containerCases({ subject, runPod, status, ended }: ContractCases): void {
   test('states, times and what was given', async () => {
     await using pod = await runPod();
-    const containerId = await pod.create('main', ['sh', '-c', 'sleep 0.2; exit 7']);
+    // Not at once: a command that Docker runs while its container ends may be taken to run on for ever.
+    const script = 'until test -e /go; do sleep 0.05; done; sleep 1; exit 7';
+    const containerId = await pod.create('main', ['sh', '-c', script]);
     expect(await status(containerId)).toMatchObject({
       id: containerId,
       state: 'CONTAINER_CREATED',
@@ -20,6 +22,7 @@ export function containerCases({ subject, runPod, status, ended }: ContractCases
     });
     await subject().runtime.startContainer({ containerId }, signal);
     expect((await status(containerId)).state).toBe('CONTAINER_RUNNING');
+    await subject().runtime.execSync({ containerId, cmd: ['touch', '/go'], timeout: 60 }, signal);
     const end = await ended(containerId);
     expect(end).toMatchObject({ exitCode: 7, reason: 'Error' });
     expect(end.createdAt).toBeGreaterThan(1e18);
@@ -122,12 +125,10 @@ export function containerCases({ subject, runPod, status, ended }: ContractCases
 
   test('stop: the signal comes first, SIGKILL after the grace, and both are idempotent', async () => {
     await using pod = await runPod();
-    const polite = await pod.start('polite', ['sh', '-c', 'trap "exit 21" TERM; while true; do sleep 0.05; done']);
-    await subject().runtime.execSync({ containerId: polite, cmd: ['true'], timeout: 10 }, signal);
-    await subject().runtime.stopContainer({ containerId: polite, timeout: 30 }, signal);
+    const polite = await pod.startScript('polite', 'trap "exit 21" TERM', 'while true; do sleep 0.05; done');
+    await subject().runtime.stopContainer({ containerId: polite, timeout: 60 }, signal);
     expect((await status(polite)).exitCode).toBe(21);
-    const deaf = await pod.start('deaf', ['sh', '-c', 'trap "" TERM; while true; do sleep 0.05; done']);
-    await subject().runtime.execSync({ containerId: deaf, cmd: ['true'], timeout: 10 }, signal);
+    const deaf = await pod.startScript('deaf', 'trap "" TERM', 'while true; do sleep 0.05; done');
     const before = performance.now();
     await subject().runtime.stopContainer({ containerId: deaf, timeout: 1 }, signal);
     expect(performance.now() - before).toBeGreaterThan(900);
@@ -140,7 +141,7 @@ export function containerCases({ subject, runPod, status, ended }: ContractCases
     await using pod = await runPod();
     const containerId = await pod.start('main', ['sh', '-c', 'echo kept; exec sleep 1000']);
     const path = (await status(containerId)).logPath ?? '';
-    await eventually('the log line', async () => (await readFile(path, 'utf8')).includes('kept'));
+    await eventually('the log line', async () => (await readFile(path, 'utf8')).includes('kept\n'));
     await subject().runtime.removeContainer({ containerId }, signal);
     await subject().runtime.removeContainer({ containerId }, signal);
     await expect(status(containerId)).rejects.toSatisfy(code('not-found'));
@@ -156,8 +157,10 @@ export function containerCases({ subject, runPod, status, ended }: ContractCases
       'echo out; echo err >&2; printf part; i=0; while true; do i=$((i+1)); echo line $i; sleep 0.02; done',
     ]);
     const path = (await status(containerId)).logPath ?? '';
-    await eventually('five lines', async () => (await readFile(path, 'utf8')).includes('line 5\n'));
-    const first = await readFile(path, 'utf8');
+    const first = await eventually('five lines, and the one of the other stream', async () => {
+      const text = await readFile(path, 'utf8');
+      return text.includes('line 5\n') && text.includes(' err\n') && text;
+    });
     expect(first).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,9}(Z|[+-]\d\d:\d\d) stdout F out$/m);
     expect(first).toMatch(/ stderr F err$/m);
     await rename(path, `${path}.1`);
@@ -180,7 +183,7 @@ export function containerCases({ subject, runPod, status, ended }: ContractCases
       mounts: [{ containerPath: '/mnt/logs', hostPath: subject().logFolder, readonly: true }],
     });
     const run = async (...cmd: string[]): Promise<string> =>
-      decode((await subject().runtime.execSync({ containerId, cmd, timeout: 10 }, signal)).stdout).trim();
+      decode((await subject().runtime.execSync({ containerId, cmd, timeout: 60 }, signal)).stdout).trim();
     expect(await run('sh', '-c', 'echo $GREETING')).toBe('hi there');
     expect(await run('pwd')).toBe('/made/for/it');
     expect(await run('hostname')).toBe(pod.config.hostname);
@@ -194,18 +197,18 @@ export function containerCases({ subject, runPod, status, ended }: ContractCases
     const two = await pod.start('two', sleeper);
     const link = async (containerId: string, ns: string): Promise<string> =>
       decode(
-        (await subject().runtime.execSync({ containerId, cmd: ['readlink', `/proc/1/ns/${ns}`], timeout: 10 }, signal))
+        (await subject().runtime.execSync({ containerId, cmd: ['readlink', `/proc/1/ns/${ns}`], timeout: 60 }, signal))
           .stdout,
       );
     const namespaces = subject().cannot?.['shared-uts'] === undefined ? ['net', 'ipc', 'uts'] : ['net', 'ipc'];
     for (const ns of namespaces) expect(await link(one, ns)).toBe(await link(two, ns));
     for (const ns of ['pid', 'mnt']) expect(await link(one, ns)).not.toBe(await link(two, ns));
     await subject().runtime.execSync(
-      { containerId: one, cmd: ['sh', '-c', 'echo x > /dev/shm/f'], timeout: 10 },
+      { containerId: one, cmd: ['sh', '-c', 'echo x > /dev/shm/f'], timeout: 60 },
       signal,
     );
     const shared = await subject().runtime.execSync(
-      { containerId: two, cmd: ['cat', '/dev/shm/f'], timeout: 10 },
+      { containerId: two, cmd: ['cat', '/dev/shm/f'], timeout: 60 },
       signal,
     );
     expect(decode(shared.stdout)).toBe('x\n');
@@ -219,7 +222,7 @@ export function containerCases({ subject, runPod, status, ended }: ContractCases
     });
     await pod.start('one', ['sleep', '424242'], { linux: { securityContext: { namespaceOptions } } });
     const two = await pod.start('two', sleeper, { linux: { securityContext: { namespaceOptions } } });
-    const ps = await subject().runtime.execSync({ containerId: two, cmd: ['ps'], timeout: 10 }, signal);
+    const ps = await subject().runtime.execSync({ containerId: two, cmd: ['ps'], timeout: 60 }, signal);
     expect(decode(ps.stdout)).toContain('sleep 424242');
   });
 

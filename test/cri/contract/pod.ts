@@ -1,71 +1,45 @@
 import type { v1 } from '../../../cri/index.js';
-import { signal, type ContractSubject } from './cases.js';
+import type { PodCalls } from '../support/pod-calls.js';
 
 /** A pod of the suite; disposing it stops and removes it. */
 export class ContractPod implements AsyncDisposable {
   readonly config: v1.PodSandboxConfig;
   id = '';
-  readonly #subject: ContractSubject;
+  readonly #calls: PodCalls;
 
-  constructor(subject: ContractSubject, number: number, overrides: Partial<v1.PodSandboxConfig>) {
-    this.#subject = subject;
+  constructor(calls: PodCalls, number: number, overrides: Partial<v1.PodSandboxConfig>) {
+    this.#calls = calls;
     const name = `contract-${process.pid}-${number}`;
-    this.config = {
-      metadata: { name, namespace: 'contract', uid: `uid-${name}`, attempt: 0 },
-      hostname: name,
-      logDirectory: `${this.#subject.logFolder}/${name}`,
-      dnsConfig: { servers: ['10.96.0.10'], searches: ['a.test', 'b.test'], options: ['ndots:5'] },
-      labels: { suite: 'contract', pod: name },
-      annotations: { a: 'b' },
-      ...overrides,
-      linux: {
-        cgroupParent: this.#subject.cgroupParent,
-        securityContext: { namespaceOptions: { network: 'POD', ipc: 'POD', pid: 'CONTAINER' } },
-        ...overrides.linux,
-      },
-    };
+    this.config = calls.sandboxConfig(name, { labels: { suite: 'contract', pod: name }, ...overrides });
   }
 
   async run(): Promise<this> {
-    this.id = (await this.#subject.runtime.runPodSandbox({ config: this.config }, signal)).podSandboxId ?? '';
+    this.id = await this.#calls.runSandboxOf(this.config);
     return this;
   }
 
   containerConfig(
     name: string,
     command: readonly string[],
-    overrides: Partial<v1.ContainerConfig> = {},
+    overrides?: Partial<v1.ContainerConfig>,
   ): v1.ContainerConfig {
-    return {
-      metadata: { name, attempt: 0 },
-      // As the kubelet says it; CRI-O asks for it.
-      image: { image: this.#subject.imageRef, userSpecifiedImage: this.#subject.imageRef },
-      command,
-      logPath: `${name}_0.log`,
-      labels: { container: name },
-      annotations: { c: 'd' },
-      ...overrides,
-      linux: {
-        securityContext: { namespaceOptions: { network: 'POD', ipc: 'POD', pid: 'CONTAINER' } },
-        ...overrides.linux,
-      },
-    };
+    return this.#calls.containerConfig(name, command, overrides);
   }
 
-  async create(name: string, command: readonly string[], overrides: Partial<v1.ContainerConfig> = {}): Promise<string> {
-    const config = this.containerConfig(name, command, overrides);
-    const request = { podSandboxId: this.id, config, sandboxConfig: this.config };
-    return (await this.#subject.runtime.createContainer(request, signal)).containerId ?? '';
+  async create(name: string, command: readonly string[], overrides?: Partial<v1.ContainerConfig>): Promise<string> {
+    return await this.#calls.createContainer(this.id, name, command, overrides);
   }
 
-  async start(name: string, command: readonly string[], overrides: Partial<v1.ContainerConfig> = {}): Promise<string> {
-    const containerId = await this.create(name, command, overrides);
-    await this.#subject.runtime.startContainer({ containerId }, signal);
-    return containerId;
+  async start(name: string, command: readonly string[], overrides?: Partial<v1.ContainerConfig>): Promise<string> {
+    return await this.#calls.startContainer(this.id, name, command, overrides);
+  }
+
+  /** See `PodCalls.startScript`. */
+  async startScript(name: string, before: string, after: string): Promise<string> {
+    return await this.#calls.startScript(this.id, name, { before, after });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#subject.runtime.stopPodSandbox({ podSandboxId: this.id }, signal);
-    await this.#subject.runtime.removePodSandbox({ podSandboxId: this.id }, signal);
+    await this.#calls.removeSandbox(this.id);
   }
 }

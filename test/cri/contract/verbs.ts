@@ -55,13 +55,13 @@ export function verbCases({ subject, runPod, ended }: ContractCases): void {
     const { runtime } = subject();
     await using pod = await runPod();
     const containerId = await pod.start('main', sleeper);
-    const absent = runtime.execSync({ containerId, cmd: ['no-such-program'], timeout: 10 }, signal);
+    const absent = runtime.execSync({ containerId, cmd: ['no-such-program'], timeout: 60 }, signal);
     await expect(absent).rejects.toBeInstanceOf(CriError);
     await expect(absent).rejects.toThrow(/no-such-program/);
-    const ran = await runtime.execSync({ containerId, cmd: ['sh', '-c', 'exit 126'], timeout: 10 }, signal);
+    const ran = await runtime.execSync({ containerId, cmd: ['sh', '-c', 'exit 126'], timeout: 60 }, signal);
     expect(ran.exitCode).toBe(126);
     const cut = await runtime
-      .execSync({ containerId, cmd: ['sh', '-c', 'true \0 false'], timeout: 10 }, signal)
+      .execSync({ containerId, cmd: ['sh', '-c', 'true \0 false'], timeout: 60 }, signal)
       .catch((err: unknown) => err);
     if (!(cut instanceof CriError)) expect((cut as v1.ExecSyncResponse).exitCode).not.toBe(0);
   });
@@ -84,6 +84,12 @@ export function verbCases({ subject, runPod, ended }: ContractCases): void {
       const config = { ...pod.config, metadata, linux: { ...pod.config.linux, sysctls: { [name]: '1' } } };
       await expect(runtime.runPodSandbox({ config }, signal)).rejects.toThrow(name);
     }
+    if (cannot?.['refuse-sysctl'] === undefined) {
+      const securityContext = { namespaceOptions: { network: 'NODE' } } as const;
+      const linux = { ...pod.config.linux, securityContext, sysctls: { 'net.core.somaxconn': '512' } };
+      const config = { ...pod.config, metadata, hostname: '', linux };
+      await expect(runtime.runPodSandbox({ config }, signal)).rejects.toThrow('net.core.somaxconn');
+    }
     const { items = [] } = await runtime.listPodSandbox(
       { filter: { labelSelector: { pod: pod.config.metadata?.name ?? '' } } },
       signal,
@@ -104,7 +110,7 @@ export function verbCases({ subject, runPod, ended }: ContractCases): void {
     const containerId = full.slice(0, 13);
     expect((await runtime.podSandboxStatus({ podSandboxId }, signal)).status?.id).toBe(pod.id);
     expect((await runtime.containerStatus({ containerId }, signal)).status?.id).toBe(full);
-    expect((await runtime.execSync({ containerId, cmd: ['true'], timeout: 10 }, signal)).exitCode ?? 0).toBe(0);
+    expect((await runtime.execSync({ containerId, cmd: ['true'], timeout: 60 }, signal)).exitCode ?? 0).toBe(0);
     await runtime.stopContainer({ containerId, timeout: 0 }, signal);
     expect((await runtime.containerStatus({ containerId: full }, signal)).status?.state).toBe('CONTAINER_EXITED');
     await runtime.removeContainer({ containerId }, signal);
@@ -173,12 +179,8 @@ export function verbCases({ subject, runPod, ended }: ContractCases): void {
   test('stop without a grace is SIGKILL at once; with one it is the stop signal that was asked for', async () => {
     const { runtime, cannot } = subject();
     await using pod = await runPod();
-    const script = 'trap "exit 3" TERM; trap "exit 4" USR1; while true; do sleep 0.05; done';
-    const started = async (name: string, overrides: Partial<v1.ContainerConfig> = {}): Promise<string> => {
-      const containerId = await pod.start(name, ['sh', '-c', script], overrides);
-      await runtime.execSync({ containerId, cmd: ['true'], timeout: 10 }, signal);
-      return containerId;
-    };
+    const started = (name: string): Promise<string> =>
+      pod.startScript(name, 'trap "exit 3" TERM; trap "exit 4" USR1', 'while true; do sleep 0.05; done');
     const exitCode = async (containerId: string): Promise<number | undefined> =>
       (await runtime.containerStatus({ containerId }, signal)).status?.exitCode;
     const killed = await started('killed');

@@ -19,6 +19,7 @@ import type { RuntimeService, StreamingService, v1 } from '../../../cri/index.js
 import { tryHostProgram } from '../../support/host-program.js';
 import { LeakCheck } from '../../support/leak-check.js';
 import { busyboxImage, busyboxReference, imageLookup } from './busybox-image.js';
+import { PodCalls } from './pod-calls.js';
 import { StateKeepingNetwork } from './state-keeping-network.js';
 
 export interface WorldOptions {
@@ -59,23 +60,25 @@ function isExecutable(path: string): boolean {
 }
 
 /** A runtime with folders, cgroups, image and network of its own. Disposing it removes all and looks for leaks. */
-export class RuntimeWorld implements AsyncDisposable {
+export class RuntimeWorld extends PodCalls implements AsyncDisposable {
   readonly folder: string;
   readonly image: StoredImage;
   readonly network: StateKeepingNetwork;
+  readonly imageRef = busyboxReference;
   readonly cgroupParent: string;
-  readonly logs: string;
+  readonly logFolder: string;
   readonly #given: WorldOptions;
   readonly #leaks: LeakCheck;
   bootId = 'boot-1';
   #opened: OpenedRuntime | undefined;
 
   private constructor(folder: string, image: StoredImage, given: WorldOptions, leaks: LeakCheck) {
+    super();
     this.folder = folder;
     this.image = image;
     this.network = new StateKeepingNetwork(join(folder, 'network'));
     this.cgroupParent = `/${folder.slice(folder.lastIndexOf('/') + 1)}`;
-    this.logs = join(folder, 'logs');
+    this.logFolder = join(folder, 'logs');
     this.#given = given;
     this.#leaks = leaks;
   }
@@ -85,7 +88,7 @@ export class RuntimeWorld implements AsyncDisposable {
     const name = folder.slice(folder.lastIndexOf('/') + 1);
     const leaks = await LeakCheck.open({ tokens: [name], kinds: ['netns', 'mount', 'cgroup', 'process'] });
     const world = new RuntimeWorld(folder, await busyboxImage(folder, given.image), given, leaks);
-    await mkdir(world.logs);
+    await mkdir(world.logFolder);
     await world.reopen();
     return world;
   }
@@ -134,88 +137,6 @@ export class RuntimeWorld implements AsyncDisposable {
     );
   }
 
-  sandboxConfig(name = 'pod', overrides: Partial<v1.PodSandboxConfig> = {}): v1.PodSandboxConfig {
-    return {
-      metadata: { name, namespace: 'default', uid: `uid-${name}`, attempt: 0 },
-      hostname: name,
-      logDirectory: join(this.logs, name),
-      dnsConfig: { servers: ['10.96.0.10'], searches: ['default.svc.cluster.local'], options: ['ndots:5'] },
-      labels: { 'io.kubernetes.pod.name': name, app: name },
-      annotations: { note: 'kept' },
-      ...overrides,
-      linux: {
-        cgroupParent: this.cgroupParent,
-        securityContext: { namespaceOptions: { network: 'POD', ipc: 'POD', pid: 'CONTAINER' } },
-        ...overrides.linux,
-      },
-    };
-  }
-
-  containerConfig(
-    name: string,
-    command: readonly string[],
-    overrides: Partial<v1.ContainerConfig> = {},
-  ): v1.ContainerConfig {
-    return {
-      metadata: { name, attempt: 0 },
-      image: { image: busyboxReference },
-      command,
-      logPath: `${name}/0.log`,
-      labels: { 'io.kubernetes.container.name': name },
-      annotations: { 'io.kubernetes.container.restartCount': '0' },
-      ...overrides,
-      linux: {
-        securityContext: { namespaceOptions: { pid: 'CONTAINER' } },
-        ...overrides.linux,
-      },
-    };
-  }
-
-  async runSandbox(name = 'pod', overrides: Partial<v1.PodSandboxConfig> = {}): Promise<string> {
-    const config = this.sandboxConfig(name, overrides);
-    return (await this.runtime.runPodSandbox({ config }, neverAborted())).podSandboxId ?? '';
-  }
-
-  async createContainer(
-    podSandboxId: string,
-    name: string,
-    command: readonly string[],
-    overrides: Partial<v1.ContainerConfig> = {},
-  ): Promise<string> {
-    const config = this.containerConfig(name, command, overrides);
-    return (await this.runtime.createContainer({ podSandboxId, config }, neverAborted())).containerId ?? '';
-  }
-
-  async startContainer(
-    podSandboxId: string,
-    name: string,
-    command: readonly string[],
-    overrides: Partial<v1.ContainerConfig> = {},
-  ): Promise<string> {
-    const containerId = await this.createContainer(podSandboxId, name, command, overrides);
-    await this.runtime.startContainer({ containerId }, neverAborted());
-    return containerId;
-  }
-
-  async status(containerId: string): Promise<v1.ContainerStatus> {
-    return (await this.runtime.containerStatus({ containerId }, neverAborted())).status ?? {};
-  }
-
-  async sandboxState(podSandboxId: string): Promise<v1.PodSandboxState | undefined> {
-    return (await this.runtime.podSandboxStatus({ podSandboxId }, neverAborted())).status?.state;
-  }
-
-  async exited(containerId: string, withinMs = 10_000): Promise<v1.ContainerStatus> {
-    return await until(
-      async () => {
-        const status = await this.status(containerId);
-        return status.state === 'CONTAINER_EXITED' ? status : undefined;
-      },
-      `container ${containerId} to end`,
-      withinMs,
-    );
-  }
-
   async pid(containerId: string): Promise<number> {
     const { info } = await this.runtime.containerStatus({ containerId, verbose: true }, neverAborted());
     return Number(info?.['pid']);
@@ -226,7 +147,7 @@ export class RuntimeWorld implements AsyncDisposable {
   }
 
   async exec(containerId: string, ...cmd: string[]): Promise<string> {
-    const result = await this.runtime.execSync({ containerId, cmd, timeout: 10 }, neverAborted());
+    const result = await this.runtime.execSync({ containerId, cmd, timeout: 60 }, neverAborted());
     const text = new TextDecoder();
     if (result.exitCode !== 0) throw new Error(`${cmd.join(' ')}: ${result.exitCode} ${text.decode(result.stderr)}`);
     return text.decode(result.stdout).trim();
@@ -246,10 +167,7 @@ export class RuntimeWorld implements AsyncDisposable {
 
   async removeAll(): Promise<void> {
     const { items = [] } = await this.runtime.listPodSandbox({}, neverAborted());
-    for (const { id } of items) {
-      await this.runtime.stopPodSandbox({ podSandboxId: id }, neverAborted());
-      await this.runtime.removePodSandbox({ podSandboxId: id }, neverAborted());
-    }
+    for (const { id = '' } of items) await this.removeSandbox(id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -324,7 +242,7 @@ export function logText(log: string): string {
 export async function until<T>(
   look: () => Promise<T | undefined> | T | undefined,
   what: string,
-  withinMs = 10_000,
+  withinMs = 60_000,
 ): Promise<T> {
   const deadline = performance.now() + withinMs;
   while (true) {

@@ -1,4 +1,4 @@
-import { criError } from '../../contract/cri-error.js';
+import { criError } from './cri-error.js';
 
 const ofIpc = /^(kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)|fs\.mqueue\..+)$/;
 
@@ -9,7 +9,7 @@ function namespaceOf(name: string): 'network' | 'ipc' | 'uts' | undefined {
   return name === 'kernel.domainname' ? 'uts' : undefined;
 }
 
-/** The OCI runtime would refuse them with the first container; a sandbox that cannot hold one is no sandbox. */
+/** The OCI runtime would refuse them when it makes a container; a sandbox that cannot hold one is no sandbox. */
 export function checkSysctls(
   verb: string,
   sysctls: Readonly<Record<string, string>>,
