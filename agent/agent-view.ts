@@ -9,6 +9,7 @@ import type { LocalControlPlane } from './controlplane/local/local-control-plane
 import type { EventLog } from './events/event-log.js';
 import type { HostFacts } from './node/host-facts.js';
 import type { PodWorld } from './open-pod-world.js';
+import type { CurrentWait } from './podloop/steps.js';
 import type { CallLog } from './recorder/call-log.js';
 import { runtimeWait } from './runtimes/runtime-wait.js';
 
@@ -31,6 +32,13 @@ export interface AgentParts {
   readonly owned: AsyncDisposable;
 }
 
+/** Which volume a pod waits for, and what that waits for, changes between two passes. */
+function tellVolumes(wait: CurrentWait, underWay: () => readonly string[]): CurrentWait {
+  if (wait.step !== 'mount-volumes' && wait.step !== 'unmount-volumes') return wait;
+  const words = underWay();
+  return words.length === 0 ? wait : { ...wait, object: words.join('; ') };
+}
+
 /** The agent as those who serve it see it. */
 export function agentView(parts: AgentParts): Agent {
   const { config, startedAt, runtime, controlPlane, local, calls, host, imageStore, cni, events, world, owned } = parts;
@@ -43,7 +51,7 @@ export function agentView(parts: AgentParts): Agent {
       status: world.statuses.of(uid) ?? desired?.pod.status,
       waits: [
         ...runtimeWait(world.health, world.statuses.of(uid), world.statuses.doubtedSince(uid)),
-        ...world.statuses.waits(uid),
+        ...world.statuses.waits(uid).map((wait) => tellVolumes(wait, () => world.volumes.underWay(uid))),
       ],
       observed: world.loops.live(uid)?.seen(),
       progress: world.statuses.pullProgress(uid),

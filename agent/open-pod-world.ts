@@ -33,6 +33,7 @@ import { wireExecutors } from './wiring/wire-executors.js';
 import { startSteps, wireLoops } from './wiring/wire-loops.js';
 import { wireProbes } from './wiring/wire-probes.js';
 import { resizeSteps, wireResizes } from './wiring/wire-resizes.js';
+import type { VolumeManager } from './volumes/index.js';
 import { sweepVolumes } from './wiring/wire-volumes.js';
 import { WorldWatch } from './pods/world-watch.js';
 import { ProbeRecord } from './probes/probe-record.js';
@@ -76,6 +77,7 @@ export interface PodWorld extends AsyncDisposable {
   /** What pods may use of the machine. */
   readonly allocatable: Readonly<Record<string, Quantity>>;
   readonly devices: Devices;
+  readonly volumes: Pick<VolumeManager, 'underWay'>;
   readonly housekeeping: Housekeeping;
   /** Resolves when what earlier runs left of pods nobody wants any more is gone. */
   readonly tidy: Promise<void>;
@@ -185,7 +187,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   await watch.open(signal);
   const owned = opening.release();
   return {
-    ...{ loops, desired, sources, statuses, devices, housekeeping, tidy: watch.tidy },
+    ...{ loops, desired, sources, statuses, devices, volumes, housekeeping, tidy: watch.tidy },
     get allocatable() {
       return { ...allocatable, ...devices.amounts().allocatable };
     },

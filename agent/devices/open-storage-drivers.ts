@@ -36,6 +36,7 @@ export function openStorageDrivers(nodeName: string, deps: StorageDriversDeps): 
       announce: (driver, asked) => csiNodes.announce(driver, asked),
     }),
   );
+  const notFull = csi.onNoRoom((name) => void limits.askNow(name));
   const stop = new AbortController();
   const unlisten = csi.onChange((driver) => {
     const { name, state } = driver;
@@ -60,6 +61,7 @@ export function openStorageDrivers(nodeName: string, deps: StorageDriversDeps): 
     async [Symbol.asyncDispose]() {
       stop.abort(new DOMException('the agent stops', 'AbortError'));
       unlisten();
+      notFull();
       await owned[Symbol.asyncDispose]();
     },
   };

@@ -7,6 +7,33 @@ import { VolumeLimits } from './volume-limits.js';
 
 const { signal } = new AbortController();
 
+test.each([
+  ['asks again', 600, ['asked a.com', 'announced a.com']],
+  ['is left alone', undefined, []],
+])('a volume did not fit: a driver whose CSIDriver %s at once', async (_what, seconds, expected) => {
+  const told: string[] = [];
+  const get = (): Promise<object> =>
+    Promise.resolve({ metadata: { name: 'a.com' }, spec: { nodeAllocatableUpdatePeriodSeconds: seconds } });
+  using limits = new VolumeLimits({
+    ...{ clock: systemClock, log: silentLogger },
+    controlPlane: {
+      get: get as unknown as ControlPlane['get'],
+      watch: () => ({ [Symbol.dispose]() {} }),
+    },
+    refresh: (name) => {
+      told.push(`asked ${name}`);
+      return Promise.resolve({ name } as CsiDriverInfo);
+    },
+    announce: ({ name }) => Promise.resolve(void told.push(`announced ${name}`)),
+  });
+  await limits.askNow('a.com');
+  limits.driverChanged({ name: 'a.com', state: { kind: 'ready' } as CsiDriverInfo['state'] });
+  // The CSIDriver object has been read by then.
+  await new Promise(setImmediate);
+  await limits.askNow('a.com');
+  expect(told).toEqual(expected);
+});
+
 test('a driver whose CSIDriver asks for it is asked again and again, as long as both want it', async () => {
   let seconds: number | undefined = 0.01;
   let changed = (): void => {};

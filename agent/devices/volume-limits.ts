@@ -43,6 +43,19 @@ export class VolumeLimits implements Disposable {
     if (state.kind === 'gone' && known) this.#leave(name, known);
   }
 
+  /** A volume did not fit: what the driver said of its limit is old. For those that may be asked again. */
+  async askNow(name: string): Promise<void> {
+    const followed = this.#followed.get(name);
+    if (!followed || followed.periodMs === 0) return;
+    const { signal } = followed.stop;
+    try {
+      await this.#ask(name, signal);
+    } catch (err) {
+      if (!signal.aborted)
+        this.#deps.log.warn({ driver: name, err: errorText(err) }, 'volume limit of CSI driver cannot be asked for');
+    }
+  }
+
   [Symbol.dispose](): void {
     for (const [name, followed] of this.#followed) this.#leave(name, followed);
   }
@@ -78,9 +91,11 @@ export class VolumeLimits implements Disposable {
     if (periodMs === 0) return;
     const loop = new AbortController();
     followed.loop = loop;
-    const deps = this.#deps;
     const what = `volume limit of CSI driver ${name}`;
-    const ask = async (asked: AbortSignal): Promise<void> => deps.announce(await deps.refresh(name, asked), asked);
-    void runEvery({ what, everyMs: periodMs }, ask, this.#deps, loop.signal);
+    void runEvery({ what, everyMs: periodMs }, (asked) => this.#ask(name, asked), this.#deps, loop.signal);
+  }
+
+  async #ask(name: string, signal: AbortSignal): Promise<void> {
+    await this.#deps.announce(await this.#deps.refresh(name, signal), signal);
   }
 }

@@ -1,5 +1,6 @@
 import { podReference } from '../events/references.js';
 import { errorText } from '../../base/errors.js';
+import { VolumeError } from '../volumes/index.js';
 import type { ExecutorDeps, Executors } from './executor-deps.js';
 
 export const mountVolumes = (deps: ExecutorDeps): Executors['mount-volumes'] =>
@@ -9,7 +10,17 @@ export const mountVolumes = (deps: ExecutorDeps): Executors['mount-volumes'] =>
     try {
       await deps.volumes.mountPod(desired.pod, signal);
     } catch (err) {
-      if (!signal.aborted) deps.events.record(podReference(desired.pod), 'Warning', 'FailedMount', errorText(err));
+      const failure = err instanceof VolumeError ? err.failure : undefined;
+      const reason = failure?.call.startsWith('MapVolume.') ? 'FailedMapVolume' : 'FailedMount';
+      if (failure?.code === 'no-room')
+        deps.reject(
+          pod.uid,
+          'VolumeAttachmentLimitExceeded',
+          `Node has reached its volume attachment limit, rejecting pod. ${errorText(err)}`,
+        );
+      // What only takes its time is no failure: the status of the pod says what it waits for.
+      if (!signal.aborted && failure?.code !== 'under-way')
+        deps.events.record(podReference(desired.pod), 'Warning', reason, errorText(err));
       throw err;
     }
   };

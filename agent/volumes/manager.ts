@@ -2,11 +2,15 @@ import { KeyedLock } from '../../base/fifo-limit.js';
 import type { Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
+import type { DriverCall } from '../../csi/index.js';
 import { podUidOf, type Container, type EphemeralContainer, type Pod, type PodUid, type Volume } from '../api/index.js';
+import { callsForEnd, callsText } from './call-words.js';
 import { planContainerMounts } from './container-mounts.js';
+import { findPodVolumes } from './found-volumes.js';
 import type { Mounter } from './mounts/mounter.js';
 import { checkPropagation } from './mounts/share-folder.js';
 import type { NodeStages } from './node-stages.js';
+import { OngoingWork } from './ongoing-work.js';
 import type { PluginVolume, PodMounter, PodMounts } from './pod-mounter.js';
 import { tearDownPod } from './pod-teardown.js';
 import { RefreshTimer } from './refresh-timer.js';
@@ -35,8 +39,12 @@ export interface ManagerDeps {
   supportsRecursiveReadOnly(pod: Pod, signal: AbortSignal): Promise<boolean>;
   /** The pod reads no more objects and needs no more tokens. */
   forget(uid: PodUid): void;
-  /** Deletes volumes that were made for claims that are over; `gone` says which pods are. */
-  reclaim(gone: (uid: string) => boolean, signal: AbortSignal): Promise<void>;
+  /** Deletes volumes that were made for claims that are over; `gone` says which pods are. Looks at these alone, where they are named. */
+  reclaim(gone: (uid: string) => boolean, names: ReadonlySet<string> | undefined, signal: AbortSignal): Promise<void>;
+  /** Calls of storage drivers that have not ended. */
+  underWay(): readonly DriverCall[];
+  /** How long the end of a pod may take before it says what it waits for. */
+  readonly patienceMs: number;
   readonly lifetime: AbortSignal;
   /** No more changes are heard of. */
   close(): void;
@@ -61,8 +69,11 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
   readonly #locks = new KeyedLock();
   readonly #listeners = new Set<(uid: PodUid) => void>();
   readonly #refresh: RefreshTimer;
+  readonly #unmounting: OngoingWork<void>;
   /** Something of earlier runs could not be undone: its driver was away. */
   #unswept = false;
+  /** It is tried again by itself. */
+  #sweeping = false;
   /** Before all sources have delivered, a claim that is not there may only be late. */
   #swept = false;
 
@@ -70,6 +81,7 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
     this.#deps = deps;
     this.#present = new Set(deps.present);
     this.#refresh = new RefreshTimer(deps.clock, (uid) => this.lookAgain(uid));
+    this.#unmounting = new OngoingWork(deps, deps.clock, deps.lifetime);
   }
 
   async mountPod(pod: Pod, signal: AbortSignal): Promise<void> {
@@ -96,7 +108,22 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
   }
 
   async unmountPod(uid: PodUid, signal: AbortSignal): Promise<void> {
-    await this.#locks.run(uid, () => this.#unmount(uid, signal), signal);
+    await this.#deps.podMounter.stop(uid);
+    const outcome = await this.#unmounting.run(
+      { uid, what: '', version: 0, later: () => this.#unmountedLater(uid) },
+      (asked) => this.#locks.run(uid, () => this.#unmount(uid, asked), asked),
+      signal,
+    );
+    if ('ended' in outcome) return;
+    const names = this.#volumesOf(uid).map(({ name }) => name);
+    const volume = names.length === 0 ? `of pod ${uid}` : names.join('", "');
+    const told = { volume, plugin: 'agent', call: 'UnmountVolume.TearDown' };
+    throw VolumeError.of(told, new VolumeProblem('under-way', this.#endText(uid, outcome.since)));
+  }
+
+  underWay(uid: PodUid): readonly string[] {
+    const ending = this.#unmounting.list(uid).map(({ since }) => this.#endText(uid, since));
+    return [...this.#deps.podMounter.underWay(uid), ...ending];
   }
 
   async forContainer(
@@ -157,6 +184,11 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
     const record = this.#records.get(uid);
     if (!record) return;
     record.wanted++;
+    this.wake(uid);
+  }
+
+  /** Something went on for the pod and has ended: it is worth another try. */
+  wake(uid: PodUid): void {
     for (const listener of this.#listeners) listener(uid);
   }
 
@@ -166,7 +198,7 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
       const record = this.#records.get(uid);
       return !record || record.done !== record.wanted;
     });
-    for (const uid of waiting) for (const listener of this.#listeners) listener(uid);
+    for (const uid of waiting) this.wake(uid);
     if (!this.#unswept) return;
     this.#sweep(this.#deps.lifetime).catch((err: unknown) => {
       if (!this.#deps.lifetime.aborted) this.#deps.log.warn({ err: errorText(err) }, unsweptMessage);
@@ -177,9 +209,10 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
   claimChanged(): void {
     if (!this.#swept) return;
     this.#deps
-      .reclaim(() => false, this.#deps.lifetime)
+      .reclaim(() => false, undefined, this.#deps.lifetime)
       .catch((err: unknown) => {
         this.#unswept = true;
+        void this.#sweepLater();
         if (!this.#deps.lifetime.aborted)
           this.#deps.log.warn({ err: errorText(err) }, 'the volume of a claim that is gone cannot be deleted yet');
       });
@@ -203,14 +236,35 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
   }
 
   async removeUnused(signal: AbortSignal): Promise<void> {
-    await this.#sweep(signal);
+    try {
+      await this.#sweep(signal);
+    } catch (err) {
+      signal.throwIfAborted();
+      void this.#sweepLater();
+      throw err;
+    }
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#deps.close();
     this.#refresh[Symbol.dispose]();
     this.#listeners.clear();
-    return Promise.resolve();
+    await this.#deps.podMounter[Symbol.asyncDispose]();
+    await this.#unmounting[Symbol.asyncDispose]();
+  }
+
+  #volumesOf(uid: PodUid): readonly PodVolume[] {
+    return [...(this.#records.get(uid)?.volumes.values() ?? [])].map(({ volume }) => volume);
+  }
+
+  #endText(uid: PodUid, since: number): string {
+    return callsText(callsForEnd(uid, this.#volumesOf(uid), this.#deps.underWay()), since);
+  }
+
+  #unmountedLater(uid: PodUid): void {
+    // Nobody asks for the outcome any more; a failure is told to who tries again.
+    if (!this.#present.has(uid)) void this.#unmounting.stop(uid);
+    this.wake(uid);
   }
 
   async #mount(uid: PodUid, pod: Pod, signal: AbortSignal): Promise<void> {
@@ -223,7 +277,7 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
     const downward = downwardKey(pod);
     const errors = await this.#deps.podMounter.mountAll(
       pod,
-      { mounted: record.volumes, wanted: record.mounts },
+      { mounted: record.volumes, wanted: record.mounts, version: wanted },
       signal,
     );
     signal.throwIfAborted();
@@ -240,11 +294,13 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
     if (record) record.done = record.wanted - 1;
     this.#refresh.set(uid, undefined);
     this.#deps.forget(uid);
+    const known = [...(record?.volumes.values() ?? [])];
+    const names = new Set(known.map(({ volume }) => volume.specName));
     if (this.#present.has(uid)) {
       const { paths, mounter, plugins, stages } = this.#deps;
+      for (const { specName } of await findPodVolumes(paths, uid)) names.add(specName);
       const pluginOfFolder = (name: string): VolumePlugin | undefined =>
         plugins.find((plugin) => plugin.name === name || plugin.ownsFolder?.(name));
-      const known = [...(record?.volumes.values() ?? [])];
       const countedAs = (specName: string): string | undefined => {
         const one = known.find(({ volume }) => volume.specName === specName);
         return one && countedName(one.plugin.name, one.volume.origin);
@@ -255,19 +311,45 @@ export class PodVolumeManager implements VolumeManager, AsyncDisposable {
     this.#present.delete(uid);
     this.#records.delete(uid);
     this.#deps.usages.forget(uid);
-    if (this.#swept) await this.#deps.reclaim((owner) => owner === uid, signal);
+    // Whatever else waits to be deleted does not hold up this pod.
+    if (this.#swept) await this.#deps.reclaim((owner) => owner === uid, names, signal);
+  }
+
+  /** What could not be undone is tried again until it is: no pod comes for it any more. Never rejects. */
+  async #sweepLater(): Promise<void> {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    const { clock, lifetime, log } = this.#deps;
+    try {
+      for (let retryInMs = firstSweepMs; this.#unswept; retryInMs = Math.min(2 * retryInMs, longestSweepMs)) {
+        await clock.sleep(retryInMs, lifetime);
+        if (!this.#unswept) return;
+        await this.#sweep(lifetime).catch((err: unknown) => {
+          lifetime.throwIfAborted();
+          log.warn({ err: errorText(err) }, unsweptMessage);
+        });
+      }
+    } catch (err) {
+      if (!lifetime.aborted) log.error({ err: errorText(err) }, unsweptMessage);
+    } finally {
+      this.#sweeping = false;
+    }
   }
 
   async #sweep(signal: AbortSignal): Promise<void> {
     this.#swept = true;
     this.#unswept = true;
     await this.#deps.stages.releaseUnused(signal);
-    await this.#deps.reclaim((uid) => !this.#present.has(uid as PodUid), signal);
+    await this.#deps.reclaim((uid) => !this.#present.has(uid as PodUid), undefined, signal);
     this.#unswept = false;
   }
 }
 
 const addOne = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
+
+/** As the kubelet does it. */
+const firstSweepMs = 500;
+const longestSweepMs = 122_000;
 
 export const unsweptMessage = 'volumes that no pod uses cannot be detached yet';
 

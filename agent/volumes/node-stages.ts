@@ -51,9 +51,17 @@ export class NodeStages {
     return this.#entries.size === 0;
   }
 
-  async acquire(plugin: VolumePlugin, volume: PodVolume, signal: AbortSignal): Promise<NodeStage> {
+  /** `tell` hears what it is at, in the kubelet's words. */
+  async acquire(
+    plugin: VolumePlugin,
+    volume: PodVolume,
+    tell: (call: string) => void,
+    signal: AbortSignal,
+  ): Promise<NodeStage> {
     const key = await plugin.stageKey?.(volume, signal);
     if (key === undefined) return {};
+    // Another pod may be at it.
+    tell(mountDevice);
     return await this.#locks.run(
       idOf(plugin, key),
       async () => {
@@ -62,7 +70,7 @@ export class NodeStages {
         entry.users.add(volume.uid);
         entry.countedAs = countedName(plugin.name, volume.origin);
         if (plugin.uniqueName) await this.#report?.(this.volumesInUse, signal);
-        if (!entry.confirmed) entry.stage = await make(plugin, volume, this.#count, signal);
+        if (!entry.confirmed) entry.stage = await make(plugin, volume, this.#count, tell, signal);
         entry.confirmed = true;
         return entry.stage;
       },
@@ -136,6 +144,7 @@ async function make(
   plugin: VolumePlugin,
   volume: PodVolume,
   count: CountOperation,
+  tell: (call: string) => void,
   signal: AbortSignal,
 ): Promise<NodeStage> {
   const attach = plugin.attach?.bind(plugin);
@@ -144,18 +153,23 @@ async function make(
   const name = countedName(plugin.name, volume.origin);
   let stage: NodeStage = {};
   try {
+    if (attach) tell(attachVolume);
     if (attach) stage = await counted(count, 'volume_attach', name, () => attach(volume, signal));
   } catch (err) {
     signal.throwIfAborted();
-    throw VolumeError.of({ ...told, call: 'AttachVolume.Attach' }, err);
+    throw VolumeError.of({ ...told, call: attachVolume }, err);
   }
   try {
     if (!stageIt) return stage;
+    tell(mountDevice);
     return await counted(count, 'volume_mount_device', name, () => stageIt(volume, stage, signal));
   } catch (err) {
     signal.throwIfAborted();
-    throw VolumeError.of({ ...told, call: 'MountVolume.MountDevice' }, err);
+    throw VolumeError.of({ ...told, call: mountDevice }, err);
   }
 }
+
+const attachVolume = 'AttachVolume.Attach';
+const mountDevice = 'MountVolume.MountDevice';
 
 const idOf = (plugin: VolumePlugin, key: string): string => `${plugin.name} ${key}`;

@@ -70,6 +70,11 @@ export class ObjectWatches implements Disposable {
     this.#use(uid, `${kind}//`, kind, '', '');
   }
 
+  /** The pod is told when the cluster attached something to this node, or detached it. */
+  followAttached(uid: PodUid): void {
+    if (this.#cluster) this.#use(uid, 'VolumeAttachment//', 'VolumeAttachment', '', '');
+  }
+
   release(uid: PodUid): void {
     for (const key of this.#usedBy.get(uid) ?? []) {
       const watch = this.#watches.get(key);

@@ -6,6 +6,7 @@ import type { Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { RunProgram } from '../../base/run-program.js';
+import type { DriverCall } from '../../csi/index.js';
 import {
   podUidOf,
   type NodeIdentity,
@@ -15,7 +16,7 @@ import {
   type Quantity,
 } from '../api/index.js';
 import { ClaimResolver, clusterBinder, type ReadForPod } from './claims/claim-resolver.js';
-import { LocalBinder, type LocalBinderDeps } from './claims/local-binder.js';
+import { LocalBinder, type LocalBinderDeps, type Reclaim } from './claims/local-binder.js';
 import type { ClaimGrowth, ControlPlane } from '../controlplane/control-plane.js';
 import type { NodeFields } from '../downward/field-ref.js';
 import type { EventRecorder, EventType } from '../events/event-recorder.js';
@@ -31,8 +32,9 @@ import type { ContentSources } from './payload/content-sources.js';
 import { PodCertificates } from './payload/pod-certificates.js';
 import { TokenCache } from './payload/token-cache.js';
 import { ConfigMapPlugin } from './plugins/config-map.js';
-import { CsiPlugin, type CsiDriverSource } from './plugins/csi/csi-volume.js';
-import { csiProvisioner } from './plugins/csi/provision.js';
+import type { CsiDriverSource } from './plugins/csi/csi-driver-source.js';
+import { CsiPlugin } from './plugins/csi/csi-volume.js';
+import { csiProvisioner, provisionedName } from './plugins/csi/provision.js';
 import { DownwardApiPlugin } from './plugins/downward-api.js';
 import { EmptyDirPlugin } from './plugins/empty-dir.js';
 import { FcPlugin } from './plugins/fc/fc-volume.js';
@@ -63,6 +65,18 @@ export interface VolumeManagerOptions {
   readonly shareRootDir?: boolean | undefined;
   /** The SELinux label of containers' files; the machine's own when absent, and none where SELinux is off. */
   readonly seLinuxFileContext?: string | undefined;
+  /** How long a pod waits for a volume before it says what it waits for, while that goes on; ten seconds when absent. */
+  readonly patienceMs?: number | undefined;
+}
+
+/** A driver that answers sooner needs no words. */
+const defaultPatienceMs = 10_000;
+
+/** What the manager needs of drivers besides their calls. */
+interface WatchedDrivers {
+  onChange(listener: () => void): () => void;
+  /** Calls that have not ended. */
+  underWay(): readonly DriverCall[];
 }
 
 export interface VolumeManagerDeps {
@@ -82,8 +96,8 @@ export interface VolumeManagerDeps {
   allocatable(): Readonly<Record<string, Quantity>>;
   /** The pod's runtime handler can mount recursively read-only. */
   supportsRecursiveReadOnly(pod: Pod, signal: AbortSignal): Promise<boolean>;
-  readonly csi?: (CsiDriverSource & { onChange(listener: () => void): () => void }) | undefined;
-  readonly flexVolumes?: (FlexVolumeDrivers & { onChange(listener: () => void): () => void }) | undefined;
+  readonly csi?: (CsiDriverSource & WatchedDrivers) | undefined;
+  readonly flexVolumes?: (FlexVolumeDrivers & WatchedDrivers) | undefined;
   /** For image volumes. */
   readonly pullImage?: PullVolumeImage | undefined;
   readonly reportVolumesInUse?: ReportVolumesInUse | undefined;
@@ -140,6 +154,7 @@ export async function openVolumeManager(
   const context: PluginContext = {
     ...{ paths, nodeName, standalone, seLinuxFileContext, mounter, run, clock, log, objects, read, tokens, warn, at },
     lookAgain: (uid) => link.manager?.lookAgain(uid),
+    followAttached: (uid) => watches.followAttached(uid),
     lifetime: signal,
   };
   const certificates = new PodCertificates({
@@ -163,7 +178,11 @@ export async function openVolumeManager(
     labels: (await deps.nodeLabels?.(signal)) ?? {},
   });
   const claims = new ClaimResolver({ read, node, binder: binder ?? clusterBinder(read) });
+  const { patienceMs = defaultPatienceMs } = options;
+  const underWay = (): DriverCall[] => [deps.csi, deps.flexVolumes].flatMap((drivers) => drivers?.underWay() ?? []);
   const podMounter = new PodMounter({
+    ...{ patienceMs, underWay, lifetime: signal },
+    ended: (uid) => link.manager?.wake(uid),
     paths,
     mounter,
     stages,
@@ -178,6 +197,7 @@ export async function openVolumeManager(
     presentPods: () => link.manager?.presentPods() ?? [],
     seLinux: seLinuxFileContext !== undefined,
     origin: (pod, wanted, signal) => claims.origin(pod, wanted, signal),
+    nameInBinding: (uid, volume) => nameInBinding(claims.inBinding(uid, volume)),
   });
   const unlisten = [deps.csi, deps.flexVolumes].map((drivers) => drivers?.onChange(() => link.manager?.wakeWaiting()));
   const manager = new PodVolumeManager({
@@ -186,6 +206,7 @@ export async function openVolumeManager(
     stages,
     plugins,
     podMounter,
+    ...{ patienceMs, underWay },
     usages: new VolumeUsages({ run }, signal),
     count,
     clock,
@@ -197,8 +218,10 @@ export async function openVolumeManager(
       tokens.drop(uid);
       certificates.drop(uid);
     },
-    reclaim: async (gone, signal) =>
-      await binder?.reclaim(gone, (name) => isInUse(name, paths, link.manager?.presentPods() ?? []), signal),
+    reclaim: async (podIsGone, names, signal) => {
+      const isUsed = (name: string): Promise<boolean> => isInUse(name, paths, link.manager?.presentPods() ?? []);
+      await binder?.reclaim({ podIsGone, concerns: namedOrOwned(names), isUsed }, signal);
+    },
     lifetime: signal,
     close: () => {
       for (const stop of unlisten) stop?.();
@@ -209,6 +232,16 @@ export async function openVolumeManager(
   link.manager = manager;
   return manager;
 }
+
+function nameInBinding(claim: PersistentVolumeClaim | undefined): string | undefined {
+  return claim && (claim.spec?.volumeName || provisionedName(claim));
+}
+
+/** Volumes of these names, or all where none are named, and those that were made for one pod alone. */
+const namedOrOwned =
+  (names: ReadonlySet<string> | undefined): Reclaim['concerns'] =>
+  (volume, podUid) =>
+    names === undefined || names.has(volume) || podUid !== undefined;
 
 function clusterNode(nodeName: string, objects: Pick<ControlPlane, 'get'>): ClusterNode {
   return {

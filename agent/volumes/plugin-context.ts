@@ -25,6 +25,8 @@ export interface PluginContext extends OwnershipDeps {
   readonly objects: Pick<ControlPlane, 'get' | 'list'>;
   readonly read: ReadForPod;
   readonly tokens: TokenCache;
+  /** In a cluster: the pod is told when what is attached to this node changes. */
+  followAttached(uid: PodUid): void;
   /** What a volume of the pod waited for is there: it is tried again now. */
   lookAgain(uid: PodUid): void;
   /** For what goes on behind the calls. */

@@ -2,10 +2,13 @@ import { lstatSync, mkdirSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errnoOf } from '../../base/errors.js';
-import type { Pod, PodUid } from '../api/index.js';
+import type { DriverCall } from '../../csi/index.js';
+import { podUidOf, type Pod, type PodUid } from '../api/index.js';
+import { callsFor, callsText } from './call-words.js';
 import type { MountedVolume } from './container-mounts.js';
 import type { MountRequest, Mounter } from './mounts/mounter.js';
 import type { NodeStages } from './node-stages.js';
+import { OngoingWork } from './ongoing-work.js';
 import { counted, countedName } from './storage-operations.js';
 import { VolumeError, VolumeProblem, type VolumeFailure } from './volume-error.js';
 import type { VolumePaths } from './volume-paths.js';
@@ -22,6 +25,15 @@ export interface PodMounterDeps extends GrowDeps {
   readonly seLinux: boolean;
   /** Finds what stands behind a claim. */
   origin(pod: Pod, wanted: WantedVolume, signal: AbortSignal): Promise<VolumeOrigin>;
+  /** The volume that is being made or found for a claim of the pod now, where its name is known. */
+  nameInBinding(uid: PodUid, volume: string): string | undefined;
+  /** Calls of storage drivers that have not ended. */
+  underWay(): readonly DriverCall[];
+  /** What a volume of the pod waited for has ended. */
+  ended(uid: PodUid): void;
+  /** How long a volume may take before its pod says what it waits for and the others of the pod go on. */
+  readonly patienceMs: number;
+  readonly lifetime: AbortSignal;
 }
 
 export interface PluginVolume extends MountedVolume {
@@ -41,6 +53,8 @@ export interface PodMounts {
   readonly mounted: Map<string, PluginVolume>;
   /** All of which it is known what makes them. */
   readonly wanted: Map<string, WantedMount>;
+  /** Grows with each reason to look at the volumes anew. */
+  readonly version: number;
 }
 
 interface Resolved {
@@ -56,25 +70,53 @@ interface Foldered extends Resolved {
   readonly isNew: boolean;
 }
 
-/** Makes the volumes of a pod. They do not wait for each other, and what fails does not keep the others. */
-export class PodMounter {
+/** Makes the volumes of a pod. They do not wait for each other, and what fails or hangs does not keep the others. */
+export class PodMounter implements AsyncDisposable {
   readonly #deps: PodMounterDeps;
   /** Who has a ReadWriteOncePod volume. */
   readonly #holders = new Map<string, PodUid>();
+  readonly #resolving: OngoingWork<Resolved>;
+  readonly #publishing: OngoingWork<PluginVolume>;
+  /** What is being published, and what that is at in the kubelet's words; by the volume of the pod. */
+  readonly #at = new Map<string, { readonly one: Resolved; readonly call: string }>();
 
   constructor(deps: PodMounterDeps) {
     this.#deps = deps;
+    this.#resolving = new OngoingWork(deps, deps.clock, deps.lifetime);
+    this.#publishing = new OngoingWork(deps, deps.clock, deps.lifetime);
+  }
+
+  /** What the pod's volumes wait for now, a sentence each. */
+  underWay(uid: PodUid): string[] {
+    const resolving = this.#resolving
+      .list(uid)
+      .map(({ what, since }) => `volume "${what}": ${this.#resolveText(uid, what, since)}`);
+    const publishing = this.#publishing.list(uid).map(({ what, since }) => {
+      const at = this.#at.get(`${uid} ${what}`);
+      return `volume "${what}": ${at ? `${at.call}: ` : ''}${this.#publishText(at?.one.volume, since)}`;
+    });
+    return [...resolving, ...publishing];
+  }
+
+  /** Nothing is made for the pod later than this. */
+  async stop(uid: PodUid): Promise<void> {
+    await Promise.all([this.#resolving.stop(uid), this.#publishing.stop(uid)]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#resolving[Symbol.asyncDispose](), this.#publishing[Symbol.asyncDispose]()]);
   }
 
   /** Puts what succeeded into `mounted` and returns what failed. */
-  async mountAll(pod: Pod, { mounted, wanted }: PodMounts, signal: AbortSignal): Promise<VolumeError[]> {
+  async mountAll(pod: Pod, mounts: PodMounts, signal: AbortSignal): Promise<VolumeError[]> {
+    const { mounted, wanted } = mounts;
     const errors: VolumeError[] = [];
     const began = performance.now();
     const resolved = await eachOf(
       wantedVolumes(pod),
       errors,
       ({ volume }) => unmatched(volume.name),
-      (each) => this.#resolve(pod, each, mounted.get(each.volume.name), signal),
+      (each) => this.#resolvePatiently(pod, each, mounts, signal),
     );
     for (const { volume, plugin } of resolved) {
       const { since = began } = wanted.get(volume.name) ?? {};
@@ -84,7 +126,7 @@ export class PodMounter {
       this.#makeFolder(one, mounted.has(one.volume.name)),
     );
     const ready = await this.#mountMemory(foldered, errors, signal);
-    const made = await eachOf(ready, errors, setUp, (one) => this.#publishCounted(one, mounted, signal));
+    const made = await eachOf(ready, errors, setUp, (one) => this.#publishPatiently(one, mounts, signal));
     for (const one of made) {
       const { name, block, origin } = one.volume;
       const since = wanted.get(name)?.since ?? began;
@@ -98,6 +140,29 @@ export class PodMounter {
       mounted.set(name, one);
     }
     return errors;
+  }
+
+  async #resolvePatiently(pod: Pod, wanted: WantedVolume, mounts: PodMounts, signal: AbortSignal): Promise<Resolved> {
+    const uid = podUidOf(pod);
+    const { name } = wanted.volume;
+    const outcome = await this.#resolving.run(
+      { uid, what: name, version: mounts.version, later: () => this.#deps.ended(uid) },
+      (asked) => this.#resolve(pod, wanted, mounts.mounted.get(name), asked),
+      signal,
+    );
+    if ('ended' in outcome)
+      return outcome.current ? outcome.ended : await this.#resolvePatiently(pod, wanted, mounts, signal);
+    throw new VolumeProblem('under-way', this.#resolveText(uid, name, outcome.since));
+  }
+
+  #resolveText(uid: PodUid, volume: string, since: number): string {
+    const bound = this.#deps.nameInBinding(uid, volume);
+    const calls = this.#deps.underWay().filter(({ subject }) => bound !== undefined && subject.object === bound);
+    return callsText(calls, since);
+  }
+
+  #publishText(volume: PodVolume | undefined, since: number): string {
+    return callsText(volume ? callsFor(volume, this.#deps.underWay()) : [], since);
   }
 
   async #resolve(
@@ -154,24 +219,59 @@ export class PodMounter {
     }
   }
 
+  async #publishPatiently(one: Foldered, mounts: PodMounts, signal: AbortSignal): Promise<PluginVolume> {
+    const { plugin, volume } = one;
+    const { uid, name } = volume;
+    const { mounted, version } = mounts;
+    // Whoever gets an image tells how far it is, and a path of the host keeps nobody waiting.
+    if (!plugin.hasFolder) return await this.#publishCounted(one, mounted, signal);
+    const outcome = await this.#publishing.run(
+      { uid, what: name, version, later: () => this.#deps.ended(uid) },
+      (asked) => this.#publishCounted(one, mounted, asked),
+      signal,
+    );
+    if ('ended' in outcome) {
+      if (outcome.current) return outcome.ended;
+      mounted.set(name, outcome.ended);
+      return await this.#publishPatiently({ ...one, isNew: false }, mounts, signal);
+    }
+    const told = setUp(one);
+    const { call } = this.#at.get(`${uid} ${name}`) ?? told;
+    throw VolumeError.of({ ...told, call }, new VolumeProblem('under-way', this.#publishText(volume, outcome.since)));
+  }
+
   /** What is looked at again is not mounted again. */
   async #publishCounted(one: Foldered, mounted: Map<string, PluginVolume>, signal: AbortSignal): Promise<PluginVolume> {
     const { plugin, volume } = one;
-    const work = (): Promise<PluginVolume> => this.#publish(one, mounted, signal);
+    const key = `${volume.uid} ${volume.name}`;
+    const tell = (call: string): void => void this.#at.set(key, { one, call });
+    tell(setUp(one).call);
+    const work = (): Promise<PluginVolume> =>
+      this.#publish(one, mounted, tell, signal).finally(() => this.#at.delete(key));
     if (mounted.has(volume.name)) return await work();
     const name = countedName(plugin.name, volume.origin);
     return await counted(this.#deps.count, volume.block ? 'map_volume' : 'volume_mount', name, work);
   }
 
-  async #publish(one: Foldered, mounted: Map<string, PluginVolume>, signal: AbortSignal): Promise<PluginVolume> {
+  async #publish(
+    one: Foldered,
+    mounted: Map<string, PluginVolume>,
+    tell: (call: string) => void,
+    signal: AbortSignal,
+  ): Promise<PluginVolume> {
     const { plugin, volume, path, devicePath, isNew } = one;
     const last = mounted.get(volume.name);
-    const staged = last?.staged ?? (await this.#deps.stages.acquire(plugin, volume, signal));
+    const staged = last?.staged ?? (await this.#deps.stages.acquire(plugin, volume, tell, signal));
+    tell(setUp(one).call);
     const before = isNew ? undefined : last?.published;
     const request = { volume, path, devicePath, staged, before, isNew };
     // Until it succeeds nobody knows what is written there.
     if (last) mounted.set(volume.name, { ...last, published: { ...last.published, content: undefined } });
     const published = await plugin.publish(request, signal);
+    if (volume.block && !last) {
+      const words = `MapVolume.MapPodDevice succeeded for volume "${volume.specName}" volumeMapPath "${dirname(devicePath)}"`;
+      this.#deps.event(volume.pod, 'Normal', 'SuccessfulMountVolume', words);
+    }
     const grown = await growVolume(request, plugin, last?.grown ?? notGrown, this.#deps, signal);
     const relabel = this.#deps.seLinux && isRelabelled(plugin, published);
     return { volume, plugin, staged, published, grown, relabel };

@@ -7,6 +7,10 @@ export type VolumeProblemCode =
   | 'refused'
   /** It cannot be known or done now: the control plane or a driver does not answer. */
   | 'unavailable'
+  /** What was begun has not ended; it goes on, and who asks again joins it. */
+  | 'under-way'
+  /** The node has no room for another volume of this driver: the pod cannot run here. */
+  | 'no-room'
   /** Something still uses what is to be unmounted. */
   | 'busy'
   /** No plugin of this agent handles such a volume. */
@@ -47,10 +51,16 @@ export class VolumeError extends BerthError<VolumeFailure> {
     );
   }
 
-  /** One error for several volumes: the first decides the code, all have their say. */
+  /** One error for several volumes: all have their say, and the one that weighs most decides the code. */
   static join(errors: readonly VolumeError[]): VolumeError | undefined {
-    const [first, ...rest] = errors;
+    const [first, ...rest] = errors.toSorted((a, b) => weightOf(b) - weightOf(a));
     if (!first || rest.length === 0) return first;
-    return new VolumeError(errors.map((error) => error.message).join('; '), first.failure, { cause: first });
+    return new VolumeError([first, ...rest].map((error) => error.message).join('; '), first.failure, { cause: first });
   }
+}
+
+/** What ends the pod before what failed, and that before what only goes on. */
+function weightOf({ failure: { code } }: VolumeError): number {
+  if (code === 'no-room') return 2;
+  return code === 'under-way' ? 0 : 1;
 }

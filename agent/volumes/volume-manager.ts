@@ -35,6 +35,8 @@ export interface VolumeManager {
   isMounted(pod: Pod): boolean;
   /** True while anything of the pod is mounted or laid out on disk. */
   isPresent(uid: PodUid): boolean;
+  /** What the pod's volumes wait for now, a sentence each: the volume, the call, the driver, since when, its last words. */
+  underWay(uid: PodUid): readonly string[];
   /** Everything unmounted and removed; never removes through a mount. */
   unmountPod(uid: PodUid, signal: AbortSignal): Promise<void>;
 

@@ -1,6 +1,7 @@
 import type { CallRecorder, CallSubject } from '../../base/call-recorder.js';
 import type { ControllerMethods, IdentityMethods, NodeMethods } from '../../proto/generated/csi-v1.js';
 import { UnixClient, WireError, WireServices, type WireMethods } from '../../proto/wire/index.js';
+import { givenUp } from '../wire/calls-under-way.js';
 import { secretMask } from '../wire/secret-mask.js';
 import { csiErrorOfCall, type CsiError } from './csi-error.js';
 import { maskRequest, secretsOf } from './volume-context.js';
@@ -94,7 +95,7 @@ export class CsiConnection implements Disposable {
       return response;
     } catch (err) {
       if (signal.aborted || !(err instanceof WireError)) {
-        end({ error: { code: 'cancelled', message: 'given up' } });
+        end({ error: givenUp });
         throw err;
       }
       const failure = this.#failure(rpc, err, request);

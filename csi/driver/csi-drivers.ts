@@ -7,6 +7,7 @@ import { linkSignal } from '../../base/signals.js';
 import type { PluginHandler, PluginRegistration } from '../registration/plugin-handler.js';
 import { retryDelay } from '../registration/retry-delay.js';
 import { probeSocket, WireServices } from '../../proto/wire/index.js';
+import { CallsUnderWay, type DriverCall } from '../wire/calls-under-way.js';
 import { queryCapabilities, type CsiCapabilities } from './csi-capabilities.js';
 import { CsiConnection, csiTimeoutMs } from './csi-connection.js';
 import { ControllerClient } from './controller-client.js';
@@ -74,14 +75,23 @@ interface Active {
 export class CsiDrivers implements Disposable {
   readonly #options: CsiDriversOptions;
   readonly #deps: CsiDriversDeps;
+  /** Over all registrations of a driver: one that restarts is asked again, and not for the first time. */
+  readonly #calls: CallsUnderWay;
   readonly #services = new WireServices();
   readonly #active = new Map<string, Active>();
   readonly #infos = new Map<string, CsiDriverInfo>();
   readonly #listeners = new Set<(driver: CsiDriverInfo) => void>();
+  readonly #roomListeners = new Set<(name: string) => void>();
 
   constructor(options: CsiDriversOptions, deps: CsiDriversDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#calls = new CallsUnderWay(deps.recorder, deps.clock);
+  }
+
+  /** Calls of all drivers that have not ended. */
+  underWay(): DriverCall[] {
+    return this.#calls.list();
   }
 
   get handler(): PluginHandler {
@@ -161,10 +171,7 @@ export class CsiDrivers implements Disposable {
   async #checkName(plugin: PluginRegistration, signal: AbortSignal): Promise<void> {
     const { name, endpoint } = plugin;
     const { callTimeoutMs: timeoutMs } = this.#options;
-    using connection = new CsiConnection(
-      { driver: name, endpoint, timeoutMs, services: this.#services },
-      this.#deps.recorder,
-    );
+    using connection = new CsiConnection({ driver: name, endpoint, timeoutMs, services: this.#services }, this.#calls);
     const told = await connection.identity('getPluginInfo', {}, signal);
     if (told.name !== name) throw refused(plugin, `it calls itself ${JSON.stringify(told.name ?? '')}`);
   }
@@ -181,6 +188,17 @@ export class CsiDrivers implements Disposable {
       this.#enter(name, driver.endpoint, { kind: 'ready', node, capabilities: driver.capabilities });
     }
     return this.#infos.get(name) as CsiDriverInfo;
+  }
+
+  /** The driver has no room for another volume here, which its last NodeGetInfo may not have known. */
+  noRoom(name: string): void {
+    for (const listener of this.#roomListeners) listener(name);
+  }
+
+  /** Called when a driver has no room for another volume; returns how to stop it. */
+  onNoRoom(listener: (name: string) => void): () => void {
+    this.#roomListeners.add(listener);
+    return () => this.#roomListeners.delete(listener);
   }
 
   /** Closes the connections; the drivers go on. */
@@ -231,7 +249,7 @@ export class CsiDrivers implements Disposable {
         timeoutMs: this.#options.callTimeoutMs,
         services: this.#services,
       },
-      this.#deps.recorder,
+      this.#calls,
     );
     try {
       const driver = await this.#ask(connection, plugin, signal);

@@ -4,6 +4,7 @@ import type { Clock } from '../../base/clock.js';
 import { errnoOf } from '../../base/errors.js';
 import { FifoLimit } from '../../base/fifo-limit.js';
 import type { ProgramResult, RunProgram } from '../../base/run-program.js';
+import { CallsUnderWay, givenUp, type DriverCall } from '../wire/calls-under-way.js';
 import { secretMask } from '../wire/secret-mask.js';
 import { defaultCapabilities, type DriverAnswer, type FlexVolumeCapabilities } from './driver-answer.js';
 import { FlexVolumeError, flexVolumeError, type FlexVolumeFailure, type FlexVolumeVerb } from './failure.js';
@@ -80,6 +81,7 @@ export class FlexVolumeDriver {
   readonly name: string;
   readonly #options: FlexVolumeDriverOptions;
   readonly #deps: FlexVolumeDriverDeps;
+  readonly #calls: CallsUnderWay;
   readonly #initLock = new FifoLimit(1);
   readonly #notSupported = new Set<FlexVolumeVerb>();
   #identity: string | undefined;
@@ -90,7 +92,13 @@ export class FlexVolumeDriver {
     this.name = options.name;
     this.#options = options;
     this.#deps = deps;
+    this.#calls = new CallsUnderWay(deps.recorder, deps.clock);
     this.#since = deps.clock.now();
+  }
+
+  /** What its program was started for and has not answered yet, with what it printed on standard error so far. */
+  get underWay(): readonly DriverCall[] {
+    return this.#calls.list();
   }
 
   get status(): FlexVolumeDriverStatus {
@@ -291,30 +299,30 @@ export class FlexVolumeDriver {
     const volume = args.find((arg) => typeof arg === 'object');
     const mask = secretMask(volume !== undefined && 'secrets' in volume ? volume.secrets : undefined);
     const words = args.map((arg) => (typeof arg === 'string' ? arg : optionsJson(arg)));
-    const end = this.#deps.recorder.begin({
-      interface: 'flexvolume',
-      plugin: this.name,
-      verb,
-      subject,
-      request: { args: words.map(mask) },
-    });
+    const request = { args: words.map(mask) };
+    const call = this.#calls.open({ interface: 'flexvolume', plugin: this.name, verb, subject, request }, mask);
     try {
-      const answer = judge(this.name, verb, await this.#run(verb, words, signal), mask);
-      end({ response: answer });
+      const answer = judge(this.name, verb, await this.#run(verb, words, call.say, signal), mask);
+      call.end({ response: answer });
       return answer;
     } catch (err) {
-      if (err instanceof FlexVolumeError) end({ error: { code: err.failure.code, message: err.message } });
-      else end({ error: { code: 'cancelled', message: 'given up' } });
+      if (err instanceof FlexVolumeError) call.end({ error: { code: err.failure.code, message: err.message } });
+      else call.end({ error: givenUp });
       throw err;
     }
   }
 
-  async #run(verb: FlexVolumeVerb, words: readonly string[], signal: AbortSignal): Promise<ProgramResult> {
+  async #run(
+    verb: FlexVolumeVerb,
+    words: readonly string[],
+    onStderr: (text: string) => void,
+    signal: AbortSignal,
+  ): Promise<ProgramResult> {
     const { program, env, timeouts, maxOutputBytes = 1024 * 1024 } = this.#options;
     const timeoutMs = timeouts?.[verb] ?? defaultTimeouts[verb];
     for (let attempt = 1; ; attempt++) {
       const result = await this.#deps.runProgram(
-        { argv: [program, verb, ...words], env, timeoutMs, maxOutputBytes },
+        { argv: [program, verb, ...words], env, timeoutMs, maxOutputBytes, onStderr },
         signal,
       );
       const busy = result.end.kind === 'not-started' && result.end.errno === 'ETXTBSY';

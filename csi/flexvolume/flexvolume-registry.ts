@@ -6,6 +6,7 @@ import { FifoLimit } from '../../base/fifo-limit.js';
 import type { Logger } from '../../base/log.js';
 import type { RunProgram } from '../../base/run-program.js';
 import { TreeWatch } from '../watch/tree-watch.js';
+import type { DriverCall } from '../wire/calls-under-way.js';
 import { driverNameOfFolder, driverProgram, isDriverName } from './driver-name.js';
 import { flexVolumeError, type FlexVolumeVerb } from './failure.js';
 import { FlexVolumeDriver, type FlexVolumeDriverStatus } from './flexvolume-driver.js';
@@ -95,6 +96,11 @@ export class FlexVolumeRegistry implements AsyncDisposable {
   /** Every driver that is installed, or was asked for. */
   list(): FlexVolumeDriverStatus[] {
     return [...this.#drivers.values()].map((driver) => driver.status);
+  }
+
+  /** Calls of all drivers that have not ended. */
+  underWay(): DriverCall[] {
+    return [...this.#drivers.values()].flatMap((driver) => driver.underWay);
   }
 
   /** Called when a driver became ready, failed, changed or went; returns how to stop it. */

@@ -60,7 +60,7 @@ test
     { stdio: 'ignore', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } },
   );
   try {
-    await vi.waitFor(() => access(endpoint), { timeout: 10_000 });
+    await vi.waitFor(() => access(endpoint), { timeout: 60_000 });
     await live(endpoint, use);
   } finally {
     child.kill('SIGKILL');

@@ -69,10 +69,18 @@ export async function mountsUnder(folder: string): Promise<string[]> {
     .filter((path) => path.startsWith(`${folder}/`));
 }
 
-/** Loop devices whose file lies below a folder, as `NAME FILE`. */
+/**
+ * Loop devices whose file lies below a folder, as `NAME FILE`. One that was told to go, and that nothing is mounted from any more, belongs to
+ * whoever still has it open: a container that started at that moment, with a copy of the mount in its namespace.
+ */
 export async function loopsUnder(folder: string): Promise<string[]> {
-  const table = await hostProgram(['losetup', '--noheadings', '--output', 'NAME,BACK-FILE']);
-  return table.split('\n').filter((line) => line.includes(`${folder}/`));
+  const table = await hostProgram(['losetup', '--noheadings', '--output', 'NAME,AUTOCLEAR,BACK-FILE']);
+  const mounted = await readFile('/proc/self/mountinfo', 'utf8');
+  return table.split('\n').flatMap((line) => {
+    const [, name = '', goes, file = ''] = /^(\S+)\s+(\d)\s+(.*)$/.exec(line.trim()) ?? [];
+    if (!file.includes(`${folder}/`)) return [];
+    return goes === '1' && !mounted.includes(` ${name} `) ? [] : [`${name} ${file}`];
+  });
 }
 
 /** Fails when a mount or loop device of a test is still there, after taking it away for the tests to come. */

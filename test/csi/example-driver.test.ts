@@ -32,6 +32,8 @@ afterAll(async () => {
   await built[Symbol.asyncDispose]();
 });
 
+const soon = { timeout: 60_000 };
+
 async function startDriver(world: CsiWorld, flags: readonly string[] = []): Promise<ExampleDriver> {
   const folder = join(world.root, 'example');
   await mkdir(folder, { recursive: true });
@@ -48,7 +50,7 @@ async function startDriver(world: CsiWorld, flags: readonly string[] = []): Prom
 }
 
 async function ready(world: CsiWorld): Promise<CsiDriver> {
-  return await world.drivers.whenReady(name, AbortSignal.timeout(15_000));
+  return await world.drivers.whenReady(name, AbortSignal.timeout(60_000));
 }
 
 async function failureOf(promise: Promise<unknown>): Promise<CsiError> {
@@ -72,10 +74,12 @@ test('registers by itself and says what it is', async () => {
   expect([...driver.capabilities.node]).toContain('STAGE_UNSTAGE_VOLUME');
   expect([...driver.capabilities.controller]).toContain('PUBLISH_UNPUBLISH_VOLUME');
   expect(driver.capabilities.volumeExpansion).toBe('ONLINE');
-  await vi.waitFor(() =>
-    expect(world.watcher.list()).toMatchObject([
-      { state: { kind: 'registered', plugin: { name, type: 'CSIPlugin' } } },
-    ]),
+  await vi.waitFor(
+    () =>
+      expect(world.watcher.list()).toMatchObject([
+        { state: { kind: 'registered', plugin: { name, type: 'CSIPlugin' } } },
+      ]),
+    soon,
   );
 });
 
@@ -220,7 +224,8 @@ test('the driver dies during stage: uncertain, it registers again by itself, and
   const states: string[] = [];
   world.drivers.onChange((info) => states.push(info.state.kind));
   await example.start();
-  await vi.waitFor(() => expect(states).toEqual(['gone', 'registering', 'ready']), { timeout: 15_000 });
+  await vi.waitFor(() => expect(states.at(-1)).toBe('ready'), soon);
+  expect(states.slice(0, 2)).toEqual(['gone', 'registering']);
   const again = new VolumeLife({ driver: await ready(world), root: world.root, name: 'pv-1', use: files });
   again.volumeId = life.volumeId;
   await again.stage(signal);
@@ -237,7 +242,7 @@ test.each([
 ] as const)(
   'publish answers %s and the mount exists anyway: uncertain, and unpublish undoes it',
   async (_what, fault, code) => {
-    await using world = await CsiWorld.open({ callTimeoutMs: 1500 });
+    await using world = await CsiWorld.open({ callTimeoutMs: fault.action === 'hang' ? 4000 : 60_000 });
     await using example = await startDriver(world);
     const life = new VolumeLife({ driver: await ready(world), root: world.root, name: 'pv-1', use: files });
     await life.create(megabyte, {}, signal);
@@ -300,7 +305,7 @@ test('a call is given up with the reason of its signal', async () => {
   await example.break({ NodeStageVolume: { action: 'hang', when: 'before' } });
   const controller = new AbortController();
   const staging = life.stage(controller.signal).catch((err: unknown) => err);
-  await vi.waitFor(() => expect(world.verbs()).toContain('NodeStageVolume'));
+  await vi.waitFor(() => expect(world.verbs()).toContain('NodeStageVolume'), soon);
   controller.abort(new Error('the pod is gone'));
   expect(String(await staging)).toContain('the pod is gone');
   expect(world.calls.at(-1)?.outcome).toEqual({ error: { code: 'cancelled', message: 'given up' } });
@@ -310,11 +315,11 @@ test('a driver that ends well takes its sockets away: gone, and ready again when
   await using world = await CsiWorld.open();
   await using example = await startDriver(world);
   await ready(world);
-  await vi.waitFor(() => expect(world.watcher.list()).toMatchObject([{ state: { kind: 'registered' } }]));
+  await vi.waitFor(() => expect(world.watcher.list()).toMatchObject([{ state: { kind: 'registered' } }]), soon);
   await example.stop('SIGTERM');
-  await vi.waitFor(() => expect(world.drivers.info(name)?.state.kind).toBe('gone'), { timeout: 5000 });
+  await vi.waitFor(() => expect(world.drivers.info(name)?.state.kind).toBe('gone'), soon);
   expect(() => world.drivers.get(name)).toThrow('it is gone since');
-  await vi.waitFor(() => expect(world.watcher.list()).toEqual([]));
+  await vi.waitFor(() => expect(world.watcher.list()).toEqual([]), soon);
   await example.start();
   await ready(world);
 });
@@ -342,7 +347,7 @@ test('a driver that cannot tell who it is: refused with its words, and tried aga
       expect(world.watcher.list()).toMatchObject([
         { state: { kind: 'failed', code: 'refused', reason: expect.stringContaining('no hardware here') as unknown } },
       ]),
-    { timeout: 10_000 },
+    soon,
   );
   expect(world.drivers.info(name)).toMatchObject({ state: { kind: 'failed' } });
   expect(() => world.drivers.get(name)).toThrow('no hardware here');

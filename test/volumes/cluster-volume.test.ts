@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { credentials } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Node, PersistentVolumeClaim, VolumeAttachment } from '../../agent/api/index.js';
+import type { Node, PersistentVolumeClaim, Pod, VolumeAttachment } from '../../agent/api/index.js';
 import { loadService } from '../../proto/load.js';
 import { NodeWorld } from '../controlplane/cluster-world.js';
 import { BuiltExample } from '../csi/build-example.js';
 import { ExampleDriver } from '../csi/example-driver.js';
 import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
+import { untilAsync } from '../support/until-async.js';
 
 const name = 'folder.csi.example.com';
 const claimPath = '/api/v1/namespaces/default/persistentvolumeclaims/mine';
@@ -68,7 +69,10 @@ describe.runIf(hasControlPlane())('a CSI volume of a real cluster, with its atta
     });
     const { volumeId } = made['volume'] as { volumeId: string };
 
-    await api('POST', '/apis/storage.k8s.io/v1/csidrivers', { metadata: { name }, spec: { attachRequired: true } });
+    await api('POST', '/apis/storage.k8s.io/v1/csidrivers', {
+      metadata: { name },
+      spec: { attachRequired: true, nodeAllocatableUpdatePeriodSeconds: 3600 },
+    });
     await api('POST', '/apis/storage.k8s.io/v1/storageclasses', {
       metadata: { name: 'folder' },
       provisioner: name,
@@ -115,10 +119,12 @@ describe.runIf(hasControlPlane())('a CSI volume of a real cluster, with its atta
 
     // The controller asks for the attachment; what is the external attacher's is done here.
     const attachments = '/apis/storage.k8s.io/v1/volumeattachments';
-    const attachment = await cluster.until('the cluster wants the volume attached', async () => {
-      const { items } = await api<{ items: VolumeAttachment[] }>('GET', attachments);
-      return items[0];
-    });
+    const attachmentOf = async (volume: string): Promise<VolumeAttachment> =>
+      await cluster.until(`the cluster wants ${volume} attached`, async () => {
+        const { items } = await api<{ items: VolumeAttachment[] }>('GET', attachments);
+        return items.find(({ spec }) => spec?.source?.persistentVolumeName === volume);
+      });
+    const attachment = await attachmentOf('pv-1');
     const uniqueName = `kubernetes.io/csi/${name}^${volumeId}`;
     const inUse = async (): Promise<readonly string[]> =>
       (await api<Node>('GET', `/api/v1/nodes/${node.name}`)).status?.volumesInUse ?? [];
@@ -133,6 +139,35 @@ describe.runIf(hasControlPlane())('a CSI volume of a real cluster, with its atta
       status: { attached: true, attachmentMetadata: published['publishContext'] },
     });
     await node.untilReady('web');
+
+    // A second volume does not fit: the scheduler did not know that the node is full.
+    const ownClaim = { kind: 'PersistentVolumeClaim', namespace: 'default', name: 'one-too-many' };
+    await api('POST', '/api/v1/persistentvolumes', {
+      metadata: { name: 'pv-2' },
+      spec: {
+        ...{ capacity: { storage: '16Mi' }, accessModes: ['ReadWriteOnce'], claimRef: ownClaim },
+        csi: { driver: name, volumeHandle: 'none-such', fsType: 'ext4' },
+      },
+    });
+    await api('POST', claimPath.replace(/\/mine$/, ''), {
+      metadata: { name: 'one-too-many' },
+      spec: {
+        ...{ storageClassName: '', volumeName: 'pv-2', accessModes: ['ReadWriteOnce'] },
+        resources: { requests: { storage: '16Mi' } },
+      },
+    });
+    await node.create(
+      node.pod(
+        'crowded',
+        { volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'one-too-many' } }] },
+        { volumeMounts: [{ name: 'data', mountPath: '/data' }] },
+      ),
+    );
+    const full = await attachmentOf('pv-2');
+    await api('PUT', `${attachments}/${full.metadata?.name ?? ''}/status`, {
+      ...full,
+      status: { attached: false, attachError: { message: 'no slot is left', errorCode: 8 } },
+    });
 
     // As the external resizer: the volume has grown, its file system is the node's to do.
     await api('PUT', claimPath, {
@@ -175,6 +210,18 @@ describe.runIf(hasControlPlane())('a CSI volume of a real cluster, with its atta
     expect(grown.conditions ?? []).toEqual([]);
     expect(grown.allocatedResourceStatuses?.['storage']).toBeUndefined();
 
+    const crowded = await cluster.until('the pod whose volume does not fit is rejected', async () => {
+      const { status } = await api<Pod>('GET', '/api/v1/namespaces/default/pods/crowded');
+      return status?.phase === 'Failed' ? status : undefined;
+    });
+    expect(crowded).toMatchObject({
+      reason: 'VolumeAttachmentLimitExceeded',
+      message: expect.stringMatching(
+        /^Pod was rejected: Node has reached its volume attachment limit, .*no slot is left/,
+      ) as string,
+    });
+    await node.delete('crowded');
+    await node.untilGone('crowded');
     await node.delete('web');
     await node.untilGone('web');
     await cluster.until('the node no longer uses it', async () => ((await inUse()).length === 0 ? true : undefined));
@@ -182,6 +229,8 @@ describe.runIf(hasControlPlane())('a CSI volume of a real cluster, with its atta
       const { items } = await api<{ items: VolumeAttachment[] }>('GET', attachments);
       return items.every(({ metadata }) => metadata?.deletionTimestamp !== undefined) ? true : undefined;
     });
-    expect((await node.world.leftovers()).filter((line) => !line.includes('driver/examples'))).toEqual([]);
+    const left = async (): Promise<string[]> =>
+      (await node.world.leftovers()).filter((line) => !line.includes('driver/examples'));
+    await untilAsync('nothing is left', async () => (await left()).length === 0, { tell: left });
   });
 });

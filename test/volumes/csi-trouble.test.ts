@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { errorText } from '../../base/errors.js';
 import type { Pod } from '../../agent/api/index.js';
 import { csiStagingPath } from '../../csi/index.js';
@@ -138,6 +138,23 @@ test('the record of a staged volume is worked out anew, with its pod and without
   await volumes.manager.removeUnused(volumes.signal);
   expect(await volumes.mounts()).toEqual([]);
   expect(await readdir(dirname(dirname(staging)))).toEqual([]);
+});
+
+test('what an earlier run left staged is undone as soon as the driver lets it be, without any pod that comes for it', async () => {
+  await using world = await CsiVolumeWorld.open(example, ['--attach']);
+  const { volumes } = world;
+  world.claim('mine');
+  const pod = podUsing('mine');
+  await volumes.mount(pod);
+  await world.driver.break({ NodeUnstageVolume: { ...notNow('before'), times: 3 } });
+  await failureOf(volumes.unmount(pod));
+  // The pod is not there any more when the next run begins.
+  await volumes.restart();
+  expect(volumes.manager.volumesInUse).toHaveLength(1);
+  await failureOf(volumes.manager.removeUnused(volumes.signal));
+  await vi.waitFor(() => expect(volumes.manager.volumesInUse).toEqual([]), { timeout: 60_000 });
+  expect(await volumes.mounts()).toEqual([]);
+  expect(undone(world).filter((verb) => verb === 'NodeUnstageVolume')).toHaveLength(4);
 });
 
 test('a volume that is busy is said to be, stays whole, and goes when it is free', async () => {

@@ -28,10 +28,10 @@ export class CsiVolumeWorld implements AsyncDisposable {
     { main }: BuiltExample,
     flags: readonly string[] = [],
     spec: Partial<CSIDriver['spec']> = {},
-    options: Omit<WorldOptions, 'drivers'> = {},
+    { callTimeoutMs = 60_000, ...options }: Omit<WorldOptions, 'drivers'> & { readonly callTimeoutMs?: number } = {},
   ): Promise<CsiVolumeWorld> {
     const folder = await mkdtemp(join(tmpdir(), 'berth-driver-'));
-    const csi = await CsiWorld.open({ callTimeoutMs: 5000 });
+    const csi = await CsiWorld.open({ callTimeoutMs });
     const driver = new ExampleDriver({
       main,
       name,
@@ -41,7 +41,7 @@ export class CsiVolumeWorld implements AsyncDisposable {
       flags,
     });
     await driver.start();
-    await csi.drivers.whenReady(name, AbortSignal.timeout(10_000));
+    await csi.drivers.whenReady(name, AbortSignal.timeout(60_000));
     const volumes = await VolumeWorld.open({ ...options, drivers: { csi: csi.drivers } });
     volumes.objects.put('CSIDriver', {
       metadata: { name },
@@ -75,7 +75,7 @@ export class CsiVolumeWorld implements AsyncDisposable {
 
   async restartDriver(): Promise<void> {
     await this.driver.start();
-    await this.csi.drivers.whenReady(name, AbortSignal.timeout(10_000));
+    await this.csi.drivers.whenReady(name, AbortSignal.timeout(60_000));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,11 +1,13 @@
 import { readdir, readFile, stat, statfs, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import type { Pod } from '../../agent/api/index.js';
+import type { Pod, VolumeAttachment } from '../../agent/api/index.js';
 import { csiStagingPath } from '../../csi/index.js';
 import { BuiltExample } from '../csi/build-example.js';
 import { claimed, CsiVolumeWorld, name, podUsing } from './csi-volume-world.js';
 import { failureOf, firstContainer, podOf, uidOf, VolumeWorld } from './volume-world.js';
+
+const soon = { timeout: 60_000 };
 
 let example: BuiltExample;
 beforeAll(async () => {
@@ -81,7 +83,7 @@ test('a claim that goes after its last pod takes its volume with it, also while 
   await volumes.unmount(second);
   expect(world.csi.verbs()).not.toContain('DeleteVolume');
   volumes.objects.remove('PersistentVolumeClaim', 'default', 'mine');
-  await vi.waitFor(() => expect(world.csi.verbs()).toContain('DeleteVolume'), 10_000);
+  await vi.waitFor(() => expect(world.csi.verbs()).toContain('DeleteVolume'), soon);
 });
 
 test('a claim that asks for more grows, now or with the next pod; what fails is tried again, what cannot be is not', async () => {
@@ -112,7 +114,7 @@ test('a claim that asks for more grows, now or with the next pod; what fails is 
   expect(await sizeOf(pod)).toBe(before);
   // Nothing else changes: the agent comes back to it by itself.
   woken.length = 0;
-  await vi.waitUntil(() => woken.length > 0, { timeout: 5000 });
+  await vi.waitUntil(() => woken.length > 0, soon);
   await volumes.mount(pod);
   const expansions = (): string[] => world.csi.verbs().filter((verb) => verb.endsWith('ExpandVolume'));
   expect(expansions()).toEqual(['ControllerExpandVolume', 'NodeExpandVolume', 'NodeExpandVolume']);
@@ -199,6 +201,9 @@ test('a block volume is handed out as a link to its device', async () => {
   const link = volumes.folder(pod, 'volumeDevices/kubernetes.io~csi/pvc-uid-of-raw');
   expect(devices).toEqual([{ hostPath: link, containerPath: '/dev/xvda', permissions: 'mrw' }]);
   expect((await stat(link)).isBlockDevice()).toBe(true);
+  expect(volumes.events).toEqual([
+    `Normal SuccessfulMountVolume MapVolume.MapPodDevice succeeded for volume "pvc-uid-of-raw" volumeMapPath "${dirname(link)}"`,
+  ]);
   expect(await volumes.manager.usage(uidOf(pod), volumes.signal)).toMatchObject([
     { volume: 'data', claim: { name: 'raw' }, capacityBytes: 16 * 1024 * 1024 },
   ]);
@@ -239,15 +244,16 @@ test('an answer that was lost, a driver that dies in the call, a driver that is 
   const woken: string[] = [];
   using _ = volumes.manager.onChange((uid) => woken.push(uid));
   await world.restartDriver();
+  // Its registration is what wakes the pod.
+  await vi.waitUntil(() => woken.includes(uidOf(struck)), soon);
   await vi.waitUntil(
     () =>
       volumes
         .mount(struck)
         .then(() => true)
         .catch(() => false),
-    { timeout: 15_000 },
+    soon,
   );
-  expect(woken).toContain(uidOf(struck));
   await volumes.unmount(struck);
 });
 
@@ -283,7 +289,7 @@ test('in a cluster a volume waits for its VolumeAttachment and says so', async (
   const attachment = /VolumeAttachment (csi-[0-9a-f]{64})/.exec(message)?.[1] ?? '';
   const woken: string[] = [];
   using _ = cluster.manager.onChange((uid) => woken.push(uid));
-  const put = (status: { attached: boolean; attachError?: { message: string } }): void =>
+  const put = (status: VolumeAttachment['status']): void =>
     objects.put('VolumeAttachment', {
       metadata: { name: attachment },
       spec: { attacher: name, nodeName: 'here', source: { persistentVolumeName: 'pv' } },
@@ -291,15 +297,26 @@ test('in a cluster a volume waits for its VolumeAttachment and says so', async (
     });
   put({ attached: false, attachError: { message: 'the rack is dark' } });
   expect((await failureOf(cluster.mount(pod))).message).toContain('the rack is dark');
+  // The node is full, of which the driver may be asked to tell more: only such a pod is to go elsewhere.
+  const full: VolumeAttachment['status'] = { attached: false, attachError: { message: 'no slot', errorCode: 8 } };
+  const asked: string[] = [];
+  const unlisten = world.csi.drivers.onNoRoom((driver) => asked.push(driver));
+  put(full);
+  expect(await failureOf(cluster.mount(pod))).toMatchObject({ failure: { code: 'unavailable' } });
+  objects.put('CSIDriver', { metadata: { name }, spec: { nodeAllocatableUpdatePeriodSeconds: 600 } });
+  expect(await failureOf(cluster.mount(pod))).toMatchObject({ failure: { code: 'no-room' } });
+  expect(asked).toEqual([name]);
+  unlisten();
   put({ attached: true });
+  woken.length = 0;
   // A node may not watch attachments, but its own object, where the controller writes what is attached. Its heartbeats are no news.
   expect(woken).toEqual([]);
   const attached = { name: `kubernetes.io/csi/${name}^h`, devicePath: '' };
   objects.put('Node', { metadata: { name: 'here' }, status: { volumesAttached: [attached] } });
-  await vi.waitUntil(() => woken.length > 0);
+  await vi.waitUntil(() => woken.length > 0, soon);
   const { reads } = objects;
   objects.put('Node', { metadata: { name: 'here' }, status: { volumesAttached: [attached], conditions: [] } });
-  await vi.waitUntil(() => objects.reads > reads);
+  await vi.waitUntil(() => objects.reads > reads, soon);
   expect(woken).toEqual([uidOf(pod)]);
   // Now the driver itself is asked, which knows no such volume.
   expect((await failureOf(cluster.mount(pod))).message).toContain('NodeStageVolume');

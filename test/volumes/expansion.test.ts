@@ -40,7 +40,7 @@ case "$1" in
   init) success ',"capabilities":{"attach":true}' ;;
   attach) [ -n "$(device)" ] || losetup -f "$image"; success ",\\"device\\":\\"$(device)\\"" ;;
   waitforattach) success ",\\"device\\":\\"$2\\"" ;;
-  detach) [ -z "$(device)" ] || losetup -d "$(device)"; success ;;
+  detach) [ -z "$(device)" ] || losetup -d "$(device)"; while [ -n "$(device)" ]; do sleep 0.1; done; success ;;
   unmountdevice) umount "$2"; success ;;
   expandvolume) truncate -s "$4" $image && losetup -c "$(device)"; success ",\\"volumeNewSize\\":$4" ;;
   *) echo '{"status":"Not supported"}'; exit 1 ;;

@@ -1,6 +1,6 @@
 import { copyFile, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { runProgram, type RunProgram } from '../../base/run-program.js';
 import type { FlexVolumeSource } from '../../agent/api/index.js';
 import { loopsUnder } from '../csi/csi-world.js';
@@ -131,11 +131,20 @@ test.skipIf(withoutJq)(
   },
 );
 
-test.skipIf(withoutJq)('in a cluster, what the controller attached is used as it is and left to it', async () => {
+test.skipIf(withoutJq)('in a cluster, its controller attaches and detaches: a pod waits for that', async () => {
   await using world = await FlexWorld.open(runProgram, false);
   const { volumes } = world;
   const image = join(world.drivers, 'disk.img');
   const pod = podWith({ driver: 'example.com/loopback', options: { image, create: '16m' } });
+  volumes.objects.put('Node', { metadata: { name: 'here' } });
+  expect((await failureOf(volumes.mount(pod))).message).toMatch(
+    /^AttachVolume.Attach failed for volume "flex" : flexvolume: the cluster has not attached volume example.com\/loopback\/flex to node here yet/,
+  );
+  // It was not asked to: another node may still have the volume.
+  expect(await loopsUnder(world.drivers)).toEqual([]);
+  expect(volumes.manager.volumesInUse).toEqual(['example.com/loopback/flex']);
+  const woken: string[] = [];
+  using _ = volumes.manager.onChange((uid) => woken.push(uid));
   await hostProgram(['truncate', '-s', '16M', image]);
   const devicePath = (await hostProgram(['losetup', '--find', '--show', image])).trim();
   try {
@@ -143,6 +152,7 @@ test.skipIf(withoutJq)('in a cluster, what the controller attached is used as it
       metadata: { name: 'here' },
       status: { volumesAttached: [{ name: 'example.com/loopback/flex', devicePath }] },
     });
+    await vi.waitUntil(() => woken.includes(uidOf(pod)), { timeout: 60_000 });
     await volumes.mount(pod);
     expect(await volumes.mounts()).toContainEqual(expect.stringContaining(devicePath));
     await volumes.unmount(pod);

@@ -9,6 +9,7 @@ import { BuiltExample } from '../csi/build-example.js';
 import { loopsUnder } from '../csi/csi-world.js';
 import { fillDisk } from '../support/fill-disk.js';
 import { hostProgram } from '../support/host-program.js';
+import { untilAsync } from '../support/until-async.js';
 import { CsiVolumeWorld, podUsing } from './csi-volume-world.js';
 import { FlexWorld, withoutJq } from './flex-world.js';
 import { failureOf, podOf, VolumeWorld } from './volume-world.js';
@@ -184,5 +185,6 @@ spec:
   expect(await run.sh('web', 'main', 'cat /config/app.conf')).toBe('one');
   await run.delete('web', 0);
   await run.untilGone();
-  expect((await world.leftovers()).filter((left) => left !== `mount ${rootDir}`)).toEqual([]);
+  const left = async (): Promise<string[]> => (await world.leftovers()).filter((line) => line !== `mount ${rootDir}`);
+  await untilAsync('nothing is left', async () => (await left()).length === 0, { tell: left });
 });

@@ -2,7 +2,7 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { programSucceeded } from '../../base/run-program.js';
 import { AgentWorld, sampleImage, type AgentRun } from '../agent/agent-world.js';
 import { loopsUnder } from '../csi/csi-world.js';
@@ -222,7 +222,7 @@ class Matrix {
   /** After all these deaths the volume grows to the end, and its user has noticed nothing. */
   async grows(): Promise<void> {
     await using run = await this.#world.start();
-    await run.untilReady('web', 45_000);
+    await run.untilReady('web', 90_000);
     await this.#untilGrown(run);
     expect(await run.sh('web', 'main', 'cat /data/file')).toBe('precious');
   }
@@ -231,10 +231,10 @@ class Matrix {
   async dieAt(point: string): Promise<void> {
     const run = await this.#world.start(point);
     try {
-      await Promise.race([run.ended, run.until(`the end at "${point}"`, () => false, 45_000)]).catch(() => {});
-      expect(run.points.at(-1), `the last point of a run that should end at "${point}"\n${run.log.slice(-2000)}`).toBe(
-        point,
-      );
+      await Promise.race([run.ended, run.until(`the end at "${point}"`, () => false, 90_000)]).catch(() => {});
+      const told = `the last point of a run that should end at "${point}"\n${run.log.slice(-2000)}`;
+      // Its last words may be read after its end is heard of.
+      await vi.waitFor(() => expect(run.points.at(-1), told).toBe(point), { timeout: 10_000 });
     } finally {
       await run.kill();
     }
@@ -243,12 +243,12 @@ class Matrix {
   /** The pod runs, its container sees its file, and the kill of the agent that comes now changes nothing for it. */
   async runsOn(): Promise<void> {
     const run = await this.#world.start();
-    await run.untilReady('web', 45_000);
+    await run.untilReady('web', 90_000);
     expect(await run.sh('web', 'main', 'echo precious > /data/file && stat -c %g /data')).toBe(String(group));
     const before = run.container('web', 'main').containerID;
     await run.kill();
     await using again = await this.#world.start();
-    await again.untilReady('web', 45_000);
+    await again.untilReady('web', 90_000);
     expect(again.container('web', 'main').containerID).toBe(before);
     expect(await again.sh('web', 'main', 'cat /data/file && echo more > /data/other && rm /data/other')).toBe(
       'precious',
@@ -262,12 +262,15 @@ class Matrix {
   }
 
   async untilClean(run: AgentRun, what = 'a whole life'): Promise<void> {
-    await run.untilGone(45_000);
+    await run.untilGone(90_000);
     const left = async (): Promise<string[]> => [
       ...(await this.#world.leftovers()).filter((line) => !line.includes('driver/examples')),
       ...(await this.#storage.held()),
     ];
-    await untilAsync(`nothing is left of ${what}`, async () => (await left()).length === 0, { tell: left });
+    await untilAsync(`nothing is left of ${what}`, async () => (await left()).length === 0, {
+      withinMs: 60_000,
+      tell: left,
+    });
   }
 
   async keeps(index: number): Promise<void> {

@@ -44,6 +44,11 @@ test.skipIf(!existsSync(berthMain))(
       'refusing',
       `${init}\n[ "$1" = mount ] || { echo '{"status":"Success"}'; exit 0; }\necho '{"status":"Failure","message":"the array is on fire"}'; exit 1`,
     );
+    const go = join(world.dir, 'go');
+    await install(
+      'hanging',
+      `${init}\n[ "$1" = mount ] || { echo '{"status":"Not supported"}'; exit 1; }\necho 'no path to the array' >&2\nuntil [ -e ${go} ]; do sleep 0.1; done\necho '{"status":"Success"}'`,
+    );
     await world.start({ flags: ['--config', config] });
     await world.importBusybox();
     const driverOf = async (name: string): Promise<ExampleDriver> => {
@@ -74,6 +79,7 @@ test.skipIf(!existsSync(berthMain))(
       [
         pod('waits', 'flexVolume: { driver: example.com/refusing }'),
         pod('alone', 'csi: { driver: broken.example.com }'),
+        pod('hangs', 'flexVolume: { driver: example.com/hanging }'),
       ].join('---'),
     );
     let why = '';
@@ -89,5 +95,24 @@ test.skipIf(!existsSync(berthMain))(
       return why.includes('no hardware here');
     });
     expect(why).toMatch(/volume "data" : kubernetes\.io\/csi: .*broken\.example\.com.*no hardware here/s);
+
+    // Nothing has failed yet: which volume, which call, since when, what the driver printed so far; in the status too, and not as an event.
+    const goesOn =
+      /MountVolume\.SetUp failed for volume "data" : flexvolume: mount of data at FlexVolume driver example\.com\/hanging was begun at 20\S+Z and has not ended; it says: no path to the array/;
+    let message = '';
+    await world.until('the pod of the hanging driver says what it waits for', async () => {
+      const path = 'jsonpath={.status.containerStatuses[0].state.waiting.message}';
+      message = (await world.berth(['get', 'pod', 'hangs', '-o', path])).stdout;
+      return goesOn.test(message);
+    });
+    why = (await world.berth(['why', 'hangs'])).stdout;
+    expect(why).toMatch(goesOn);
+    // The record of what it waits for says so from the first moment on.
+    expect(why).toContain(
+      'mounting volumes: volume "data": MountVolume.SetUp: mount of data at FlexVolume driver example.com/hanging was begun at 20',
+    );
+    expect(await world.ok('events', '--for', 'hangs')).not.toContain('FailedMount');
+    await writeFile(go, '');
+    await world.untilReady('hangs');
   },
 );

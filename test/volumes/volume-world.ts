@@ -13,7 +13,12 @@ import {
   type ReadableKind,
   type ReadableObjects,
 } from '../../agent/controlplane/control-plane.js';
-import { openVolumeManager, type OpenVolumeManager, type VolumeManagerDeps } from '../../agent/volumes/index.js';
+import {
+  openVolumeManager,
+  VolumeError,
+  type OpenVolumeManager,
+  type VolumeManagerDeps,
+} from '../../agent/volumes/index.js';
 import { hostProgram } from '../support/host-program.js';
 import { LeakCheck } from '../support/leak-check.js';
 
@@ -104,6 +109,8 @@ export interface WorldOptions {
   /** The root folder lies on a disk of its own, of this many megabytes. */
   readonly diskMegabytes?: number;
   readonly seLinuxFileContext?: string;
+  /** How long a pod waits before it says what it waits for; as good as for ever when absent. */
+  readonly patienceMs?: number;
 }
 
 /** A root folder of its own, a control plane, and managers on them; disposing asserts that nothing is left mounted. */
@@ -144,6 +151,7 @@ export class VolumeWorld implements AsyncDisposable {
         nodeName: 'here',
         standalone: this.#options.standalone ?? true,
         seLinuxFileContext: this.#options.seLinuxFileContext,
+        patienceMs: this.#options.patienceMs ?? 600_000,
       },
       {
         run: this.#options.run ?? runProgram,
@@ -187,6 +195,20 @@ export class VolumeWorld implements AsyncDisposable {
     await this.manager.unmountPod(uidOf(pod), this.signal);
   }
 
+  /** However little patience the test has. */
+  async #unmountToTheEnd(uid: PodUid): Promise<void> {
+    const deadline = performance.now() + 60_000;
+    for (;;) {
+      try {
+        return await this.manager.unmountPod(uid, this.signal);
+      } catch (err) {
+        const goesOn = err instanceof VolumeError && err.failure.code === 'under-way';
+        if (!goesOn || performance.now() > deadline) throw err;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
   /** Lines of the mount table below this world. */
   async mounts(): Promise<string[]> {
     const table = await readFile('/proc/self/mountinfo', 'utf8');
@@ -197,7 +219,7 @@ export class VolumeWorld implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const uid of this.manager.presentPods()) await this.manager.unmountPod(uid, this.signal);
+    for (const uid of this.manager.presentPods()) await this.#unmountToTheEnd(uid);
     await this.manager[Symbol.asyncDispose]();
     this.#lifetime.abort();
     await this.#leaks[Symbol.asyncDispose]();

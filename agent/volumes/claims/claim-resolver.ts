@@ -39,6 +39,8 @@ export interface ClaimResolverDeps {
 /** What stands behind a volume of a pod: itself, or the PersistentVolume of its claim. */
 export class ClaimResolver {
   readonly #deps: ClaimResolverDeps;
+  /** Claims whose volume is being found or made; by the volume of the pod. */
+  readonly #inBinding = new Map<string, PersistentVolumeClaim>();
 
   constructor(deps: ClaimResolverDeps) {
     this.#deps = deps;
@@ -51,7 +53,7 @@ export class ClaimResolver {
     try {
       const asked = await this.#claim(pod, volume, name, signal);
       if (volume.ephemeral) checkOwner(pod, asked, place);
-      const { persistentVolume, claim } = await this.#deps.binder.bound(pod, asked, signal);
+      const { persistentVolume, claim } = await this.#bound(pod, volume, asked, signal);
       checkMode(volume.name, persistentVolume, mounted, block);
       await this.#checkNode(persistentVolume, signal);
       return { kind: 'persistent', volume, persistentVolume, claim };
@@ -59,6 +61,21 @@ export class ClaimResolver {
       signal.throwIfAborted();
       const code = err instanceof VolumeProblem ? err.failure.code : 'unavailable';
       throw new VolumeProblem(code, `error processing PVC ${place}: ${errorText(err)}`, err);
+    }
+  }
+
+  /** The claim whose volume is being found or made for this volume of the pod now. */
+  inBinding(uid: PodUid, volume: string): PersistentVolumeClaim | undefined {
+    return this.#inBinding.get(`${uid} ${volume}`);
+  }
+
+  async #bound(pod: Pod, { name }: Volume, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<BoundClaim> {
+    const key = `${podUidOf(pod)} ${name}`;
+    this.#inBinding.set(key, claim);
+    try {
+      return await this.#deps.binder.bound(pod, claim, signal);
+    } finally {
+      this.#inBinding.delete(key);
     }
   }
 

@@ -1,5 +1,5 @@
 import { StateFile } from '../../../base/atomic-file.js';
-import { FifoLimit } from '../../../base/fifo-limit.js';
+import { FifoLimit, KeyedLock } from '../../../base/fifo-limit.js';
 import { namePath } from '../../../base/name-path.js';
 import type { Logger } from '../../../base/log.js';
 import {
@@ -33,6 +33,14 @@ export interface GrownVolume {
   readonly volume: PersistentVolume;
   /** Its file system or device on the node has not grown yet. */
   readonly nodeMustGrow: boolean;
+}
+
+/** What is to be deleted because nobody wants it any more. */
+export interface Reclaim {
+  readonly podIsGone: (uid: string) => boolean;
+  /** Looks at this volume, which was bound for a claim or for one pod alone. */
+  readonly concerns: (volume: string, podUid: string | undefined) => boolean;
+  readonly isUsed: (volume: string) => Promise<boolean>;
 }
 
 interface Binding {
@@ -69,7 +77,12 @@ export class LocalBinder implements ClaimBinder, Disposable {
   readonly #deps: LocalBinderDeps;
   readonly #file: StateFile<readonly Binding[]>;
   #bindings: ReadonlyMap<string, Binding>;
-  readonly #lock = new FifoLimit(1);
+  /** One claim at a time, by `namespace/name`: a driver that hangs holds up the claims it is asked for, and no others. */
+  readonly #claims = new KeyedLock();
+  /** Held while it is decided who gets what, and written down; never while a driver is asked. */
+  readonly #deciding = new FifoLimit(1);
+  /** What is decided is written down, whoever gives up. */
+  readonly #never = new AbortController().signal;
   readonly #watches: ClaimWatches;
 
   private constructor(deps: LocalBinderDeps, file: StateFile<readonly Binding[]>, bindings: readonly Binding[]) {
@@ -92,16 +105,21 @@ export class LocalBinder implements ClaimBinder, Disposable {
   }
 
   async bound(pod: Pod, claim: PersistentVolumeClaim, signal: AbortSignal): Promise<BoundClaim> {
-    return await this.#lock.run(() => this.#bind(pod, claim, signal), signal);
+    return await this.#claims.run(namesOf(claim).claim, () => this.#bind(pod, claim, signal), signal);
   }
 
   /** The size is kept here: nobody else writes the claim's status. */
   async growth(claim: PersistentVolumeClaim, growth: ClaimGrowth, signal: AbortSignal): Promise<void> {
     if (growth.state !== 'grown') return;
-    await this.#lock.run(async () => {
-      const binding = this.#bindings.get(idOf(namesOf(claim)));
-      if (binding) await this.#keep({ ...binding, size: growth.capacity });
-    }, signal);
+    const names = namesOf(claim);
+    await this.#claims.run(
+      names.claim,
+      async () => {
+        const binding = this.#bindings.get(idOf(names));
+        if (binding) await this.#keep({ ...binding, size: growth.capacity });
+      },
+      signal,
+    );
   }
 
   /** Nobody else makes it here, so it exists by being asked for. */
@@ -125,20 +143,31 @@ export class LocalBinder implements ClaimBinder, Disposable {
    * Volumes that somebody else made are never deleted, and neither are those of a claim that stood in a manifest: a file that is away for a
    * moment must not cost anybody's data.
    */
-  async reclaim(
-    podIsGone: (uid: string) => boolean,
-    isUsed: (volume: string) => Promise<boolean>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    await this.#lock.run(async () => {
-      for (const [key, binding] of this.#bindings) {
-        if (!(await this.#isOver(binding, podIsGone, signal))) continue;
-        if (binding.made && binding.made.spec?.persistentVolumeReclaimPolicy !== 'Delete') continue;
-        if (await isUsed(binding.volume)) continue;
-        if (binding.made) await this.#deps.provisioner?.delete(binding.made, signal);
-        await this.#write([...this.#bindings].filter(([other]) => other !== key));
-      }
-    }, signal);
+  async reclaim({ podIsGone, concerns, isUsed }: Reclaim, signal: AbortSignal): Promise<void> {
+    const over: (readonly [string, Binding])[] = [];
+    for (const [key, binding] of this.#bindings)
+      if (concerns(binding.volume, binding.podUid) && (await this.#isOver(binding, podIsGone, signal)))
+        over.push([key, binding]);
+    // One that cannot be deleted now does not keep the others.
+    const results = await Promise.allSettled(
+      over.map(([key, binding]) =>
+        this.#claims.run(
+          binding.claim,
+          async () => {
+            if (this.#bindings.get(key) !== binding || !(await this.#isOver(binding, podIsGone, signal))) return;
+            if (await isUsed(binding.volume)) return;
+            if (binding.made) await this.#deps.provisioner?.delete(binding.made, signal);
+            await this.#deciding.run(
+              () => this.#write([...this.#bindings].filter(([other]) => other !== key)),
+              this.#never,
+            );
+          },
+          signal,
+        ),
+      ),
+    );
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
   }
 
   [Symbol.dispose](): void {
@@ -150,6 +179,7 @@ export class LocalBinder implements ClaimBinder, Disposable {
   }
 
   async #isOver(binding: Binding, podIsGone: (uid: string) => boolean, signal: AbortSignal): Promise<boolean> {
+    if (binding.made && binding.made.spec?.persistentVolumeReclaimPolicy !== 'Delete') return false;
     if (binding.podUid !== undefined) return podIsGone(binding.podUid);
     if (!binding.made || binding.claimUid === '') return false;
     const [namespace = '', name = ''] = binding.claim.split('/');
@@ -165,22 +195,43 @@ export class LocalBinder implements ClaimBinder, Disposable {
       const binding = await this.#grownVolume(pod, before, volume, claim, signal);
       return boundClaim(withCapacity(binding.made ?? volume, binding.grownTo), claim, binding.size);
     }
-    const volumes = await this.#deps.objects.list('PersistentVolume', '', signal);
-    const found = matchVolume(claim, volumes, (volume) => this.#isTaken(volume, key, claim));
-    const made = found || claim.spec?.volumeName ? undefined : await this.#deps.provisioner?.create(claim, signal);
-    const volume = found ?? made;
-    if (!volume) throw new VolumeProblem('unavailable', unboundReason(claim));
-    const podUid = claim.metadata?.ownerReferences?.find(({ kind }) => kind === 'Pod')?.uid;
-    const size = volume.spec?.capacity?.['storage'];
-    const binding = { claim: key, claimUid, volume: volume.metadata?.name ?? '', made, podUid, size };
-    // What an earlier claim of this name had is the new one's, unless it was made for that claim alone.
-    await this.#keep(binding, (other) => other.claim === key && (!other.made || other.volume === binding.volume));
+    const bindingTo = (volume: PersistentVolume, made?: PersistentVolume): Binding => ({
+      ...{ claim: key, claimUid, volume: volume.metadata?.name ?? '', made },
+      podUid: claim.metadata?.ownerReferences?.find(({ kind }) => kind === 'Pod')?.uid,
+      size: volume.spec?.capacity?.['storage'],
+    });
+    let binding = await this.#bindExisting(claim, key, bindingTo, signal);
+    if (!binding && !claim.spec?.volumeName) {
+      const made = await this.#deps.provisioner?.create(claim, signal);
+      binding = made && bindingTo(made, made);
+      if (binding) await this.#keep(binding, replacedBy(binding));
+    }
+    if (!binding) throw new VolumeProblem('unavailable', unboundReason(claim));
     await this.#deps.at?.('volume-bound');
     // Read once more, so that the pod hears of its changes.
-    return boundClaim(await this.#bindingVolume(pod, binding, signal), claim, size);
+    return boundClaim(await this.#bindingVolume(pod, binding, signal), claim, binding.size);
+  }
+
+  async #bindExisting(
+    claim: PersistentVolumeClaim,
+    key: string,
+    bindingTo: (volume: PersistentVolume) => Binding,
+    signal: AbortSignal,
+  ): Promise<Binding | undefined> {
+    return await this.#deciding.run(async () => {
+      const volumes = await this.#deps.objects.list('PersistentVolume', '', signal);
+      const found = matchVolume(claim, volumes, (volume) => this.#isTaken(volume, key, claim));
+      const binding = found && bindingTo(found);
+      if (binding) await this.#writeWith(binding, replacedBy(binding));
+      return binding;
+    }, signal);
   }
 
   async #keep(binding: Binding, replaces: (other: Binding) => boolean = () => false): Promise<void> {
+    await this.#deciding.run(() => this.#writeWith(binding, replaces), this.#never);
+  }
+
+  async #writeWith(binding: Binding, replaces: (other: Binding) => boolean): Promise<void> {
     const id = idOf(binding);
     const others = [...this.#bindings].filter(([other, value]) => other !== id && !replaces(value));
     await this.#write([...others, [id, binding]]);
@@ -256,6 +307,12 @@ export class LocalBinder implements ClaimBinder, Disposable {
 /** Its volume is deleted when the claim is, not with a pod. */
 const endsWithClaim = ({ made, claimUid, podUid }: Binding): boolean =>
   made?.spec?.persistentVolumeReclaimPolicy === 'Delete' && claimUid !== '' && podUid === undefined;
+
+/** What an earlier claim of this name had is the new one's, unless it was made for that claim alone. */
+const replacedBy =
+  (binding: Binding) =>
+  (other: Binding): boolean =>
+    other.claim === binding.claim && (!other.made || other.volume === binding.volume);
 
 const idOf = ({ claim, claimUid }: Pick<Binding, 'claim' | 'claimUid'>): string => `${claim} ${claimUid}`;
 

@@ -71,8 +71,10 @@ export class FlexVolumePlugin implements VolumePlugin {
     // Before the driver is asked: what says after a crash that something may be attached.
     await mkdir(stagePath, { recursive: true, mode: 0o750 });
     await this.#context.at('volume-stage-recorded');
-    const known = await this.#attachedByCluster(keyOf(source.driver, volume.specName), signal);
-    const { device } = known ?? (await driver.attach(options, this.#context.nodeName, subject, signal));
+    const { standalone, nodeName } = this.#context;
+    const { device } = standalone
+      ? await driver.attach(options, nodeName, subject, signal)
+      : await this.#attachedByCluster(volume, keyOf(source.driver, volume.specName), signal);
     const waited = await driver.waitForAttach(device, options, subject, signal);
     return { devicePath: waited.device, stagePath };
   }
@@ -167,8 +169,9 @@ export class FlexVolumePlugin implements VolumePlugin {
   /** Its folder goes last: until then it says that there is something to detach. */
   async detach({ key }: FoundStage, signal: AbortSignal): Promise<void> {
     const { driver, specName } = partsOf(key);
-    if (!(await this.#attachedByCluster(key, signal)))
-      await this.#drivers.driver(driver).detach(specName, this.#context.nodeName, { object: specName }, signal);
+    const { standalone, nodeName } = this.#context;
+    // What the cluster's controller attached is its own to detach, once the node no longer uses it.
+    if (standalone) await this.#drivers.driver(driver).detach(specName, nodeName, { object: specName }, signal);
     await removeStagingFolder(this.#stagePath(driver, specName), this.#context.mounter, signal);
   }
 
@@ -177,13 +180,18 @@ export class FlexVolumePlugin implements VolumePlugin {
     return `${driver}/${specName}`;
   }
 
-  /** What the cluster's controller attached is its own to detach, once the node no longer uses it. */
-  async #attachedByCluster(key: string, signal: AbortSignal): Promise<{ readonly device: string } | undefined> {
-    const { standalone, objects, nodeName } = this.#context;
-    if (standalone) return undefined;
+  /** In a cluster its controller attaches: it alone knows whether another node still has the volume. */
+  async #attachedByCluster({ uid }: PodVolume, key: string, signal: AbortSignal): Promise<{ readonly device: string }> {
+    const { objects, nodeName } = this.#context;
+    this.#context.followAttached(uid);
     const node = await objects.get('Node', '', nodeName, signal);
-    const found = node?.status?.volumesAttached?.find(({ name }) => name === this.uniqueName(key));
-    return found && { device: found.devicePath };
+    const name = this.uniqueName(key);
+    const found = node?.status?.volumesAttached?.find((attached) => attached.name === name);
+    if (found) return { device: found.devicePath };
+    throw new VolumeProblem(
+      'unavailable',
+      `the cluster has not attached volume ${name} to node ${nodeName} yet (volumesAttached of its status; the driver must be installed where the controller manager runs)`,
+    );
   }
 
   async findStages(): Promise<readonly FoundStage[]> {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describeEnd, programSucceeded, runProgram } from '../../../base/run-program.js';
 import { DriverError } from './driver-error.js';
 import type { StoredVolume } from './volume-store.js';
@@ -39,19 +40,39 @@ export async function unmount(path: string): Promise<void> {
 
 /** The loop device that carries a file now. */
 export async function loopOf(image: string): Promise<string | undefined> {
-  const name = (await host('losetup', '--noheadings', '--output', 'NAME', '--associated', image))
-    .split('\n')[0]
-    ?.trim();
-  return name === undefined || name === '' ? undefined : name;
+  return (await loopsOf(image))[0]?.name;
 }
 
 export async function attachLoop(image: string): Promise<string> {
+  if (!(await untilGone(image)))
+    throw new DriverError('ABORTED', `${image}: its last device is still in use, and goes with its last user`);
   return (await loopOf(image)) ?? (await host('losetup', '--find', '--show', image));
 }
 
 export async function detachLoop(image: string): Promise<void> {
-  const device = await loopOf(image);
-  if (device !== undefined) await host('losetup', '--detach', device);
+  for (const { name } of await loopsOf(image)) await host('losetup', '--detach', name);
+  // Whoever still has it open, the kernel does the rest.
+  await untilGone(image);
+}
+
+async function loopsOf(image: string): Promise<{ readonly name: string; readonly goes: boolean }[]> {
+  const table = await host('losetup', '--noheadings', '--output', 'NAME,AUTOCLEAR', '--associated', image);
+  const rows = table.split('\n').map((line) => line.trim().split(/\s+/));
+  return rows.flatMap(([name = '', autoclear]) => (name === '' ? [] : [{ name, goes: autoclear === '1' }]));
+}
+
+/**
+ * A device that is still open somewhere when it is detached goes with its last user. That may be a copy of a mount in another mount namespace,
+ * which a container that starts takes with it for a moment. Until then it still carries the image, and its name belongs to nobody the moment
+ * after: it must not be taken for a device that is there. False when it takes too long.
+ */
+async function untilGone(image: string): Promise<boolean> {
+  const deadline = performance.now() + 10_000;
+  while ((await loopsOf(image)).some(({ goes }) => goes)) {
+    if (performance.now() > deadline) return false;
+    await delay(50);
+  }
+  return true;
 }
 
 /** True when nothing at all is on the device: only then may it be formatted. */

@@ -4,6 +4,7 @@ import { readSecret, type PluginContext } from '../../plugin-context.js';
 import { VolumeProblem } from '../../volume-error.js';
 import type { PodVolume } from '../../volume-plugin.js';
 import { subjectOf } from '../flex-volume.js';
+import type { CsiDriverSource } from './csi-driver-source.js';
 import { capabilityOf, groupDecision, type CsiSource } from './csi-source.js';
 
 /** True when the volume must be attached to the node before it is staged. */
@@ -18,22 +19,30 @@ export function needsAttach(
   return object?.spec.attachRequired ?? true;
 }
 
+export interface AttachQuestion {
+  readonly volume: PodVolume;
+  readonly source: CsiSource;
+  readonly driver: CsiDriver;
+  readonly object: CsiDriverObject | undefined;
+  readonly drivers: CsiDriverSource;
+}
+
 /** The publish context of a volume that is attached. Fails as `unavailable` while it is not; the pod is told when that changes. */
 export async function attachCsi(
-  volume: PodVolume,
-  source: CsiSource,
-  driver: CsiDriver,
+  question: AttachQuestion,
   context: PluginContext,
   signal: AbortSignal,
 ): Promise<Readonly<Record<string, string>>> {
   return context.standalone
-    ? await attachByController(volume, source, driver, context, signal)
-    : await attachedByCluster(volume, source, context, signal);
+    ? await attachByController(question, context, signal)
+    : await attachedByCluster(question, context, signal);
 }
 
+/** RESOURCE_EXHAUSTED of gRPC, as an attacher writes it down. */
+const exhausted = 8;
+
 async function attachedByCluster(
-  volume: PodVolume,
-  source: CsiSource,
+  { volume, source, object, drivers }: AttachQuestion,
   { read, nodeName }: PluginContext,
   signal: AbortSignal,
 ): Promise<Readonly<Record<string, string>>> {
@@ -48,16 +57,17 @@ async function attachedByCluster(
   const { attached, attachError, attachmentMetadata = {} } = attachment.status ?? {};
   if (attached) return attachmentMetadata;
   const words = attachError?.message ? `: ${attachError.message}` : '';
+  // As in the kubelet, for drivers whose limit may change: the scheduler did not know that the node is full, and shall choose anew.
+  const isFull = attachError?.errorCode === exhausted && (object?.spec.nodeAllocatableUpdatePeriodSeconds ?? 0) > 0;
+  if (isFull) drivers.noRoom(source.driver);
   throw new VolumeProblem(
-    'unavailable',
+    isFull ? 'no-room' : 'unavailable',
     `volume ${source.handle} of ${source.driver} is not attached to node ${nodeName} yet (VolumeAttachment ${name})${words}`,
   );
 }
 
 async function attachByController(
-  volume: PodVolume,
-  source: CsiSource,
-  driver: CsiDriver,
+  { volume, source, driver }: AttachQuestion,
   { read }: PluginContext,
   signal: AbortSignal,
 ): Promise<Readonly<Record<string, string>>> {

@@ -33,15 +33,11 @@ import { subjectOf } from '../flex-volume.js';
 import { linkDevice } from '../local-volume.js';
 import { isUntouched } from '../staging-folders.js';
 import { attachCsi, needsAttach } from './csi-attach.js';
+import type { CsiDriverSource } from './csi-driver-source.js';
 import { exists, rejectLeft, rmdirIfEmpty, unlinkIfThere } from './csi-folders.js';
 import { attachSecretOf, findCsiStages, partsOfKey, recordOf, stageKey } from './csi-records.js';
 import { capabilityOf, checkInline, csiSource, groupDecision, isCsi, type CsiSource } from './csi-source.js';
 import { UntriedRecords } from './untried-records.js';
-
-export interface CsiDriverSource {
-  /** Throws with what is known about a driver that cannot be called. */
-  get(name: string): CsiDriver;
-}
 
 /** How often a driver that asks for it (`requiresRepublish`) is told of fresh tokens. */
 const republishMs = 60_000;
@@ -82,7 +78,7 @@ export class CsiPlugin implements VolumePlugin {
     const record = await this.#recordStage(volume, source);
     const attached = await this.#untried.call(
       record,
-      () => attachCsi(volume, source, driver, this.#context, signal),
+      () => attachCsi({ volume, source, driver, object, drivers: this.#drivers }, this.#context, signal),
       () => this.#forgetStage(volume, source),
     );
     return { context: attached };

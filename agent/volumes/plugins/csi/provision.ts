@@ -5,7 +5,7 @@ import type { LocalProvisioner } from '../../claims/local-binder.js';
 import { secretContent, type SecretRef } from '../../plugin-context.js';
 import { VolumeProblem } from '../../volume-error.js';
 import { classSecrets, type ClassSecrets } from './class-secrets.js';
-import type { CsiDriverSource } from './csi-volume.js';
+import type { CsiDriverSource } from './csi-driver-source.js';
 
 const provisionedBy = 'pv.kubernetes.io/provisioned-by';
 /** Where the external provisioner notes what a deletion will need, for then there is no claim left to work it out from. */
@@ -13,13 +13,16 @@ const deletionSecretName = 'volume.kubernetes.io/provisioner-deletion-secret-nam
 const deletionSecretNamespace = 'volume.kubernetes.io/provisioner-deletion-secret-namespace';
 
 /** The same for the same claim, whatever became of the agent meanwhile. One that stands in a manifest has no uid. */
-function volumeName({ metadata }: PersistentVolumeClaim): string {
+export function provisionedName({ metadata }: PersistentVolumeClaim): string {
   const { uid = '', namespace = 'default', name = '' } = metadata ?? {};
   return uid === '' ? `pvc-${namespace}-${name}` : `pvc-${uid}`;
 }
 
 /** Makes and deletes volumes of storage classes through the drivers' controller service, where no sidecar does. */
-export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPlane, 'get'>): LocalProvisioner {
+export function csiProvisioner(
+  drivers: Pick<CsiDriverSource, 'get'>,
+  objects: Pick<ControlPlane, 'get'>,
+): LocalProvisioner {
   const valuesOf = async (ref: SecretRef | undefined, signal: AbortSignal): Promise<Record<string, string>> =>
     (await secretContent((namespace, name) => objects.get('Secret', namespace, name, signal), ref, 'default')).values;
   return {
@@ -31,7 +34,7 @@ export function csiProvisioner(drivers: CsiDriverSource, objects: Pick<ControlPl
       if (!driver.capabilities.controller.has('CREATE_DELETE_VOLUME'))
         throw new VolumeProblem('unsupported', `CSI driver ${driver.name} cannot create volumes here`);
       const fsType = storageClass.parameters?.['csi.storage.k8s.io/fstype'];
-      const name = volumeName(claim);
+      const name = provisionedName(claim);
       const requiredBytes = quantityValue(claim.spec?.resources?.requests?.['storage'] ?? '0');
       const accessModes = claim.spec?.accessModes ?? ['ReadWriteOnce'];
       const volumeMode = claim.spec?.volumeMode ?? 'Filesystem';
