@@ -3,6 +3,7 @@ import type { Logger } from '../base/log.js';
 import type { RunProgram } from '../base/run-program.js';
 import type { CriRuntime } from '../cri/index.js';
 import {
+  isTerminalPhase,
   podUidOf,
   quantityValue,
   type ObjectReference,
@@ -136,11 +137,11 @@ export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig,
       filesystemsOf: (uid) =>
         config.localStorageLimits ? filesystems.of(uid) : { rootfs: new Map(), logs: new Map(), volumes: [] },
       reclaim: {
-        'dead-containers': (signal) => garbage.containers.collect({ endedPodsToo: true }, signal),
-        'unused-images': (signal) => garbage.images.removeUnused(signal),
+        'dead-containers': async (signal) => (await garbage.containers.collect({ endedPodsToo: true }, signal)) > 0,
+        'unused-images': async (signal) => (await garbage.images.removeUnused(signal)).removed.length > 0,
       },
       terminate: (uid, termination) => desired.terminate(uid, termination),
-      isCleanedUp: (uid) => isCleanedUp(uid, deps),
+      isCleanedUp: (uid) => isCleanedUp(uid, deps) && isOver(uid, deps),
       evicted: (signal, statsAgeMs) => deps.evicted(signal, statsAgeMs),
       conditionsChanged: () => tell(),
     },
@@ -201,4 +202,9 @@ function isCleanedUp(uid: PodUid, { loops, volumes }: HousekeepingDeps): boolean
   const runs = seen?.containers.some(({ state }) => state === 'running' || state === 'created') ?? false;
   const ready = seen?.sandboxes.some((sandbox) => sandbox.ready) ?? false;
   return !runs && !ready && !volumes.isPresent(uid);
+}
+
+/** Its status has told of its end: only then are its containers, which the end is told from, collected. */
+function isOver(uid: PodUid, { loops }: HousekeepingDeps): boolean {
+  return !loops.live(uid) || isTerminalPhase(loops.last(uid)?.status?.phase);
 }

@@ -26,7 +26,16 @@ class SmallNode {
   readonly evictions: string[] = [];
   readonly warnings: string[] = [];
   conditions: readonly PressureCondition[] = [];
+  looks = 0;
   now = 0;
+  /** True where there were any. */
+  removeImages: () => boolean = () => {
+    const some = this.images > 0;
+    this.images = 0;
+    return some;
+  };
+  /** Called for each second that passes. */
+  everySecond: () => void = () => {};
 
   add(name: string, bytes: number, more: Pod['spec'] = { containers: [] }): void {
     this.pods.set(
@@ -38,11 +47,14 @@ class SmallNode {
   manager(): EvictionManager {
     const builder = new EvictionPods();
     const deps: EvictionDeps = {
-      clock: { now: () => this.now, sleep: () => Promise.resolve() },
+      clock: { now: () => this.now, sleep: (ms, signal) => this.#sleep(ms, signal) },
       log: { ...silentLogger, warn: (_fields, message) => void this.warnings.push(message) },
       node: { kind: 'Node', name: 'n' },
       events: { record: (object, _type, reason) => void this.events.push(`${object.name} ${reason}`) },
-      look: () => Promise.resolve({ layout: 'one', observations: this.#observations() }),
+      look: () => {
+        this.looks++;
+        return Promise.resolve({ layout: 'one', observations: this.#observations() });
+      },
       activePods: () => [...this.pods.keys()],
       measure: (pods) =>
         Promise.resolve(
@@ -59,7 +71,7 @@ class SmallNode {
       filesystemsOf: () => files,
       reclaim: {
         'dead-containers': () => Promise.reject(new Error('the runtime is away')),
-        'unused-images': () => Promise.resolve(void (this.images = 0)),
+        'unused-images': () => Promise.resolve(this.removeImages()),
       },
       terminate: (uid, { graceSeconds, status }) => {
         this.ended.push({ uid, grace: graceSeconds, message: status?.message ?? '' });
@@ -76,6 +88,15 @@ class SmallNode {
       minReclaim: undefined,
     };
     return new EvictionManager({ thresholds: [threshold], maxGraceSeconds: 0, transitionMs: 5000 }, deps);
+  }
+
+  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
+    for (let left = ms; left > 0; left -= 1000) {
+      this.now += Math.min(left, 1000);
+      this.everySecond();
+    }
+    await Promise.resolve();
+    signal.throwIfAborted();
   }
 
   #observations(): Map<EvictionSignal, { available: number; capacity: number }> {
@@ -102,6 +123,28 @@ test('the node gives back its own first; then one pod goes, the largest', async 
   expect(node.events).toEqual(['n EvictionThresholdMet', 'n EvictionThresholdMet', 'large Evicted']);
   expect(node.evictions).toEqual(['nodefs.available']);
   expect(await manager.check(signal)).toEqual([]);
+});
+
+test.each([
+  // The runtime deletes them behind our back: 50 a second, from the second second on.
+  ['that is enough', 500, 450, [], 2],
+  // The pod goes soon after they are gone.
+  ['that is too little', 920, 60, ['large'], 8],
+  ['nothing of', 950, 0, ['large'], 0],
+])('a pod does not go while there are images being deleted, %s', async (_name, bytes, images, gone, seconds) => {
+  const node = new SmallNode();
+  node.add('large', bytes);
+  node.images = images;
+  let deleting: number | undefined;
+  node.removeImages = () => {
+    deleting = node.now;
+    return images > 0;
+  };
+  node.everySecond = () => {
+    if (deleting !== undefined && node.now - deleting > 1000) node.images = Math.max(node.images - 50, 0);
+  };
+  expect(await node.manager().check(signal)).toEqual(gone);
+  expect(node.now).toBeLessThanOrEqual(seconds * 1000);
 });
 
 test('a node with critical pods only evicts none, and says so once for each shortage', async () => {
@@ -133,4 +176,47 @@ test('the pressure is over once the transition period has passed', async () => {
   node.now = 5000;
   await manager.check(signal);
   expect(node.conditions).toEqual([]);
+});
+
+/** Runs the manager for so many seconds of the node's clock. */
+async function runFor(node: SmallNode, seconds: number): Promise<void> {
+  const stop = new AbortController();
+  const before = node.everySecond;
+  node.everySecond = () => {
+    before();
+    if (node.now >= seconds * 1000) stop.abort();
+  };
+  await node.manager().run(stop.signal);
+}
+
+test('a disk that is nearly full and stays so is looked at as seldom as an empty one', async () => {
+  const looks: number[] = [];
+  for (const used of [0, 850]) {
+    const node = new SmallNode();
+    node.add('at-rest', used);
+    await runFor(node, 60);
+    looks.push(node.looks);
+  }
+  expect(looks).toEqual([6, 6]);
+});
+
+test('a pod that fills the disk is gone within the seconds a kubelet needs', async () => {
+  const node = new SmallNode();
+  node.add('at-rest', 400);
+  node.add('filling', 0);
+  const [, filling] = [...node.pods.keys()];
+  let full: number | undefined;
+  let gone: number | undefined;
+  node.everySecond = () => {
+    const bytes = filling && node.pods.get(filling);
+    if (!filling || bytes === undefined) {
+      gone ??= node.now;
+      return;
+    }
+    node.pods.set(filling, bytes + 15);
+    if (bytes + 15 > 500) full ??= node.now;
+  };
+  await runFor(node, 60);
+  expect(node.ended.map(({ uid }) => uid)).toEqual(['filling']);
+  expect((gone ?? Infinity) - (full ?? Infinity)).toBeLessThanOrEqual(2000);
 });

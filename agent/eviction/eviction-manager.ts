@@ -11,6 +11,7 @@ import {
   decideEviction,
   freshMemory,
   thresholdKey,
+  type CrossedThreshold,
   type EvictionDecision,
   type EvictionMemory,
   type NodeReclaim,
@@ -19,8 +20,9 @@ import {
 import type { EvictionPod } from './eviction-pod.js';
 import { evictionMessage, signalThresholdText } from './eviction-words.js';
 import { hasStorageLimits, localStorageProblem } from './local-storage.js';
+import { nextLookMs, type TimedLook } from './next-look.js';
 import { signalFacts, type Observations, type PressureCondition } from './signals.js';
-import { amountOf, type Threshold } from './thresholds.js';
+import type { Threshold } from './thresholds.js';
 
 export interface EvictionOptions {
   readonly thresholds: readonly Threshold[];
@@ -48,9 +50,10 @@ export interface EvictionDeps {
   measure(pods: readonly Pod[], disk: boolean, signal: AbortSignal): Promise<readonly EvictionPod[]>;
   /** What the pod last was counted to have on disk. */
   filesystemsOf(uid: PodUid): PodFilesystems;
-  readonly reclaim: Readonly<Record<NodeReclaim, (signal: AbortSignal) => Promise<unknown>>>;
+  /** Resolve with whether there was anything to remove. */
+  readonly reclaim: Readonly<Record<NodeReclaim, (signal: AbortSignal) => Promise<boolean>>>;
   terminate(uid: PodUid, termination: Termination): void;
-  /** Nothing of the pod runs or is mounted any more. */
+  /** Nothing of the pod runs or is mounted any more, and what is left of it may be removed. */
   isCleanedUp(uid: PodUid): boolean;
   /** For metrics; `statsAgeMs` is how old what was measured is by now. */
   evicted(signal: string, statsAgeMs: number): void;
@@ -58,12 +61,11 @@ export interface EvictionDeps {
 }
 
 const usualEveryMs = 10_000;
-const nearEveryMs = 1000;
-/** A signal this close to its threshold is watched more often. */
-const nearFactor = 2;
 const hardGraceSeconds = 1;
 const cleanUpMs = 30_000;
 const cleanUpPollMs = 1000;
+/** Deleting that frees nothing more for this many looks is over. */
+const idleLooks = 3;
 
 /** Watches what the node runs out of; gives back what is the node's own first, then lets one pod go at a time. */
 export class EvictionManager {
@@ -72,7 +74,8 @@ export class EvictionManager {
   #memory: EvictionMemory = freshMemory;
   #conditions: ReadonlySet<PressureCondition> = new Set();
   #nextPause = usualEveryMs;
-  /** The shortage of which it was said that no pod can be evicted: it may last, and is looked at every second. */
+  #lastLook: TimedLook | undefined;
+  /** The shortage of which it was said that no pod can be evicted: it may last, and is looked at again and again. */
   #helpless: string | undefined;
 
   constructor(options: EvictionOptions, deps: EvictionDeps) {
@@ -128,7 +131,7 @@ export class EvictionManager {
   }
 
   #settle(decision: EvictionDecision, look: NodeLook): void {
-    const { events, node, log } = this.#deps;
+    const { clock, events, node, log } = this.#deps;
     for (const crossed of decision.crossed) {
       if (this.#memory.crossedSince.has(thresholdKey(crossed.threshold))) continue;
       log.warn(
@@ -144,18 +147,13 @@ export class EvictionManager {
         'EvictionThresholdMet',
         `Attempting to reclaim ${signalFacts[decision.starvation.crossed.threshold.signal].resource}`,
       );
-    this.#nextPause = this.#isNear(look) ? Math.min(nearEveryMs, this.#everyMs) : this.#everyMs;
+    const timed = { at: clock.now(), observations: look.observations };
+    this.#nextPause = nextLookMs(this.#options.thresholds, timed, this.#lastLook, this.#everyMs);
+    this.#lastLook = timed;
     if (!sameSet(decision.conditions, this.#conditions)) {
       this.#conditions = decision.conditions;
       this.#deps.conditionsChanged(decision.conditions);
     }
-  }
-
-  #isNear({ observations }: NodeLook): boolean {
-    return this.#options.thresholds.some(({ signal, value }) => {
-      const observed = observations.get(signal);
-      return observed !== undefined && observed.available < amountOf(value, observed) * nearFactor;
-    });
   }
 
   /** Pods that use more local storage than their own limits, whatever the node has left. */
@@ -200,18 +198,42 @@ export class EvictionManager {
   }
 
   /** True when what the node itself gave back is enough. */
-  async #reclaim({ reclaim }: Starvation, signal: AbortSignal): Promise<boolean> {
+  async #reclaim({ reclaim, crossed }: Starvation, signal: AbortSignal): Promise<boolean> {
     if (reclaim.length === 0) return false;
+    let removed = false;
     for (const kind of reclaim) {
       try {
-        await this.#deps.reclaim[kind](signal);
+        removed = (await this.#deps.reclaim[kind](signal)) || removed;
       } catch (err) {
         signal.throwIfAborted();
         this.#deps.log.warn({ what: kind, err: errorText(err) }, 'the node could not give all of it back');
       }
     }
-    const decision = this.#decide(await this.#deps.look(signal), []);
-    return decision.crossed.length === 0;
+    return await this.#isRelieved(crossed, removed, signal);
+  }
+
+  /**
+   * Runtimes delete behind the back of their callers: a pod must not go for the want of what is being given back. Waits while there is
+   * more from one look to the next.
+   */
+  async #isRelieved(
+    { threshold, observed }: CrossedThreshold,
+    deleting: boolean,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { clock } = this.#deps;
+    const deadline = clock.now() + cleanUpMs;
+    let { available } = observed;
+    let idle = deleting ? 0 : idleLooks;
+    while (true) {
+      const look = await this.#deps.look(signal);
+      if (this.#decide(look, []).crossed.length === 0) return true;
+      const now = look.observations.get(threshold.signal)?.available ?? 0;
+      idle = now > available ? 0 : idle + 1;
+      if (idle > idleLooks || clock.now() >= deadline) return false;
+      available = now;
+      await clock.sleep(cleanUpPollMs, signal);
+    }
   }
 
   #evict(pod: Pod, message: string, graceSeconds: number, disruption: boolean): void {

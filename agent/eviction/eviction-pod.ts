@@ -1,5 +1,6 @@
 import {
   allContainers,
+  hasPodLevelResources,
   isCriticalPod,
   podQosClass,
   podRequests,
@@ -30,6 +31,8 @@ export interface EvictionPod {
   readonly graceSeconds: number;
   readonly memoryRequest: number;
   readonly storageRequest: number;
+  /** What the pod as a whole asks for of memory; undefined where only its containers do. */
+  readonly podLevelMemoryRequest?: number | undefined;
   /** Undefined while nothing was measured: such a pod goes first, as nobody knows what it does. */
   readonly usage: PodAmounts | undefined;
   readonly containers: readonly EvictionContainer[];
@@ -123,9 +126,16 @@ class MeasuredPod implements EvictionPod {
     return podQosClass(this.#pod);
   }
 
+  get podLevelMemoryRequest(): number | undefined {
+    const request = hasPodLevelResources(this.#pod) ? this.#pod.spec?.resources?.requests?.['memory'] : undefined;
+    return request === undefined ? undefined : quantityValue(request);
+  }
+
+  /** Without ephemeral ones: nobody can ask for anything for them, and they would be blamed for every byte. */
   get containers(): readonly EvictionContainer[] {
     const { rootfs, logs } = this.#filesystems;
-    return allContainers(this.#pod).map(({ container: { name, resources } }): EvictionContainer => {
+    const accountable = allContainers(this.#pod).filter(({ kind }) => kind !== 'ephemeral');
+    return accountable.map(({ container: { name, resources } }): EvictionContainer => {
       const requests = resources?.requests ?? {};
       const used = this.#measured?.containers.find(({ container }) => container.name === name)?.usage;
       return {

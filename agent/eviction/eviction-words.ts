@@ -19,14 +19,18 @@ export function evictionMessage(pod: EvictionPod, crossed: CrossedThreshold, lay
   const { resource } = signalFacts[signal];
   const head = `The node was low on resource: ${resource}. `;
   const numbers = `Threshold quantity: ${amountText(crossed.wanted, resource)}, available: ${amountText(crossed.observed.available, resource)}. `;
-  if (resource === 'pids') return head + numbers;
+  // Of processes and inodes nobody asks for any.
+  if (resource !== 'memory' && resource !== 'ephemeral-storage') return head + numbers;
+  const blamed = (who: string, usage: number, request: number): string =>
+    `${who} was using ${amountText(usage, resource)}, request is ${amountText(request, resource)}, has larger consumption of ${resource}. `;
+  const { podLevelMemoryRequest: podRequest, usage: used } = pod;
+  const whole =
+    resource === 'memory' && podRequest !== undefined && used ? blamed(`Pod ${pod.name}`, used.memory, podRequest) : '';
   const offenders = pod.containers.map((container) => {
     const { usage, request } = containerAmounts(container, signal, layout);
-    return usage > request
-      ? `Container ${container.name} was using ${amountText(usage, resource)}, request is ${amountText(request, resource)}, has larger consumption of ${resource}. `
-      : '';
+    return usage > request ? blamed(`Container ${container.name}`, usage, request) : '';
   });
-  return head + numbers + offenders.join('');
+  return head + numbers + whole + offenders.join('');
 }
 
 export const signalThresholdText = ({ threshold, observed, wanted }: CrossedThreshold): string => {

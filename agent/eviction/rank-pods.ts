@@ -73,15 +73,13 @@ function diskTotal(
   return parts.reduce((sum, part) => sum + (inodes ? (of[part]?.inodes ?? 0) : (of[part]?.bytes ?? 0)), 0);
 }
 
-/** A container's part in what is short, for the message. */
+/** A container's part in what is short of memory or disk, for the message. */
 export function containerAmounts(
   container: EvictionContainer,
   signal: EvictionSignal,
   layout: FilesystemLayout,
 ): { readonly usage: number; readonly request: number } {
-  const { resource } = signalFacts[signal];
-  if (resource === 'memory') return { usage: container.memory, request: container.memoryRequest };
-  const { rootfs, logs } = container;
-  const usage = diskTotal({ rootfs, logs }, diskParts(signal, layout), resource === 'inodes');
-  return { usage, request: resource === 'ephemeral-storage' ? container.storageRequest : 0 };
+  const { memory, memoryRequest, storageRequest, rootfs, logs } = container;
+  if (signalFacts[signal].resource === 'memory') return { usage: memory, request: memoryRequest };
+  return { usage: diskTotal({ rootfs, logs }, diskParts(signal, layout), false), request: storageRequest };
 }

@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 import type { Image } from '../../proto/generated/cri-v1.js';
 import type { ImageService } from '../../cri/index.js';
 import type { Clock } from '../../base/clock.js';
-import { errorText } from '../../base/errors.js';
+import { BerthError, errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { ObjectReference } from '../api/index.js';
 import type { EventRecorder } from '../events/event-recorder.js';
@@ -54,6 +54,12 @@ export interface RemovedImages {
   readonly removed: readonly ImageRemoval[];
   readonly freedBytes: number;
 }
+
+export class ImageGarbageError extends BerthError<
+  | { code: 'no-capacity'; mountpoint: string }
+  /** All that may go has gone. */
+  | { code: 'still-short'; wantedBytes: number; freedBytes: number }
+> {}
 
 const percent = 100;
 const failuresBeforeEvent = 2;
@@ -120,19 +126,25 @@ export class ImageCollector {
     const filesystem = await this.#filesystem(signal);
     if (!filesystem) return { removed: [], freedBytes: 0 };
     const { clock, events, node } = this.#deps;
+    const { mountpoint, capacityBytes } = filesystem;
+    if (capacityBytes === 0) {
+      events.record(node, 'Warning', 'InvalidDiskCapacity', 'invalid capacity 0 on image filesystem');
+      const message = `collect images: the filesystem of ${mountpoint} has no capacity`;
+      throw new ImageGarbageError(message, { code: 'no-capacity', mountpoint });
+    }
     const now = clock.now();
     const { maxAgeMs } = this.#policy;
     // What was in use before this agent came is not known to it: ages count from its own start.
     const policy = maxAgeMs > 0 && now - this.#startedAt < maxAgeMs ? { ...this.#policy, maxAgeMs: 0 } : this.#policy;
     const plan = planImageRemoval(images, users, filesystem, policy, now);
     const result = await this.#remove(plan.remove, signal);
-    if (result.freedBytes < plan.wantedBytes) {
-      const message = `Failed to garbage collect required amount of images. Attempted to free ${plan.wantedBytes} bytes, but only found ${result.freedBytes} bytes eligible to free.`;
+    const { freedBytes } = result;
+    if (freedBytes < plan.wantedBytes) {
+      const used = `${usedPercentOf(filesystem)}% of ${sizeText(capacityBytes)} used`;
+      // In the kubelet's words.
+      const message = `Insufficient free disk space on the node's image filesystem (${used}). Failed to free sufficient space by deleting unused images (freed ${freedBytes} bytes). Investigate disk usage, as it could be used by active images, logs, volumes, or other data.`;
       events.record(node, 'Warning', 'FreeDiskSpaceFailed', message);
-      this.#deps.log.warn(
-        { wantedBytes: plan.wantedBytes, freedBytes: result.freedBytes, usedPercent: usedPercentOf(filesystem) },
-        'images that may go do not free what is wanted',
-      );
+      throw new ImageGarbageError(message, { code: 'still-short', wantedBytes: plan.wantedBytes, freedBytes });
     }
     return result;
   }
@@ -167,16 +179,12 @@ export class ImageCollector {
     };
   }
 
-  async #filesystem(signal: AbortSignal): Promise<ImageFilesystem | undefined> {
-    const { images, events, node } = this.#deps;
-    const mountpoint = (await images.imageFsInfo({}, signal)).imageFilesystems?.[0]?.fsId?.mountpoint;
+  async #filesystem(signal: AbortSignal): Promise<(ImageFilesystem & { readonly mountpoint: string }) | undefined> {
+    const { imageFilesystems } = await this.#deps.images.imageFsInfo({}, signal);
+    const mountpoint = imageFilesystems?.[0]?.fsId?.mountpoint;
     if (mountpoint === undefined || mountpoint === '') return undefined;
     const { bsize, blocks, bavail } = await statfs(mountpoint);
-    if (blocks === 0) {
-      events.record(node, 'Warning', 'InvalidDiskCapacity', `invalid capacity 0 on image filesystem ${mountpoint}`);
-      return undefined;
-    }
-    return { capacityBytes: blocks * bsize, availableBytes: bavail * bsize };
+    return { mountpoint, capacityBytes: blocks * bsize, availableBytes: bavail * bsize };
   }
 
   async #remove(removals: readonly ImageRemoval[], signal: AbortSignal): Promise<RemovedImages> {
@@ -200,6 +208,14 @@ export class ImageCollector {
     }
     return { removed, freedBytes };
   }
+}
+
+const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** `1.5 GiB`. */
+function sizeText(bytes: number): string {
+  const step = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1);
+  return step === 0 ? `${bytes} B` : `${(bytes / 1024 ** step).toFixed(1)} ${units[step]}`;
 }
 
 /** True when the thresholds can be reached at all; for the configuration's checks. */

@@ -1,4 +1,4 @@
-import { lstat, readdir, readlink, stat, unlink } from 'node:fs/promises';
+import { readdir, readlink, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
@@ -13,6 +13,8 @@ export interface LogSweeperDeps {
   readonly log: Logger;
   /** Wanted, or something of it is still there. */
   isKnown(uid: PodUid): boolean;
+  /** A container that runs writes to it, or is about to: its log is away for a moment while it is rotated. */
+  isWritten(path: string): boolean;
   removePod(uid: PodUid): Promise<void>;
 }
 
@@ -33,13 +35,13 @@ export async function sweepLogs(options: LogSweeperOptions, deps: LogSweeperDeps
   for (const name of await listing(containerLogsDir)) {
     signal.throwIfAborted();
     const path = join(containerLogsDir, name);
-    if (await isOurDanglingLink(path, options.podLogsDir)) await unlink(path).catch(ignoreMissing);
+    const target = await readlink(path).catch(() => undefined);
+    if (target === undefined || !target.startsWith(`${options.podLogsDir}/`) || deps.isWritten(target)) continue;
+    if (await isAbsent(target)) await unlink(path).catch(ignoreMissing);
   }
 }
 
-async function isOurDanglingLink(path: string, podLogsDir: string): Promise<boolean> {
-  if (!(await lstat(path)).isSymbolicLink()) return false;
-  if (!(await readlink(path)).startsWith(`${podLogsDir}/`)) return false;
+async function isAbsent(path: string): Promise<boolean> {
   try {
     await stat(path);
     return false;

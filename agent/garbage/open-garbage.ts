@@ -111,7 +111,9 @@ export function openGarbage(
       throw err;
     }
     const isKnown = (uid: PodUid): boolean => desired.get(uid) !== undefined || loops.live(uid) !== undefined;
-    await sweepLogs(folders, { log, isKnown, removePod: (uid) => logs.removePod(uid) }, signal);
+    const written = new Set(runningLogs().map(({ path }) => path));
+    const isWritten = (path: string): boolean => written.has(path);
+    await sweepLogs(folders, { log, isKnown, isWritten, removePod: (uid) => logs.removePod(uid) }, signal);
   };
   return {
     images,

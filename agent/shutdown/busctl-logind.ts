@@ -6,7 +6,8 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { writeFileAtomic } from '../../base/atomic-file.js';
 import { describeEnd, programSucceeded, type RunProgram } from '../../base/run-program.js';
-import { parseMicroseconds, parsePrepareForShutdown, type Logind } from './logind.js';
+import { linkSignal, onAbort } from '../../base/signals.js';
+import { parseMicroseconds, parsePrepareForShutdown, type Logind, type ShutdownWatch } from './logind.js';
 
 const path = '/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -19,6 +20,7 @@ function env(): Readonly<Record<string, string>> {
 const manager = ['org.freedesktop.login1', '/org/freedesktop/login1', 'org.freedesktop.login1.Manager'] as const;
 const configPath = '/etc/systemd/logind.conf.d/99-kubelet.conf';
 const timeoutMs = 10_000;
+const listensWithinMs = 2000;
 /** A helper that outlived a killed agent would hold every later shutdown up. */
 const diesWithUs = ['setpriv', '--pdeathsig', 'SIGKILL'] as const;
 
@@ -57,37 +59,76 @@ export class BusctlLogind implements Logind {
     ];
     // The lock is held as long as the program below runs; cat ends with our end of its input.
     const child = start([...diesWithUs, 'systemd-inhibit', ...words, 'cat']);
-    await once(child, 'spawn', { signal });
+    try {
+      await once(child, 'spawn', { signal });
+      // It is started once the lock is taken, and not at all without: its echo is the proof.
+      child.stdin.write('held\n');
+      const heard = await firstWords(child.stdout, timeoutMs, signal);
+      if (heard !== 'said') throw new Error(`hold shutdowns up: systemd-inhibit ${heard} without the lock`);
+      child.stdout.resume();
+    } catch (err) {
+      child.kill('SIGKILL');
+      throw err;
+    }
+    child.stderr.resume();
     return {
       async [Symbol.asyncDispose]() {
         if (child.exitCode !== null || child.signalCode !== null) return;
+        const ended = once(child, 'exit');
         child.stdin.end();
-        await once(child, 'exit');
+        await ended;
       },
     };
   }
 
-  async *shutdowns(signal: AbortSignal): AsyncIterable<boolean> {
+  async watch(signal: AbortSignal): Promise<ShutdownWatch> {
+    signal.throwIfAborted();
     const match = "type='signal',interface='org.freedesktop.login1.Manager',member='PrepareForShutdown'";
     const child = start([...diesWithUs, 'busctl', '--system', 'monitor', '--json=short', `--match=${match}`]);
     const stop = (): void => void child.kill('SIGKILL');
-    signal.addEventListener('abort', stop, { once: true });
-    try {
-      for await (const line of createInterface({ input: child.stdout })) {
-        const begins = parsePrepareForShutdown(line);
-        if (begins !== undefined) yield begins;
-      }
-      if (!signal.aborted) throw new Error('watch for shutdowns: busctl monitor ended');
-    } finally {
-      signal.removeEventListener('abort', stop);
+    const unlink = onAbort(signal, stop);
+    const end = (): void => {
+      unlink();
       stop();
+    };
+    try {
+      await once(child, 'spawn', { signal });
+      // "Monitoring bus message stream.", once the bus has agreed. One that does not say so listens by then as well.
+      const heard = await firstWords(child.stderr, listensWithinMs, signal);
+      if (heard === 'ended') throw new Error('watch for shutdowns: busctl monitor ended');
+      child.stderr.resume();
+    } catch (err) {
+      end();
+      throw err;
     }
+    return { [Symbol.asyncIterator]: () => shutdownsIn(child.stdout, signal), [Symbol.dispose]: end };
   }
 }
 
-function start(argv: readonly string[]): ChildProcessByStdio<Writable, Readable, null> {
+async function* shutdownsIn(output: Readable, signal: AbortSignal): AsyncGenerator<boolean> {
+  for await (const line of createInterface({ input: output })) {
+    const begins = parsePrepareForShutdown(line);
+    if (begins !== undefined) yield begins;
+  }
+  if (!signal.aborted) throw new Error('watch for shutdowns: busctl monitor ended');
+}
+
+async function firstWords(output: Readable, withinMs: number, signal: AbortSignal): Promise<'said' | 'ended' | 'hung'> {
+  using limited = linkSignal(signal, { timeoutMs: withinMs });
+  try {
+    // Comes at the end of the output as well, where there is nothing to read.
+    await once(output, 'readable', { signal: limited.signal });
+  } catch (err) {
+    signal.throwIfAborted();
+    if (limited.signal.aborted) return 'hung';
+    throw err;
+  }
+  return output.read() === null ? 'ended' : 'said';
+}
+
+function start(argv: readonly string[]): ChildProcessByStdio<Writable, Readable, Readable> {
   const [program = '', ...args] = argv;
-  const child = spawn(program, args, { env: env(), stdio: ['pipe', 'pipe', 'ignore'] });
+  const child = spawn(program, args, { env: env(), stdio: ['pipe', 'pipe', 'pipe'] });
   // A program that ends without reading raises EPIPE here; its exit says all there is to say.
   child.stdin.on('error', () => {});
   child.on('error', () => {});

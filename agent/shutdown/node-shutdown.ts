@@ -32,6 +32,7 @@ export interface NodeShutdownDeps {
 
 const retryMs = 5000;
 const lookEveryMs = 200;
+const longestDelayPauseMs = 1600;
 /** The pods need the time more than the status does. */
 const statusWithinMs = 2000;
 const statusPart = 0.1;
@@ -93,17 +94,34 @@ export class NodeShutdown {
       log.info({}, 'no login manager on this machine: its shutdown does not wait for pods');
       return false;
     }
-    const wanted = totalPeriodMs(this.#groups);
-    if (delay < wanted) {
-      await logind.raiseMaxDelay(wanted, signal);
-      log.info({ wasMs: delay, isMs: wanted }, 'logind was asked to let a shutdown wait longer');
-    }
+    await this.#raiseDelay(delay, signal);
+    // Before the lock: who sees that it is held may begin a shutdown.
+    using shutdowns = await logind.watch(signal);
     this.#inhibitor = await logind.inhibit(signal);
-    for await (const begins of logind.shutdowns(signal)) {
+    for await (const begins of shutdowns) {
       if (begins) await this.#shutDown(signal);
       else await this.#calledOff(signal);
     }
     return true;
+  }
+
+  async #raiseDelay(delay: number, signal: AbortSignal): Promise<void> {
+    const { clock, logind, log } = this.#deps;
+    const wantedMs = totalPeriodMs(this.#groups);
+    if (delay >= wantedMs) return;
+    await logind.raiseMaxDelay(wantedMs, signal);
+    // It is told by a signal and reads its files in its own time.
+    let isMs = delay;
+    for (let pauseMs = 100; isMs < wantedMs && pauseMs <= longestDelayPauseMs; pauseMs *= 2) {
+      await clock.sleep(pauseMs, signal);
+      isMs = (await logind.maxDelayMs(signal)) ?? delay;
+    }
+    if (isMs >= wantedMs) log.info({ wasMs: delay, isMs }, 'logind lets a shutdown wait longer');
+    else
+      log.warn(
+        { wantedMs, isMs },
+        'logind lets a shutdown wait for less time than pods are promised: another file of its configuration has InhibitDelayMaxSec as well',
+      );
   }
 
   async #shutDown(signal: AbortSignal): Promise<void> {
@@ -135,7 +153,9 @@ export class NodeShutdown {
   }
 
   async #calledOff(signal: AbortSignal): Promise<void> {
-    this.#deps.log.info({}, 'the shutdown was called off');
+    const { log, events, node } = this.#deps;
+    log.info({}, 'the shutdown was called off');
+    events.record(node, 'Normal', 'Shutdown', 'Shutdown manager detected shutdown cancellation');
     this.#shuttingDown = false;
     await this.#release();
     this.#inhibitor = await this.#deps.logind.inhibit(signal);

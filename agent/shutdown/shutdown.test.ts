@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { silentLogger } from '../../base/log.js';
 import type { Node, Pod, PodUid } from '../api/index.js';
-import { parseMicroseconds, parsePrepareForShutdown, type Logind } from './logind.js';
+import { parseMicroseconds, parsePrepareForShutdown, type Logind, type ShutdownWatch } from './logind.js';
 import { NodeShutdown } from './node-shutdown.js';
 import { nodeToldOfShutdown } from './node-told.js';
 import { groupPods, shutdownGroups } from './shutdown-groups.js';
@@ -58,6 +58,16 @@ test('what logind says', () => {
   expect(parseMicroseconds('t 5000000\n')).toBe(5000);
 });
 
+/** A watch that tells of these, and then calls `end`. */
+const watchOf = (begins: readonly boolean[], end: () => void): ShutdownWatch => ({
+  async *[Symbol.asyncIterator]() {
+    yield* begins;
+    await Promise.resolve();
+    end();
+  },
+  [Symbol.dispose]() {},
+});
+
 /** When the last shutdown began and ended, s, as metrics tell. */
 const timesOf = ({ counts }: NodeShutdown): number[] =>
   counts.flatMap((each) => each.snapshot().values.map(({ value }) => value));
@@ -73,18 +83,21 @@ test('a shutdown waits until pods have ended, low priority first; called off, it
   let now = 0;
   const alive = new Set(['web', 'db', 'stuck', 'dns']);
   const stop = new AbortController();
+  let delay = 5000;
   const logind: Logind = {
-    maxDelayMs: () => Promise.resolve(5000),
-    raiseMaxDelay: (ms) => Promise.resolve(void happened.push(`delay ${ms}`)),
+    maxDelayMs: () => Promise.resolve(delay),
+    raiseMaxDelay: (ms) => {
+      happened.push(`delay ${ms}`);
+      delay = ms;
+      return Promise.resolve();
+    },
     inhibit: () => {
       happened.push('inhibit');
       return Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve(void happened.push('release')) });
     },
-    async *shutdowns() {
-      yield true;
-      yield false;
-      await Promise.resolve();
-      stop.abort();
+    watch: () => {
+      happened.push('watch');
+      return Promise.resolve(watchOf([true, false], () => stop.abort()));
     },
   };
   const pods = [pod('dns', critical, 5), pod('web', 0, 60), pod('db', 0, 3), pod('stuck', 0, 30)];
@@ -115,14 +128,16 @@ test('a shutdown waits until pods have ended, low priority first; called off, it
   await shutdown.run(stop.signal);
   expect(happened).toEqual([
     'delay 30000',
+    'watch',
     'inhibit',
     'Shutdown',
     'status true',
-    'end web 20 Terminated at 0',
-    'end db 3 Terminated at 0',
-    'end stuck 20 Terminated at 0',
-    'end dns 5 Terminated at 20000',
+    'end web 20 Terminated at 100',
+    'end db 3 Terminated at 100',
+    'end stuck 20 Terminated at 100',
+    'end dns 5 Terminated at 20100',
     'release',
+    'Shutdown',
     'inhibit',
     'status false',
     'release',
@@ -131,7 +146,36 @@ test('a shutdown waits until pods have ended, low priority first; called off, it
     startTime: '1970-01-01T00:00:00Z',
     endTime: '1970-01-01T00:00:20Z',
   });
-  expect(timesOf(shutdown)).toEqual([0, 20]);
+  expect(timesOf(shutdown)).toEqual([0.1, 20.1]);
+});
+
+test('a logind that does not let a shutdown wait that long is told of, and the time there is is used', async () => {
+  const happened: string[] = [];
+  let now = 0;
+  const stop = new AbortController();
+  const unused = (): never => {
+    throw new Error('nothing of this is asked for');
+  };
+  const shutdown = new NodeShutdown(shutdownGroups({ periodMs: 30_000, criticalMs: 0, byPriority: [] }), {
+    clock: { now: () => now, sleep: (ms) => Promise.resolve(void (now += ms)) },
+    log: { ...silentLogger, warn: (fields, message) => void happened.push(message, JSON.stringify(fields)) },
+    node: { kind: 'Node', name: 'n' },
+    events: { record: unused },
+    logind: {
+      maxDelayMs: () => Promise.resolve(5000),
+      raiseMaxDelay: () => Promise.resolve(),
+      inhibit: () => Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve(void happened.push('release')) }),
+      watch: () => Promise.resolve(watchOf([], () => stop.abort())),
+    },
+    rootDir,
+    ...{ activePods: unused, terminate: unused, isCleanedUp: unused, statusChanged: unused },
+  });
+  await shutdown.run(stop.signal);
+  expect(happened).toEqual([
+    expect.stringContaining('less time than pods are promised'),
+    '{"wantedMs":30000,"isMs":5000}',
+    'release',
+  ]);
 });
 
 test('pods are not told to end before the control plane knows; one that does not answer holds nothing up', async () => {
@@ -146,11 +190,7 @@ test('pods are not told to end before the control plane knows; one that does not
       maxDelayMs: () => Promise.resolve(5000),
       raiseMaxDelay: () => Promise.resolve(),
       inhibit: () => Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve() }),
-      async *shutdowns() {
-        yield true;
-        await Promise.resolve();
-        stop.abort();
-      },
+      watch: () => Promise.resolve(watchOf([true], () => stop.abort())),
     },
     rootDir,
     activePods: () => [pod('web')],
@@ -210,7 +250,7 @@ test.each([
     node: { kind: 'Node', name: 'n' },
     events: { record: unused },
     // There is none.
-    logind: { maxDelayMs: () => Promise.resolve(undefined), raiseMaxDelay: unused, inhibit: unused, shutdowns: unused },
+    logind: { maxDelayMs: () => Promise.resolve(undefined), raiseMaxDelay: unused, inhibit: unused, watch: unused },
     rootDir,
     ...{ activePods: unused, terminate: unused, isCleanedUp: unused, statusChanged: unused },
   });

@@ -15,8 +15,9 @@ import { cadvisorMetrics, type MachineFacts } from './cadvisor-metrics.js';
 import { parseDiskStats } from './disk-statistics.js';
 import { FilesystemUsages, type PodFilesystems, type RuntimeTaken } from './filesystem-usages.js';
 import { monitoredPod } from './monitored-pods.js';
+import { readOwnCgroup } from './own-cgroup.js';
 import { resourceMetrics } from './resource-metrics.js';
-import { ResourceMonitor, type MonitoredPod } from './resource-monitor.js';
+import { ResourceMonitor, type MonitoredPod, type MonitorOptions } from './resource-monitor.js';
 import type { Summary } from './summary-types.js';
 import { buildSummary } from './summary.js';
 
@@ -60,10 +61,7 @@ export function openNodeStats(
       const seen = loops.live(uid)?.seen();
       return seen ? [monitoredPod(pod, seen, cgroups.parentOf(pod))] : [];
     });
-  const monitor = new ResourceMonitor(
-    { hierarchy: deps.hierarchy, system: [{ name: 'pods', cgroup: cgroups.root }] },
-    { clock, pods },
-  );
+  const monitor = new ResourceMonitor({ hierarchy: deps.hierarchy, system: systemContainers(deps) }, { clock, pods });
   lifetime.addEventListener('abort', () => monitor[Symbol.dispose](), { once: true });
   const filesystems = new FilesystemUsages(
     options,
@@ -122,6 +120,14 @@ export function openNodeStats(
       });
     },
   };
+}
+
+/** All pods together, and the agent itself with the helpers it started. */
+function systemContainers({ hierarchy, cgroups, clock }: NodeStatsDeps): MonitorOptions['system'] {
+  const pods = { name: 'pods', cgroup: cgroups.root } as const;
+  const own = readOwnCgroup(hierarchy);
+  const startedAt = clock.now() - process.uptime() * 1000;
+  return own === undefined ? [pods] : [{ name: 'kubelet', cgroup: own, startedAt }, pods];
 }
 
 function logReadings({ uid, namespace, name }: MonitoredPod, { logs }: PodFilesystems): GaugeReading[] {

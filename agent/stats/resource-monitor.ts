@@ -51,13 +51,20 @@ export interface PodUsage {
 
 export type SystemContainerName = 'kubelet' | 'runtime' | 'misc' | 'pods';
 
+/** A group of the machine's own. */
+export interface SystemContainer {
+  readonly name: SystemContainerName;
+  /** When it began, ms; with the machine where that is not said. */
+  readonly startedAt?: number | undefined;
+}
+
 export interface NodeSnapshot {
   /** ms. */
   readonly at: number;
   readonly node: CgroupUsage;
   readonly nodeNetwork: readonly InterfaceCounters[];
   /** Groups of the machine's own: those that have a cgroup. */
-  readonly system: readonly { readonly name: SystemContainerName; readonly usage: CgroupUsage }[];
+  readonly system: readonly (SystemContainer & { readonly usage: CgroupUsage })[];
   readonly bootedAt: number;
   readonly rlimit: { readonly maxPid: number; readonly processes: number };
   /** Processes the kernel killed for want of memory since boot, anywhere. */
@@ -71,7 +78,7 @@ export interface UsageSnapshot extends NodeSnapshot {
 export interface MonitorOptions {
   readonly hierarchy: CgroupHierarchy;
   /** Cgroups of the machine's own groups; `pods` is `kubepods`. */
-  readonly system: readonly { readonly name: SystemContainerName; readonly cgroup: string }[];
+  readonly system: readonly (SystemContainer & { readonly cgroup: string })[];
   /** How long a snapshot serves others who ask. */
   readonly maxAgeMs?: number | undefined;
   readonly procDir?: string | undefined;
@@ -145,7 +152,7 @@ export class ResourceMonitor implements Disposable {
       at,
       node: this.#timed('/', this.#reader.readRoot(), at),
       nodeNetwork: this.#network('1').filter(({ name }) => !linkEnd.test(name)),
-      system: this.#options.system.map(({ name, cgroup }) => ({ name, usage: this.#usage(cgroup, brief, at) })),
+      system: this.#options.system.map(({ cgroup, ...group }) => ({ ...group, usage: this.#usage(cgroup, brief, at) })),
       bootedAt: this.#bootedAt(),
       rlimit: this.#rlimit(),
       oomKills: readFields(this.#files.text(`${this.#proc}/vmstat`) ?? '', oomKill).get('oom_kill') ?? 0,

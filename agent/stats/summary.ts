@@ -34,9 +34,9 @@ export function buildSummary(input: SummaryInput): Summary {
   const { node, at } = snapshot;
   const bootedAt = toRfc3339(snapshot.bootedAt);
   const cpuAndMemory = { cpu: cpuStats(node), memory: memoryStats(node, memoryBytes) };
-  const systemContainers = snapshot.system.map(({ name, usage }): ContainerStats => ({
+  const systemContainers = snapshot.system.map(({ name, startedAt, usage }): ContainerStats => ({
     name,
-    startTime: bootedAt,
+    startTime: startedAt === undefined ? bootedAt : toRfc3339(startedAt),
     cpu: cpuStats(usage),
     memory: memoryStats(usage, name === 'pods' ? memoryBytes : undefined),
     swap: swapStats(usage),

@@ -175,6 +175,12 @@ describe('failures', () => {
     await expect(allocatePod(pod('q', container('a', 2)), w, signal)).rejects.toThrow(
       'requested number of devices unavailable for example.com/gpu. Requested: 2, Available: 1',
     );
+    const sick = { id: 'd0', healthy: false, numaNodes: [] };
+    if (w.entryNow !== undefined) w.entryNow = { ...w.entryNow, devices: new Map([['d0', sick]]) };
+    await expect(allocatePod(pod('r', container('a', 1)), w, signal)).rejects.toMatchObject({
+      message: 'no healthy devices present; cannot allocate unhealthy devices example.com/gpu',
+      failure: { code: 'insufficient', requested: 1, available: 0 },
+    });
   });
 
   test('a changed request, and a held device that fell ill', async () => {

@@ -1,6 +1,6 @@
 import type { CallSubject } from '../../base/call-recorder.js';
 import { DevicePluginError } from '../device-plugin-error.js';
-import type { DeviceList } from '../devices/device.js';
+import { healthyCount, type DeviceList } from '../devices/device.js';
 import type { DeviceEndpoint } from '../devices/endpoint.js';
 import { grantedIds, withoutNuma, type Grant, type Grants } from '../devices/grants.js';
 import type { ResourceEntry } from '../devices/resource-table.js';
@@ -116,10 +116,12 @@ async function chooseFor(
       return intent;
     }
     if (choice.kind === 'short') {
-      throw new DevicePluginError(
-        `requested number of devices unavailable for ${resource}. Requested: ${choice.requested}, Available: ${choice.available}`,
-        { code: 'insufficient', resource, requested: choice.requested, available: choice.available },
-      );
+      const { requested, available } = choice;
+      const words =
+        healthyCount(devices) === 0
+          ? `no healthy devices present; cannot allocate unhealthy devices ${resource}`
+          : `requested number of devices unavailable for ${resource}. Requested: ${requested}, Available: ${available}`;
+      throw new DevicePluginError(words, { code: 'insufficient', resource, requested, available });
     }
     // Others may allocate meanwhile: the choice is made afresh when the plugin has answered.
     preferred = await endpointOf(resource, deps).preferred(choice, subjectOf(pod, container.name), signal);

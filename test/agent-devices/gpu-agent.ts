@@ -49,7 +49,7 @@ export class GpuAgent implements AsyncDisposable {
     const before = this.plugin.lines.length;
     this.plugin.start();
     await vi.waitFor(() => expect(this.plugin.lines.slice(before)).toContain(`registered ${gpu}`), {
-      timeout: 20_000,
+      timeout: 60_000,
       interval: 20,
     });
   }

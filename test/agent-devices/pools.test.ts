@@ -37,7 +37,7 @@ test('a device pool of the configuration: nodes come and go while the agent runs
   using client = podResources(world);
   const offered = async (): Promise<number> =>
     (await client.call('getAllocatableResources', {}, 5000, new AbortController().signal)).devices?.length ?? 0;
-  await vi.waitFor(async () => expect(await offered()).toBe(2), { timeout: 10_000, interval: 50 });
+  await vi.waitFor(async () => expect(await offered()).toBe(2), { timeout: 60_000, interval: 50 });
   await run.apply(portPod('second'));
   await run.untilReady('second');
   expect(await run.sh('second', 'main', `ls ${dev}`)).toBe('port1');

@@ -21,8 +21,10 @@ async function evicted(run: AgentRun, name: string, pressure: { type: string; re
   await run.untilPod(name, 'has ended', ({ status }) => status.containerStatuses?.[0]?.state?.terminated !== undefined);
   expect(run.pod('quiet')).toMatchObject({ phase: 'Running', ready: true, restarts: 0 });
   expect(await run.sh('quiet', 'main', 'echo alive')).toBe('alive');
-  const told = run.eventsOf('test-node').join();
-  for (const reason of ['EvictionThresholdMet', pressure.reason]) expect(told).toContain(reason);
+  await run.until('the pressure is told', () => {
+    const told = run.eventsOf('test-node').join();
+    return ['EvictionThresholdMet', pressure.reason].every((reason) => told.includes(reason));
+  });
   // Stays for some minutes, so that the pod does not come back at once.
   const { conditions } = await run.node();
   expect(conditions.filter(({ status }) => status === 'True').map(({ type }) => type)).toEqual([

@@ -35,7 +35,7 @@ test.skipIf(missing)(
     const startPlugin = async (): Promise<void> => {
       plugin.start();
       const registered = (): void => expect(plugin.log).toContain('Device Plugin registered with the Kubelet');
-      await vi.waitFor(registered, { timeout: 20_000, interval: 20 });
+      await vi.waitFor(registered, { timeout: 60_000, interval: 20 });
     };
     await startPlugin();
 
@@ -55,7 +55,7 @@ test.skipIf(missing)(
     const checkpoint = join(folder, 'kubelet_internal_checkpoint');
     const copied = async (): Promise<void> =>
       expect(await readFile(`${checkpoint}.copy`, 'utf8')).toBe(await readFile(checkpoint, 'utf8'));
-    await vi.waitFor(copied, { timeout: 5000, interval: 20 });
+    await vi.waitFor(copied, { timeout: 60_000, interval: 20 });
     await first.kill();
     await writeFile(checkpoint, '{"Data":{"PodDev');
     const second = await world.start();

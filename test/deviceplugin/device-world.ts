@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { noRecorder, type CallRecorder, type PluginCall } from '../../base/call-recorder.js';
-import { systemClock } from '../../base/clock.js';
+import { systemClock, type Clock } from '../../base/clock.js';
 import { silentLogger } from '../../base/log.js';
 import {
   DeviceManager,
@@ -30,7 +30,7 @@ export const gpu = 'example.com/gpu';
 export async function eventually<T>(
   what: string,
   look: () => T | undefined | false | Promise<T | undefined | false>,
-  timeoutMs = 10_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   while (true) {
@@ -68,7 +68,7 @@ export class DeviceWorld implements AsyncDisposable {
   }
 
   /** Another one on the same root is what follows a kill -9: the first is simply not heard any more. */
-  async manager(options: Partial<DeviceManagerOptions> = {}): Promise<DeviceManager> {
+  async manager(options: Partial<DeviceManagerOptions> = {}, clock: Clock = systemClock): Promise<DeviceManager> {
     const recorder: CallRecorder = {
       begin: (call) => {
         this.calls.push(call);
@@ -77,7 +77,7 @@ export class DeviceWorld implements AsyncDisposable {
     };
     const manager = new DeviceManager(
       { root: this.root, numaNodes: [0, 1], retryMs: 50, ...options },
-      { clock: systemClock, recorder, log: silentLogger },
+      { clock, recorder, log: silentLogger },
     );
     this.own(manager);
     await manager.start(signal);

@@ -278,23 +278,23 @@ test('health: told to listeners with the pods, in the container status', async (
   using _listening = dra.subscribe((pods) => told.push([...pods]));
   const device = { poolName: 'pool', deviceName: 'd-a' };
   stream?.write({ devices: [{ device, health: 'UNHEALTHY', message: 'too hot' }] });
-  await eventually('the report', () => told.length === 1);
+  await eventually('the report', () => told.length >= 1);
   expect(told).toEqual([['p1']]);
   expect(health()).toMatchObject([{ resources: [{ health: 'Unhealthy', message: 'too hot' }] }]);
   stream?.write({ devices: [{ device: { poolName: 'pool', deviceName: 'of-nobody' }, health: 'HEALTHY' }] });
   stream?.write({ devices: [{ device, health: 'HEALTHY' }] });
-  await eventually('the second report', () => told.length === 2);
+  await eventually('the second report', () => told.length >= 2);
   expect(health()).toMatchObject([{ resources: [{ health: 'Healthy' }] }]);
   // News that is not renewed in the time the driver names is no news.
   stream?.write({ devices: [{ device, health: 'UNHEALTHY', healthCheckTimeoutSeconds: 1 }] });
-  await eventually('the third report', () => told.length === 3);
-  await eventually('it grows old', () => told.length === 4);
+  await eventually('the third report', () => told.length >= 3);
+  await eventually('it grows old', () => told.length >= 4);
   expect(health()).toMatchObject([{ resources: [{ health: 'Unknown' }] }]);
   // A driver that breaks off says nothing of its devices any more.
   stream?.write({ devices: [{ device, health: 'HEALTHY' }] });
-  await eventually('the fourth report', () => told.length === 5);
+  await eventually('the fourth report', () => told.length >= 5);
   stream?.end();
-  await eventually('the end', () => told.length === 6);
+  await eventually('the end', () => told.length >= 6);
   expect(health()).toMatchObject([{ resources: [{ health: 'Unknown' }] }]);
 });
 
@@ -310,7 +310,10 @@ test('health outlives the agent in the kubelet’s file, as long as it is no old
   const device = { poolName: 'pool', deviceName: 'd-a' };
   const report = { device, health: 'UNHEALTHY', message: 'too hot', healthCheckTimeoutSeconds: 60 };
   stream?.write({ devices: [report] });
-  const text = await eventually('the file', async () => await readFile(path, 'utf8').catch(() => undefined));
+  const text = await eventually('what it said in the file', async () => {
+    const written = await readFile(path, 'utf8').catch(() => '');
+    return written.includes('too hot') && written;
+  });
   const key = { PoolName: 'pool', DeviceName: 'd-a' };
   const known = { ...key, Health: 'Unhealthy', HealthCheckTimeout: 60_000_000_000, Message: 'too hot' };
   expect(JSON.parse(text)).toMatchObject({ [driverName]: { Devices: { 'pool/d-a': known } } });

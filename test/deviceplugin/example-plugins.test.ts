@@ -1,9 +1,10 @@
-import { link, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findNvidia } from '../../deviceplugin/examples/gpu/find-nvidia.js';
 import type { Gpu, GpuSet } from '../../deviceplugin/examples/gpu/gpu.js';
+import { gpusInMigMode } from '../../deviceplugin/examples/gpu/mig-mode.js';
 import { hostProgram } from '../support/host-program.js';
 import { LeakCheck } from '../support/leak-check.js';
 import { BuiltExamples } from './build-examples.js';
@@ -217,7 +218,7 @@ describe('the GPU plugin as a process', () => {
       envs: { NVIDIA_VISIBLE_DEVICES: 'GPU-1234-abcd' },
       devices: [{ containerPath: '/dev/nvidia3' }, { containerPath: '/dev/nvidiactl' }],
     });
-    expect(told.lines[0]).toContain('NVIDIA H200');
+    expect(await eventually('its words', () => told.lines[0])).toContain('NVIDIA H200');
   });
 });
 
@@ -261,9 +262,20 @@ describe('what the driver of NVIDIA shows of', () => {
       await this.#write(`proc/driver/nvidia/capabilities/gpu${gpu}/mig/${path}/access`, text);
     }
 
+    /** `nvidia-smi` says this, and ends so. */
+    async tool(words: string, exitCode = 0): Promise<void> {
+      await this.#write('bin/nvidia-smi', `#!/bin/sh\necho '${words}'\necho "$@" >> "$0.asked"\nexit ${exitCode}\n`);
+      await chmod(join(this.#root, 'bin/nvidia-smi'), 0o755);
+    }
+
+    async asked(): Promise<string> {
+      return await readFile(join(this.#root, 'bin/nvidia-smi.asked'), 'utf8').catch(() => '');
+    }
+
     async find(): Promise<GpuSet> {
       const [dev, proc, sys] = ['dev', 'proc', 'sys'].map((name) => join(this.#root, name));
-      return await findNvidia({ dev: dev ?? '', proc: proc ?? '', sys: sys ?? '' });
+      const path = join(this.#root, 'bin');
+      return await findNvidia({ dev: dev ?? '', proc: proc ?? '', sys: sys ?? '' }, () => gpusInMigMode(path, signal));
     }
 
     async [Symbol.asyncDispose](): Promise<void> {
@@ -327,6 +339,31 @@ describe('what the driver of NVIDIA shows of', () => {
       ['/dev/nvidia1'],
     ]);
     expect(notes).toEqual([expect.stringContaining(`1 instances of ${uuid(0)} are not offered`)]);
+  });
+
+  test('a GPU that is to be divided and is not yet: not offered, the others are', async () => {
+    await using tree = await DriverTree.open();
+    await tree.nodes('nvidia0', 'nvidia1', 'nvidiactl');
+    await tree.gpu(0, '0000:07:00.0');
+    await tree.gpu(1, '0000:0f:00.0');
+    const modes = `${uuid(0)}, Enabled\n${uuid(1)}, Disabled\nGPU-of-old, [N/A]`;
+    const offered = async (): Promise<readonly string[]> => (await tree.find()).gpus.map(({ id }) => id);
+    // Where nobody can be asked the GPU may be of use as it is.
+    expect(await offered()).toEqual([uuid(0), uuid(1)]);
+    await tree.tool(modes, 1);
+    expect(await offered()).toEqual([uuid(0), uuid(1)]);
+    await tree.tool(modes);
+    expect(await tree.find()).toMatchObject({
+      gpus: [{ id: uuid(1) }],
+      notes: [
+        expect.stringContaining('0000:07:00.0 is not offered: its MIG mode is on and it has no compute instances'),
+      ],
+    });
+    // Asked once for all of them, and not at all for a GPU that shows its instances.
+    expect((await tree.asked()).trimEnd().split('\n')).toHaveLength(2);
+    await tree.nodes('nvidia-caps/nvidia-cap12', 'nvidia-caps/nvidia-cap13');
+    for (const [path, minor] of [['gi1', 12] as const, ['gi1/ci0', 13] as const]) await tree.capability(0, path, minor);
+    expect(await offered()).toEqual([`MIG-${uuid(0)}/1/0`, uuid(1)]);
   });
 });
 

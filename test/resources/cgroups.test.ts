@@ -80,10 +80,12 @@ test('a pod that uses more processes than its limit cannot make more', async () 
   await using world = await CgroupWorld.open({ podPidsLimit: 5 });
   const pod = testPod('bomb');
   await world.cgroups.ensure(pod, signal);
+  // Only once it is in its cgroup.
+  const inside = `grep -q '${isV1(world) ? 'pids[^:]*' : '^0:'}:${world.root}/' /proc/self/cgroup`;
   const bomb = world.container(pod, 'c', [
     'sh',
     '-c',
-    'sleep 0.3; for i in 1 2 3 4 5 6 7 8 9; do sleep 60 & done; wait',
+    `until ${inside}; do sleep 0.1; done; for i in 1 2 3 4 5 6 7 8 9; do sleep 60 & done; wait`,
   ]);
   await until('forks to fail or the shell to end', () => {
     if (bomb.exitCode !== null) return true;

@@ -1,4 +1,6 @@
+import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadManifestReader } from '../../agent/api/index.js';
 import { withDefaults } from '../../agent/config/kubelet/index.js';
@@ -11,6 +13,8 @@ import { eventually } from '../support/daemon.js';
 
 const able = await canRunAgent();
 if (!able) console.warn('SKIPPED: counted evictions need root, crun and the compiled agent');
+
+const slowMs = 60_000;
 
 /** Series of one metric that are not 0: `labels = value`. */
 const seriesOf = (store: MetricsStore, name: string): string[] =>
@@ -31,18 +35,29 @@ test.skipIf(!able)('who would go is told before, and an eviction is counted by i
   const store = new MetricsStore();
   await using agent = await openAgent(world.config, { log: silentLogger, metrics: store }, signal);
   using _watch = store.watch(agent);
-  const volumeMounts = [{ name: 'data', mountPath: '/data' }];
+  // It takes too much when it was seen as it is.
+  const signals = join(world.dir, 'signals');
+  await mkdir(signals);
+  const volumeMounts = [
+    { name: 'data', mountPath: '/data' },
+    { name: 'signals', mountPath: '/signals' },
+  ];
+  const waits = 'until [ -e /signals/go ]; do sleep 0.1; done';
   const manifest = podManifest('glutton', {
-    containers: [script('main', 'dd if=/dev/zero of=/data/x bs=1M count=8; sleep 1000000', { volumeMounts })],
-    volumes: [{ name: 'data', emptyDir: { sizeLimit: '4Mi' } }],
+    containers: [script('main', `${waits}; dd if=/dev/zero of=/data/x bs=1M count=8; sleep 1000000`, { volumeMounts })],
+    volumes: [
+      { name: 'data', emptyDir: { sizeLimit: '4Mi' } },
+      { name: 'signals', hostPath: { path: signals } },
+    ],
   });
   const reader = await loadManifestReader();
   for (const { object } of reader.readText(manifest)) if (object) await agent.local?.apply(object);
-  await eventually('the pod runs', () => agent.pods().some(({ status }) => status?.phase === 'Running'));
+  await eventually('the pod runs', () => agent.pods().some(({ status }) => status?.phase === 'Running'), slowMs);
   expect(await agent.pressureWhatIf(signal)).toMatch(/^ *1\b.*glutton/m);
   expect((await agent.explainImages(signal)).map(({ stays }) => stays?.why)).toEqual(['in-use']);
+  await writeFile(join(signals, 'go'), '');
   const evicted = (): boolean => agent.pods().some(({ status }) => status?.reason === 'Evicted');
-  await eventually('the pod is evicted', evicted, 40_000);
+  await eventually('the pod is evicted', evicted, slowMs);
   expect(seriesOf(store, 'kubelet_evictions')).toEqual(['emptydirfs.limit = 1']);
   expect(seriesOf(store, 'kubelet_eviction_stats_age_seconds')).toEqual(['emptydirfs.limit = 1']);
   expect(seriesOf(store, 'kubelet_topology_manager_admission_requests_total')).toEqual(['= 1']);
@@ -51,5 +66,5 @@ test.skipIf(!able)('who would go is told before, and an eviction is counted by i
   for (const name of ['kubelet_image_garbage_collected_total', 'kubelet_graceful_shutdown_start_time_seconds'])
     expect(store.snapshots().map((each) => each.name)).toContain(name);
   await agent.local?.delete({ kind: 'Pod', namespace: 'default', name: 'glutton' }, 0);
-  await eventually('nothing is left', () => agent.pods().length === 0, 40_000);
+  await eventually('nothing is left', () => agent.pods().length === 0, slowMs);
 });

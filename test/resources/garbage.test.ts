@@ -224,7 +224,7 @@ describe.skipIf(!able)('images', () => {
     await clock.round();
     expect(removed()).toEqual(['oldest', 'older', 'newest']);
     expect(agent.events().map(({ reason, message }) => `${reason}: ${message}`)).toContainEqual(
-      expect.stringMatching(/^FreeDiskSpaceFailed: Failed to garbage collect required amount of images\. /),
+      expect.stringMatching(/^FreeDiskSpaceFailed: Insufficient free disk space on the node's image filesystem \(\d/),
     );
     expect(Object.keys(await reasons()).sort()).toEqual(['busybox', 'ended', 'pinned', 'used', 'young']);
     expect(await agent.runtime.images.imageStatus({ image: { image: sampleImage } }, signal)).toMatchObject({

@@ -43,6 +43,9 @@ HandleLidSwitch=ignore
 IdleAction=ignore
 `;
 
+/** On a machine that has other things to do. */
+const slowMs = 60_000;
+
 /**
  * A real systemd-logind on a bus of its own and in a mount namespace of its own. The systemd behind it, which would stop the machine, is
  * the test's: it notes what it is told to start.
@@ -51,6 +54,8 @@ export class LogindWorld implements AsyncDisposable {
   readonly address: string;
   /** Units that were to be started: `poweroff.target`. */
   readonly started: string[] = [];
+  /** Called in the moment in which one is. */
+  onStart: () => void = () => {};
   /** The next shutdown is refused at its end: logind calls it off. */
   refuses = false;
   readonly #dir: string;
@@ -83,10 +88,10 @@ export class LogindWorld implements AsyncDisposable {
     await writeFile(join(dir, 'etc/logind.conf'), logindConfig);
     await writeFile(join(dir, 'bus.conf'), busConfig(join(dir, 'bus')));
     world.#bus.start();
-    await eventually('the bus listens', () => existsSync(join(dir, 'bus')));
+    await eventually('the bus listens', () => existsSync(join(dir, 'bus')), slowMs);
     world.#systemd = await DBusPeer.own(join(dir, 'bus'), 'org.freedesktop.systemd1', (call) => world.#answer(call));
     world.#logind.start();
-    await eventually('logind answers', () => world.call('ListInhibitors'));
+    await eventually('logind answers', () => world.call('ListInhibitors'), slowMs);
     return world;
   }
 
@@ -110,6 +115,7 @@ export class LogindWorld implements AsyncDisposable {
         return { signature: 'v', body: variantOfString(strings[1] === 'LoadState' ? 'loaded' : '') };
       case 'StartUnit':
         this.started.push(strings[0] ?? '');
+        this.onStart();
         if (this.refuses) return 'org.freedesktop.systemd1.TransactionIsDestructive';
         return { signature: 'o', body: stringBody('/org/freedesktop/systemd1/job/1') };
       case 'Subscribe':

@@ -9,15 +9,18 @@ export interface HostRoots {
   readonly sys: string;
 }
 
+/** UUIDs of the GPUs whose MIG mode is on, as far as anybody can tell. */
+export type FindMigMode = () => Promise<ReadonlySet<string>>;
+
 /** Every container with a GPU needs these, as far as they are there. */
 const sharedNames = ['nvidiactl', 'nvidia-uvm', 'nvidia-uvm-tools', 'nvidia-modeset'];
 
 /**
  * The NVIDIA GPUs of this host without NVML: what the driver tells in /proc, else the bare nodes in /dev (a container that was given
- * GPUs often has no /proc of the driver). A GPU that is divided (MIG) is offered as its compute instances, for as a whole nobody can use it.
- * Empty when there are none.
+ * GPUs often has no /proc of the driver). A GPU that is divided (MIG) is offered as its compute instances, for as a whole nobody can use it; one
+ * that is to be divided and is not yet is not offered. Empty when there are none.
  */
-export async function findNvidia(roots: HostRoots): Promise<GpuSet> {
+export async function findNvidia(roots: HostRoots, findMigMode: FindMigMode): Promise<GpuSet> {
   const shared: GpuNode[] = [];
   for (const name of sharedNames) {
     if (await isNode(join(roots.dev, name))) shared.push(nodeOf(roots, name));
@@ -26,13 +29,21 @@ export async function findNvidia(roots: HostRoots): Promise<GpuSet> {
   // Hexadecimal, and of one length: as texts they come in the order of the bus.
   const names = await namesIn(join(roots.proc, 'driver', 'nvidia', 'gpus'));
   const addresses = names.toSorted((a, b) => (a < b ? -1 : 1));
-  const found = await Promise.all(addresses.map((address) => fromDriver(roots, address, notes)));
+  let asked: Promise<ReadonlySet<string>> | undefined;
+  // Once, and only where it matters.
+  const inMigMode = (): Promise<ReadonlySet<string>> => (asked ??= findMigMode());
+  const found = await Promise.all(addresses.map((address) => fromDriver(roots, address, inMigMode, notes)));
   // A driver that knows GPUs has said all there is, also where it says that none may be used.
   const gpus = addresses.length > 0 ? found.flat() : await fromNodes(roots);
   return { gpus, shared: gpus.length > 0 ? shared : [], notes };
 }
 
-async function fromDriver(roots: HostRoots, address: string, notes: string[]): Promise<readonly Gpu[]> {
+async function fromDriver(
+  roots: HostRoots,
+  address: string,
+  inMigMode: FindMigMode,
+  notes: string[],
+): Promise<readonly Gpu[]> {
   const path = join(roots.proc, 'driver', 'nvidia', 'gpus', address, 'information');
   const skip = (reason: string): readonly Gpu[] => {
     notes.push(`the GPU at ${address} is not offered: ${reason}`);
@@ -55,7 +66,10 @@ async function fromDriver(roots: HostRoots, address: string, notes: string[]): P
     numaNodes: await numaNodesOf(roots, address),
   };
   const instances = await computeInstances(roots, minor);
-  if (instances.length === 0) return [whole];
+  if (instances.length === 0)
+    return (await inMigMode()).has(uuid)
+      ? skip('its MIG mode is on and it has no compute instances (nvidia-smi mig -cgi PROFILE -C makes them)')
+      : [whole];
   const usable = instances.filter(({ nodes }) => nodes !== undefined);
   if (usable.length < instances.length)
     notes.push(

@@ -5,6 +5,7 @@ import { ServedDevicePlugin, type Device } from '../../index.js';
 import { findNvidia } from './find-nvidia.js';
 import { unwellGpus, watchHealth } from './gpu-health.js';
 import { preferNear, type GpuSet } from './gpu.js';
+import { gpusInMigMode } from './mig-mode.js';
 import { makeSimulatedGpus } from './simulated-gpus.js';
 
 const usage = `A GPU device plugin: the NVIDIA GPUs of this host, or simulated ones where there are none.
@@ -33,7 +34,7 @@ const { values } = parseArgs({
 });
 
 async function gpusOfThisHost(signal: AbortSignal): Promise<GpuSet> {
-  const real = await findNvidia(values);
+  const real = await findNvidia(values, () => gpusInMigMode(process.env['PATH'] ?? '/usr/sbin:/usr/bin', signal));
   if (values.simulate === undefined && real.gpus.length > 0) return real;
   for (const note of real.notes) console.log(note);
   const count = Number(values.simulate ?? 4);
