@@ -1,4 +1,5 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -256,6 +257,16 @@ describe('problems', () => {
   test('a file that is not there is one', async () => {
     expect(await problemsOf(loadConfig({ config: join(dir, 'none') }, machine))).toContain('cannot be read (ENOENT)');
   });
+});
+
+test('an address that stands for any is one of this machine', async () => {
+  for (const nodeIp of ['0.0.0.0', '::']) {
+    const { config } = await loadConfig({ kubeconfig: '/k', nodeIp }, machine);
+    const [address = '', ...others] = config.cluster?.nodeIps ?? [];
+    expect(isIP(address)).not.toBe(0);
+    expect([address, ...others]).not.toContain(nodeIp);
+    expect(others).toEqual([]);
+  }
 });
 
 test('flags say who the node is', async () => {

@@ -23,7 +23,7 @@ import type {
 } from '../api/index.js';
 import type { Accumulator } from '../serving/metrics/accumulators.js';
 import type { ClusterTrustBundle, PodCertificateRequest } from './certificate-objects.js';
-import type { Recovering } from './recovery.js';
+import type { RecoverySource } from './recovery.js';
 
 /** The kinds the agent reads by name; cluster-scoped ones take an empty namespace. */
 export interface ReadableObjects {
@@ -87,7 +87,7 @@ export interface PodSnapshot {
  * What the agent needs from whoever it works for: a Kubernetes API server, or the local store of a machine without a cluster.
  * The rest of the agent cannot tell which one it has. All calls may be repeated.
  */
-export interface ControlPlane extends AsyncDisposable, Recovering {
+export interface ControlPlane extends AsyncDisposable, RecoverySource {
   /** For people: `the cluster at https://...`, `the local store`. */
   readonly description: string;
   /** What is counted on the way there, for those who scrape the agent. */

@@ -2,13 +2,13 @@ import type { Clock } from '../../base/clock.js';
 import { linkSignal } from '../../base/signals.js';
 
 /** Says when something that could not be used can be used again. */
-export interface Recovering {
+export interface RecoverySource {
   /** Absent where that cannot happen. */
   onRecovery?(listener: () => void): Disposable;
 }
 
 /** All that talk to one server: when one of them gets through again, those who wait out a delay need not wait on. */
-export class Recovery implements Recovering {
+export class Recovery implements RecoverySource {
   readonly #listeners = new Set<() => void>();
 
   onRecovery(listener: () => void): Disposable {
@@ -25,7 +25,7 @@ export class Recovery implements Recovering {
 /** Resolves after `ms`, or as soon as `source` recovers; rejects with the signal's reason. */
 export async function sleepUntilRecovery(
   ms: number,
-  source: Recovering,
+  source: RecoverySource,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<'slept' | 'recovered'> {

@@ -1,6 +1,7 @@
 import { toRfc3339, type Clock } from '../../base/clock.js';
 import type { Event, ObjectReference } from '../api/index.js';
 import type { EventRecorder, EventType } from './event-recorder.js';
+import { SimilarEvents } from './similar-events.js';
 
 export interface EventLogOptions {
   readonly nodeName: string;
@@ -15,27 +16,36 @@ export interface EventLogDeps {
 /** Longest message a Kubernetes event may carry. */
 const longestMessage = 1024;
 
-/** The agent's events, equal ones counted and not repeated. Listeners get each new or grown event. */
+/**
+ * The agent's events, equal ones counted and not repeated, and those that differ in too many words told as one. Listeners get each new or
+ * grown event.
+ */
 export class EventLog implements EventRecorder {
   readonly #options: EventLogOptions;
   readonly #deps: EventLogDeps;
   readonly #events = new Map<string, Event>();
   readonly #listeners = new Set<(event: Event) => void>();
+  readonly #similar: SimilarEvents;
   #made = 0;
 
   constructor(options: EventLogOptions, deps: EventLogDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#similar = new SimilarEvents(options.keep);
   }
 
   record(object: ObjectReference, type: EventType, reason: string, message: string): void {
-    const text = message.length > longestMessage ? `${message.slice(0, longestMessage - 3)}...` : message;
     const { kind, namespace, name, uid, fieldPath } = object;
-    const key = [kind, namespace, name, uid, fieldPath, type, reason, text].join('\0');
-    const before = this.#events.get(key);
     const now = this.#deps.clock.now();
+    // A reason of one object, whichever of its containers it is about, as client-go's EventAggregatorByReasonFunc has it.
+    const group = [kind, namespace, name, uid, type, reason].join('\0');
+    const own = shortened(message);
+    const isOneOfMany = this.#similar.isOneOfMany(group, own, now);
+    const text = isOneOfMany ? shortened(`(combined from similar events): ${own}`) : own;
+    const key = isOneOfMany ? group : [group, fieldPath, text].join('\0');
+    const before = this.#events.get(key);
     const event: Event = before
-      ? { ...before, count: (before.count ?? 1) + 1, lastTimestamp: toRfc3339(now) }
+      ? { ...before, message: text, count: (before.count ?? 1) + 1, lastTimestamp: toRfc3339(now) }
       : this.#first(object, type, reason, text, now);
     // Moved to the end: the order of the map is the order of the last occurrence.
     this.#events.delete(key);
@@ -79,4 +89,8 @@ export class EventLog implements EventRecorder {
       count: 1,
     };
   }
+}
+
+function shortened(message: string): string {
+  return message.length > longestMessage ? `${message.slice(0, longestMessage - 3)}...` : message;
 }

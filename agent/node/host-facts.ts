@@ -1,6 +1,9 @@
+import { lookup } from 'node:dns/promises';
 import { readFile, readdir, statfs } from 'node:fs/promises';
 import { arch, cpus, hostname, networkInterfaces, release, totalmem } from 'node:os';
 import { dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { chooseAddresses, defaultInterface } from './host-addresses.js';
 
 /** What is true of this machine and does not change while it runs. */
 export interface HostFacts {
@@ -24,7 +27,7 @@ export interface HostFacts {
   readonly swapBytes?: number | undefined;
   /** The kernel enforces AppArmor profiles. */
   readonly appArmor?: boolean | undefined;
-  /** Addresses others reach the node by; the one of the default route first. */
+  /** Addresses others reach the node by; the one that its name stands for, or of the default route, first. */
   readonly addresses: readonly string[];
 }
 
@@ -36,6 +39,9 @@ const goArchitectures: Readonly<Record<string, string>> = {
   s390x: 's390x',
   riscv64: 'riscv64',
 };
+
+/** A name server that is away must not keep the node from starting. */
+const lookupMs = 1000;
 
 export async function readHostFacts(rootDir = '/var/lib/kubelet'): Promise<HostFacts> {
   const [osRelease, machineId, systemUuid, bootId, pages, addresses, pidMax, meminfo, appArmor, rootBytes] =
@@ -95,26 +101,22 @@ async function sizeOfFilesystem(path: string): Promise<number | undefined> {
   }
 }
 
-/** The interface of the default route comes first; without one, any address that is not loopback or link-local. */
 async function hostAddresses(): Promise<string[]> {
-  const routes = await textOf('/proc/net/route');
-  const preferred = routes
-    .split('\n')
-    .slice(1)
-    .map((line) => line.split('\t'))
-    .find((fields) => fields[1] === '00000000')?.[0];
-  const all = Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
-    addresses
-      .filter(({ internal, address }) => !internal && !address.startsWith('fe80'))
-      .map(({ address, family }) => ({ name, address, v6: family === 'IPv6' })),
-  );
-  const rank = (entry: { name: string; v6: boolean }): number =>
-    (entry.name === preferred ? 0 : 2) + (entry.v6 ? 1 : 0);
-  const sorted = all.toSorted((a, b) => rank(a) - rank(b));
-  const first = sorted[0];
-  if (!first) return ['127.0.0.1'];
-  const other = sorted.find((entry) => entry.v6 !== first.v6 && entry.name === first.name);
-  return other ? [first.address, other.address] : [first.address];
+  const [routes, named] = await Promise.all([textOf('/proc/net/route'), addressesOfName(hostname())]);
+  return chooseAddresses(networkInterfaces(), defaultInterface(routes), named);
+}
+
+/** What the machine's own name stands for; nothing where that is not told soon. */
+async function addressesOfName(name: string): Promise<string[]> {
+  const limit = new AbortController();
+  try {
+    const found = lookup(name, { all: true }).then((all) => all.map(({ address }) => address));
+    return await Promise.race([found, delay(lookupMs, [], { signal: limit.signal })]);
+  } catch {
+    return [];
+  } finally {
+    limit.abort();
+  }
 }
 
 const textOf = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '');

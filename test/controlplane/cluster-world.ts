@@ -47,8 +47,12 @@ export class NodeWorld implements AsyncDisposable {
   }
 
   /** `name` is its own where none is given. */
-  static async open(cluster: TestControlPlane, name = `node-${randomBytes(3).toString('hex')}`): Promise<NodeWorld> {
-    const world = await AgentWorld.open();
+  static async open(
+    cluster: TestControlPlane,
+    name = `node-${randomBytes(3).toString('hex')}`,
+    change?: (config: AgentConfig) => AgentConfig,
+  ): Promise<NodeWorld> {
+    const world = await AgentWorld.open(change);
     return new NodeWorld(name, world, cluster, await cluster.nodeKubeconfig(name));
   }
 

@@ -56,7 +56,8 @@ export class FaultyProxy implements AsyncDisposable {
       const request = { method: headers[':method'] ?? '', path, isWatch: path.includes('watch=1') };
       stream.on('error', () => {});
       this.requests.push(request);
-      void this.#serve(stream, request, headers['content-type']);
+      // A client that goes, or is cut off, in the middle of its request gets no answer.
+      this.#serve(stream, request, headers['content-type']).catch(() => stream.destroy());
     });
   }
 
@@ -102,6 +103,7 @@ export class FaultyProxy implements AsyncDisposable {
   async #serve(stream: ServerHttp2Stream, request: ProxiedRequest, contentType: string | undefined): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of stream as AsyncIterable<Buffer>) chunks.push(chunk);
+    if (stream.destroyed) return;
     const fault = this.fault(request);
     if (fault?.kind === 'hang') return;
     if (fault?.kind === 'answer') {

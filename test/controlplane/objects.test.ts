@@ -1,18 +1,29 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Node, Pod } from '../../agent/api/index.js';
+import type { Event, Node, Pod } from '../../agent/api/index.js';
+import { sampleImage } from '../agent/agent-world.js';
+import { missingProgram } from '../images/temp-store.js';
+import { login, TestRegistry } from '../images/test-registry.js';
+import { makeBusyboxImage } from '../setup/busybox-image.js';
 import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
 import { NodeWorld, type ClusterNode } from './cluster-world.js';
+
+const missing = await missingProgram('skopeo', 'docker-registry', 'htpasswd');
 
 /** What a pod of a cluster gets from other objects there, as its containers see it. */
 describe.runIf(hasControlPlane())('objects of a real cluster in a container', () => {
   let cluster: TestControlPlane;
   let node: NodeWorld;
   let run: ClusterNode;
+  let registry: TestRegistry | undefined;
   beforeAll(async () => {
     cluster = await TestControlPlane.start();
-    node = await NodeWorld.open(cluster);
+    if (missing === undefined) registry = await TestRegistry.open({ auth: true });
+    const insecureRegistries = registry ? [registry.host] : [];
+    node = await NodeWorld.open(cluster, undefined, (config) => {
+      return { ...config, runtime: { ...config.runtime, insecureRegistries } };
+    });
     // The node proves itself with what a program gives, as on machines of a cloud.
     const plugin = join(node.world.dir, 'credential-plugin');
     const { cert, key } = await cluster.nodeIdentity(node.name);
@@ -24,7 +35,7 @@ describe.runIf(hasControlPlane())('objects of a real cluster in a container', ()
     const exec = { apiVersion, command: plugin, interactiveMode: 'Never', provideClusterInfo: true };
     node.kubeconfig = await cluster.kubeconfig('by-plugin', { exec });
     const taint = { key: 'example.com/new', value: 'yes', effect: 'PreferNoSchedule' } as const;
-    run = await node.start({ taints: [taint], statusEveryMs: 500 });
+    run = await node.start({ taints: [taint], statusEveryMs: 500, externalCloudProvider: true });
     await make('/api/v1/namespaces/default/serviceaccounts', { metadata: { name: 'robot' } });
     await make('/api/v1/namespaces/default/configmaps', { metadata: { name: 'map' }, data: { word: 'mapped' } });
     await make('/api/v1/namespaces/default/secrets', { metadata: { name: 'secret' }, stringData: { key: 'hidden' } });
@@ -42,6 +53,7 @@ describe.runIf(hasControlPlane())('objects of a real cluster in a container', ()
   afterAll(async () => {
     await run?.[Symbol.asyncDispose]();
     await node?.[Symbol.asyncDispose]();
+    await registry?.[Symbol.asyncDispose]();
     await cluster?.[Symbol.asyncDispose]();
   });
 
@@ -157,11 +169,69 @@ describe.runIf(hasControlPlane())('objects of a real cluster in a container', ()
     for (const name of ['classless', 'late']) await node.untilGone(name);
   });
 
-  test('the node has the taint it was to register with, and names the volumes that must stay attached', async () => {
+  const why = `an image that only a pull secret gets (missing: ${missing ?? 'nothing'})`;
+  test.skipIf(missing !== undefined)(
+    `${why}: told which secret there is not, and pulled once it is there`,
+    async () => {
+      const { host = '' } = registry ?? {};
+      const archive = join(node.world.dir, 'box.tar');
+      await makeBusyboxImage({ path: archive, reference: 'box:1' });
+      await registry?.push(`oci-archive:${archive}`, 'team/box:1');
+      const image = `${host}/team/box:1`;
+      await node.create(node.pod('private', { imagePullSecrets: [{ name: 'registry' }] }, { image }));
+      const { status } = await node.untilPod('says that it is not pulled', 'private', ({ status }) =>
+        /^(ErrImagePull|ImagePullBackOff)$/.test(status?.containerStatuses?.[0]?.state?.waiting?.reason ?? ''),
+      );
+      expect(status?.containerStatuses?.[0]?.state?.waiting?.message).toContain('there is no Secret registry');
+      const path = '/api/v1/namespaces/default/events?fieldSelector=involvedObject.name=private';
+      await cluster.until('its event', async () => {
+        const events = (await cluster.api('GET', path)).body['items'] as Event[];
+        return events.some(({ reason }) => reason === 'FailedToRetrieveImagePullSecret') || undefined;
+      });
+      // As `kubectl create secret docker-registry` makes it.
+      const auth = Buffer.from(`${login.username}:${login.password}`).toString('base64');
+      const data = {
+        '.dockerconfigjson': Buffer.from(JSON.stringify({ auths: { [host]: { auth } } })).toString('base64'),
+      };
+      const secret = { metadata: { name: 'registry' }, type: 'kubernetes.io/dockerconfigjson', data };
+      await make('/api/v1/namespaces/default/secrets', secret);
+      await node.untilReady('private');
+      await node.delete('private');
+      await node.untilGone('private');
+    },
+  );
+
+  test('events that differ in their words only become one', async () => {
+    const readinessProbe = { exec: { command: ['sh', '-c', 'cat /proc/uptime; exit 1'] }, periodSeconds: 1 };
+    const container = { image: sampleImage, command: ['sleep', '1000000'], readinessProbe };
+    const containers = ['a', 'b', 'c'].map((name) => ({ name, ...container }));
+    await node.create(node.pod('restless', { containers }));
+    const path = '/api/v1/namespaces/default/events?fieldSelector=involvedObject.name=restless,reason=Unhealthy';
+    const combined = /^\(combined from similar events\): Readiness probe failed: \d/;
+    const told = await cluster.until('they are told as one', async () => {
+      const events = (await cluster.api('GET', path)).body['items'] as Event[];
+      return events.some(({ message = '', count = 0 }) => combined.test(message) && count > 1) ? events : undefined;
+    });
+    const messages = told.map(({ message = '' }) => message);
+    expect(messages.filter((each) => combined.test(each))).toHaveLength(1);
+    // Two containers may say the same words.
+    expect(new Set(messages.filter((each) => !combined.test(each))).size).toBe(9);
+    await node.delete('restless');
+    await node.untilGone('restless');
+  });
+
+  test('the node has the taints it was to register with, and names the volumes that must stay attached', async () => {
     const own = async (): Promise<Node> => (await cluster.api('GET', `/api/v1/nodes/${node.name}`)).body;
     const { spec, status } = await own();
     expect(spec?.taints).toContainEqual(expect.objectContaining({ key: 'example.com/new', value: 'yes' }));
+    expect(spec?.taints).toContainEqual(
+      expect.objectContaining({ key: 'node.cloudprovider.kubernetes.io/uninitialized' }),
+    );
     expect(status?.volumesInUse).toBeUndefined();
+    // As a cloud's controller does once it knows the machine.
+    const addresses = [...(status?.addresses ?? []), { type: 'ExternalIP', address: '203.0.113.7' }];
+    expect(addresses.map(({ type }) => type)).toEqual(['InternalIP', 'Hostname', 'ExternalIP']);
+    await cluster.api('PATCH', `/api/v1/nodes/${node.name}/status`, { status: { addresses } });
     const { controlPlane } = run.agent;
     let inUse = ['kubernetes.io/csi/example.com^one'];
     controlPlane.followVolumesInUse(() => inUse);
@@ -170,5 +240,35 @@ describe.runIf(hasControlPlane())('objects of a real cluster in a container', ()
     expect((await own()).status?.volumesInUse).toEqual(inUse);
     inUse = [];
     await cluster.until('it may be detached', async () => ((await own()).status?.volumesInUse ? undefined : true));
+    // The whole status was written, and what is the cloud's to tell was left to it.
+    expect((await own()).status?.addresses).toEqual(addresses);
+  });
+
+  test('what an operator says that the node has may be allocated, and pods get it', async () => {
+    const own = async (): Promise<Node> => (await cluster.api('GET', `/api/v1/nodes/${node.name}`)).body;
+    const dongles = async (): Promise<unknown> => (await own()).status?.allocatable?.['example.com/dongle'] ?? 'none';
+    // As documented under "Advertise Extended Resources for a Node".
+    const advertise = (amount: string | null): Promise<unknown> =>
+      cluster.api('PATCH', `/api/v1/nodes/${node.name}/status`, {
+        status: { capacity: { 'example.com/dongle': amount } },
+      });
+    await advertise('4');
+    await cluster.until('they may be allocated', async () => (await dongles()) === '4' || undefined);
+    await node.create(node.pod('plugged', {}, { resources: { limits: { 'example.com/dongle': '3' } } }));
+    await node.untilReady('plugged');
+    await node.delete('plugged');
+    await node.untilGone('plugged');
+    await advertise(null);
+    await cluster.until('there are none any more', async () => (await dongles()) === 'none' || undefined);
+  });
+
+  test('how the program that gives the credentials does is counted', () => {
+    const samples = run.agent.controlPlane.counts?.flatMap((each) => each.snapshot().values) ?? [];
+    const of = (name: string) => samples.filter(({ metricName }) => metricName === name);
+    expect(of('rest_client_exec_plugin_call_total').map(({ labels }) => labels)).toEqual([
+      { call_status: 'no_error', code: '0' },
+    ]);
+    expect(of('rest_client_exec_plugin_ttl_seconds')[0]?.value).toBeGreaterThan(0);
+    expect(of('rest_client_exec_plugin_ttl_seconds')[0]?.value).toBeLessThan(Infinity);
   });
 });

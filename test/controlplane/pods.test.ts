@@ -2,8 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Event, Node, Pod } from '../../agent/api/index.js';
+import { ApiClient, readKubeconfig } from '../../agent/controlplane/kubernetes/client/index.js';
+import { watchStream } from '../../agent/controlplane/kubernetes/client/watch-stream.js';
+import { systemClock } from '../../base/clock.js';
+import { silentLogger } from '../../base/log.js';
+import { runProgram } from '../../base/run-program.js';
 import { sampleImage } from '../agent/agent-world.js';
-import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
+import { hasControlPlane, inlineUser, TestControlPlane } from '../support/control-plane.js';
 import { isReady, NodeWorld } from './cluster-world.js';
 import { expectSpeed } from '../support/speed.js';
 
@@ -56,13 +61,10 @@ describe.runIf(hasControlPlane())('pods of a real API server', () => {
     await using _run = await node.start();
     const command = ['sh', '-c', 'trap "sleep 1; exit 7" TERM; while true; do sleep 0.1; done'];
     const first = await node.create(node.pod('twin', { terminationGracePeriodSeconds: 20 }, { command }));
-    await node.untilReady('twin');
-    const seen: Pod[] = [];
-    const watching = watchPod(cluster, 'twin', seen);
+    const watching = untilDeleted(cluster, await node.untilReady('twin'));
     await node.delete('twin');
     await node.untilGone('twin');
-    await watching;
-    const last = seen.findLast((pod) => pod.metadata?.uid === first.metadata?.uid);
+    const last = (await watching).findLast((pod) => pod.metadata?.uid === first.metadata?.uid);
     expect(last?.status?.phase).toBe('Failed');
     expect(last?.status?.containerStatuses?.[0]?.state?.terminated?.exitCode).toBe(7);
     const second = await node.create(node.pod('twin'));
@@ -132,10 +134,8 @@ describe.runIf(hasControlPlane())('pods of a real API server', () => {
     );
     expect(await readFile(volume, 'utf8')).toBe('one');
     await cluster.api('PATCH', `/api/v1/namespaces/default/configmaps/${map.metadata.name}`, { data: { word: 'two' } });
-    await cluster.until(
-      'the change is there',
-      async () => ((await readFile(volume, 'utf8')) === 'two' ? true : undefined),
-      10_000,
+    await cluster.until('the change is there', async () =>
+      (await readFile(volume, 'utf8')) === 'two' ? true : undefined,
     );
     await node.delete('reader');
     await node.untilGone('reader');
@@ -241,12 +241,24 @@ describe.runIf(hasControlPlane())('pods of a real API server', () => {
   });
 });
 
-/** Collects what a watcher of the pod sees until it is deleted. */
-async function watchPod(cluster: TestControlPlane, name: string, seen: Pod[]): Promise<void> {
-  const { body } = await cluster.api(
-    'GET',
-    `/api/v1/namespaces/default/pods?watch=1&fieldSelector=metadata.name=${name}&timeoutSeconds=8&allowWatchBookmarks=false`,
-  );
-  const text = typeof body['text'] === 'string' ? body['text'] : JSON.stringify(body);
-  for (const line of text.split('\n')) if (line.trim() !== '') seen.push((JSON.parse(line) as { object: Pod }).object);
+/** What a watcher of the pod sees from this version on, until it is deleted. */
+async function untilDeleted(cluster: TestControlPlane, { metadata }: Pod): Promise<Pod[]> {
+  const watcher = inlineUser(await cluster.identity('watcher', ['system:masters']));
+  const config = await readKubeconfig(await cluster.kubeconfig('watcher', watcher));
+  const deps = { clock: systemClock, log: silentLogger, run: runProgram };
+  await using client = new ApiClient(config, { userAgent: 'test' }, deps);
+  const seen: Pod[] = [];
+  const request = {
+    path: '/api/v1/namespaces/default/pods',
+    fieldSelector: `metadata.name=${metadata?.name}`,
+    resourceVersion: metadata?.resourceVersion ?? '',
+    timeoutSeconds: 100,
+  };
+  for await (const events of watchStream(client, request, new AbortController().signal)) {
+    for (const { type, object } of events) {
+      seen.push(object as Pod);
+      if (type === 'DELETED') return seen;
+    }
+  }
+  return seen;
 }

@@ -49,7 +49,7 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
       await node.create(node.pod('crashes', {}, { command: ['sleep', String(seconds)] }));
       for (const name of names) await node.untilReady(name);
       const before = { stays: await node.untilReady('stays'), replaced: await node.untilReady('replaced') };
-      expect(run.agent.clusterProblems()).toEqual([]);
+      await cluster.until('all is well', async () => (run.agent.clusterProblems().length === 0 ? true : undefined));
       proxy.goAway();
       await cluster.until('the log says so', async () => (run.log.text.includes('cannot be used') ? true : undefined));
       expect(await whyOf(run.agent, 'stays')).toMatch(told(/.*connect to 127\.0\.0\.1/));
@@ -265,11 +265,15 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     proxy.cutAll();
     const why = (): Promise<string> => whyOf(run.agent, 'onlooker');
     const cause = /.*(not JSON|not a watch event): <html>captive portal/;
-    /** Who has what he wanted asks no more: from time to time everything is asked anew. */
+    let cutAt = 0;
+    /** Who has what he wanted asks no more: from time to time everything is asked anew, however long a look takes. */
     const looks = async (times: number): Promise<ReadonlySet<string>> => {
       const seen = new Set<string>();
       for (let look = 0; look < times; look++) {
-        if (look % 10 === 0) proxy.cutAll();
+        if (Date.now() - cutAt > 1000) {
+          proxy.cutAll();
+          cutAt = Date.now();
+        }
         seen.add(cause.exec(await why())?.[0] ?? 'nothing');
         await delay(100);
       }
@@ -280,16 +284,35 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     const seen = await looks(40);
     expect([...seen]).not.toContain('nothing');
     expect(seen.size).toBeLessThan(3);
-    expect(run.log.text.match(/the API server cannot be used/g)?.length).toBeLessThan(6);
+    // Heartbeats are few: theirs are seconds apart, and each time may be a new one.
+    const said = run.log.text.split('\n').filter((line) => line.includes('the API server cannot be used'));
+    expect(said.filter((line) => !line.includes('"heartbeat"')).length).toBeLessThan(4);
     proxy.fault = () => undefined;
     expect(mainId(await node.untilReady('onlooker'))).toBe(mainId(before));
     await node.delete('onlooker');
     await node.untilGone('onlooker');
   }, 120_000);
 
-  test('a deleted node object is made again and its pods are not touched', async () => {
+  test('a node object that is there is taken over, one that is deleted made again, and pods are not touched', async () => {
     await using node = await NodeWorld.open(cluster);
-    await using run = await node.start();
+    const [zone, rack] = ['topology.kubernetes.io/zone', 'example.com/rack'];
+    const made = { name: node.name, labels: { [zone]: 'old', [rack]: 'theirs' } };
+    await cluster.api('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: made });
+    // Of the machine that had this name before.
+    const gpus = { 'example.com/gpu': '4' };
+    await cluster.api('PATCH', `/api/v1/nodes/${node.name}/status`, { status: { capacity: gpus, allocatable: gpus } });
+    await using run = await node.start({ labels: { [zone]: 'new', [rack]: 'ours' } });
+    const labels = async (): Promise<string> => {
+      const { metadata } = (await cluster.api('GET', `/api/v1/nodes/${node.name}`)).body as Node;
+      return `${metadata?.labels?.[zone]} ${metadata?.labels?.[rack]}`;
+    };
+    // Where a machine is is its own to say, also later on; other labels only when it comes.
+    await cluster.until('it is where it says', async () => (await labels()) === 'new theirs' || undefined);
+    await cluster.until('it has no more than it has', async () => {
+      const { status } = (await cluster.api('GET', `/api/v1/nodes/${node.name}`)).body as Node;
+      const { capacity, allocatable } = status ?? {};
+      return (capacity?.['example.com/gpu'] === '0' && allocatable?.['example.com/gpu'] === '0') || undefined;
+    });
     await node.create(node.pod('homeless'));
     const before = await node.untilReady('homeless');
     const old = (await cluster.api('GET', `/api/v1/nodes/${node.name}`)).body as Node;
@@ -299,6 +322,7 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
       return status === 200 && (body as Node).metadata?.uid !== old.metadata?.uid ? true : undefined;
     });
     expect(run.log.text).toContain('the node object was deleted');
+    expect(await labels()).toBe('new ours');
     expect(mainId(await node.untilReady('homeless'))).toBe(mainId(before));
     await node.delete('homeless');
     await node.untilGone('homeless');
@@ -409,8 +433,8 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     await cluster.until('the node is fine', async () =>
       (await said()) === 'kubelet is posting ready status' ? true : undefined,
     );
-    await node.untilPod('is shown as the one that stayed sees it', 'shared', (pod) => mainId(pod) === before, 40_000);
-    expect(run.agent.clusterProblems()).toEqual([]);
+    await node.untilPod('is shown as the one that stayed sees it', 'shared', (pod) => mainId(pod) === before);
+    await cluster.until('all is well', async () => (run.agent.clusterProblems().length === 0 ? true : undefined));
     await node.delete('shared');
     await node.untilGone('shared');
   });
@@ -423,12 +447,13 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
       await writeFile(files.key, key);
       await writeFile(files.cert, cert);
     };
-    await write(8000);
+    await write();
     const user = { 'client-certificate': files.cert, 'client-key': files.key };
     node.kubeconfig = await cluster.kubeconfig('short-lived', user);
     await using run = await node.start({ leaseSeconds: 4 });
     await node.create(node.pod('outlives'));
     const before = await node.untilReady('outlives');
+    await write(3000);
     await cluster.until(
       'the reason is told',
       async () =>

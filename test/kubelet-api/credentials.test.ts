@@ -322,9 +322,9 @@ async function overOpenSocket(socket: TLSSocket): Promise<string> {
 }
 
 async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`${what}: not within 10 s`);
+    if (Date.now() > deadline) throw new Error(`${what}: not within 60 s`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -79,7 +79,7 @@ export class KubectlWorld implements AsyncDisposable {
     more: Record<string, string> = {},
   ): Promise<ProgramResult> {
     const argv = [kubectlProgram, `--kubeconfig=${this.#kubeconfig}`, ...args] as [string, ...string[]];
-    const end = { timeoutMs: 40_000, maxOutputBytes: 64 * 1024 * 1024 };
+    const end = { timeoutMs: 100_000, maxOutputBytes: 64 * 1024 * 1024 };
     return await runProgram(
       { argv, env: { ...this.#env, ...more }, ...end, ...(stdin !== undefined && { stdin }) },
       never,

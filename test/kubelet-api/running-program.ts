@@ -23,7 +23,7 @@ export class RunningProgram implements AsyncDisposable {
       : new RunningProgram(argv[0] ?? '', argv.slice(1), env);
   }
 
-  async until(text: string, withinMs = 20_000): Promise<void> {
+  async until(text: string, withinMs = 60_000): Promise<void> {
     const deadline = Date.now() + withinMs;
     while (!this.text.includes(text)) {
       if (Date.now() > deadline) throw new Error(`${JSON.stringify(text)} did not come: ${this.text}`);

@@ -111,7 +111,7 @@ function agentWith(dir: string, pods: readonly AgentPod[], { exec = noRuntime, .
   const base = defaultConfig('node-1', 2);
   const paths = { ...base.paths, rootDir: join(dir, 'root'), podLogsDir: join(dir, 'log', 'pods') };
   const agent = {
-    config: { ...base, paths },
+    config: { ...base, paths, devices: { ...base.devices, enabled: false } },
     host: { addresses: ['127.0.0.1'] },
     startedAt: Date.now(),
     runtime: { runtime, images: {}, streaming: { exec, attach: noRuntime, portForward: noRuntime } },

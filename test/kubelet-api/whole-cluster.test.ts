@@ -1,3 +1,6 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Pod } from '../../agent/api/index.js';
 import { sampleImage } from '../agent/agent-world.js';
@@ -28,8 +31,14 @@ function workload(kind: 'Deployment' | 'DaemonSet', name: string, script: string
 /** What an operator of a cluster does, with nothing but kubectl; the agent is a process with a kubelet's configuration. */
 describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
   let whole: WholeCluster;
+  let dropIns: string;
   beforeAll(async () => {
-    const flags = ['--node-labels=example.com/rack=r1'];
+    dropIns = await mkdtemp(join(tmpdir(), 'berth-drop-ins-'));
+    const head = { apiVersion: 'kubelet.config.k8s.io/v1beta1', kind: 'KubeletConfiguration' };
+    await mkdir(join(dropIns, 'site'));
+    await writeFile(join(dropIns, '10-pods.conf'), JSON.stringify({ ...head, maxPods: 70, podPidsLimit: 4000 }));
+    await writeFile(join(dropIns, 'site', '20-pods.conf'), JSON.stringify({ ...head, maxPods: 77 }));
+    const flags = ['--node-labels=example.com/rack=r1', `--config-dir=${dropIns}`];
     whole = await WholeCluster.open({
       nodeName,
       flags,
@@ -44,6 +53,7 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
   });
   afterAll(async () => {
     await whole?.[Symbol.asyncDispose]();
+    await rm(dropIns, { recursive: true, force: true });
   });
 
   const column = async (what: string, path: string): Promise<string> =>
@@ -98,7 +108,7 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     );
     const rolledOut = async (): Promise<void> => {
       for (const name of ['deployment/web', 'daemonset/talker'])
-        await whole.kubectl(['rollout', 'status', name, '--timeout=30s']);
+        await whole.kubectl(['rollout', 'status', name, '--timeout=60s']);
     };
     await rolledOut();
     const before = await column('pods -l app=talker', '{.items[*].metadata.uid}');
@@ -132,7 +142,7 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
       'ls /host/proc/self/ns',
     ]);
     const debugger_ = /node-debugger-\S+/.exec(said)?.[0] ?? '';
-    await whole.kubectl(['wait', '--for=jsonpath={.status.phase}=Succeeded', `pod/${debugger_}`, '--timeout=20s']);
+    await whole.kubectl(['wait', '--for=jsonpath={.status.phase}=Succeeded', `pod/${debugger_}`, '--timeout=60s']);
     expect(await whole.kubectl(['logs', debugger_])).toContain('mnt');
     await whole.kubectl(['delete', 'pod', debugger_]);
   });
@@ -140,11 +150,13 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
   test('of one pod: where it is, what happened to it, another size while it runs, and a copy to look into', async () => {
     const [name = ''] = await pods('app=web');
     const ip = await column(`pod ${name}`, '{.status.podIP}');
-    const row = new RegExp(`^${name} +1/1 +Running +0 +\\d+s +${ip.replaceAll('.', '\\.')} +${nodeName} `, 'm');
+    const row = new RegExp(`^${name} +1/1 +Running +0 +\\S+ +${ip.replaceAll('.', '\\.')} +${nodeName} `, 'm');
     expect(await whole.kubectl(['get', 'pods', '-o', 'wide'])).toMatch(row);
-    const events = await whole.kubectl(['events', `--for=pod/${name}`]);
-    for (const reason of ['Scheduled', 'Pulled', 'Created', 'Started'])
-      expect(events).toMatch(new RegExp(`Normal +${reason} +Pod/${name} `));
+    await whole.until('its events', async () => {
+      const events = await whole.kubectl(['events', `--for=pod/${name}`]);
+      const told = (reason: string): boolean => new RegExp(`Normal +${reason} +Pod/${name} `).test(events);
+      return ['Scheduled', 'Pulled', 'Created', 'Started'].every(told) || undefined;
+    });
     const requests = { cpu: '20m', memory: '16Mi' };
     const change = { spec: { containers: [{ name: 'main', resources: { requests } }] } };
     await whole.kubectl(['patch', 'pod', name, '--subresource=resize', `--patch=${JSON.stringify(change)}`]);
@@ -165,7 +177,13 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     await whole.until('it has seen the other container', async () =>
       (await column('pod web-copy', state)) === 'Completed' ? true : undefined,
     );
-    expect(await whole.kubectl(['logs', 'web-copy', '-c', 'look'])).toMatch(/httpd -f -p 8080/);
+    // It may just be looking again.
+    await whole.until('what it has seen', async () => {
+      const logs = await Promise.all(
+        [[], ['--previous']].map((more) => whole.try(['logs', 'web-copy', '-c', 'look', ...more])),
+      );
+      return logs.some(({ stdout }) => stdout.includes('httpd -f -p 8080')) || undefined;
+    });
     await whole.kubectl(['delete', 'pod', 'web-copy', '--now']);
   });
 
@@ -210,8 +228,12 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
         rotateCertificates: true,
         evictionHard: { 'memory.available': '100Mi' },
         imageMinimumGCAge: '2m0s',
+        // What the folder of drop-ins says, file after file.
+        maxPods: 77,
+        podPidsLimit: 4000,
       },
     });
+    expect(await column(`node ${nodeName}`, '{.status.capacity.pods}')).toBe('77');
     const metrics = await raw('metrics');
     expect(metrics).toMatch(/^kubelet_certificate_manager_client_ttl_seconds \d{6,7}$/m);
     expect(metrics).toMatch(/^kubelet_pod_start_sli_duration_seconds_count [1-9]/m);
@@ -253,7 +275,7 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
         },
       },
     );
-    await whole.kubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=20s']);
+    await whole.kubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=60s']);
     const missing = async (): Promise<string[]> => {
       const lines: string[] = [];
       for (const [path, needed] of Object.entries(monitoredMetrics)) {
@@ -286,22 +308,25 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
       metadata: { name: 'web' },
       spec: { minAvailable: 1, selector },
     });
-    await whole.kubectl(['wait', '--for=jsonpath={.status.disruptionsAllowed}=1', 'pdb/web', '--timeout=20s']);
+    await whole.kubectl(['wait', '--for=jsonpath={.status.disruptionsAllowed}=1', 'pdb/web', '--timeout=60s']);
     await using watching = whole.start(['get', 'pods', '-l', 'app=web', '-w', '--output-watch-events']);
     await watching.until('ADDED');
     const before = await pods('app=web');
     const drain = ['drain', nodeName, '--ignore-daemonsets', '--delete-emptydir-data'];
     // The node is cordoned: nothing takes the place of the first, and the second must stay.
-    const held = await whole.try([...drain, '--timeout=2s']);
-    expect(held.stderr).toMatch(/Cannot evict pod as it would violate the pod's disruption budget/);
+    {
+      await using held = whole.start(drain);
+      await held.until("Cannot evict pod as it would violate the pod's disruption budget");
+      await whole.until('one is gone', async () => (await pods('app=web')).length === 1 || undefined);
+    }
     expect((await pods('app=web')).length).toBe(1);
     await whole.kubectl(['delete', 'pdb', 'web']);
-    await whole.kubectl([...drain, '--timeout=30s']);
+    await whole.kubectl([...drain, '--timeout=60s']);
     expect(await whole.kubectl(['get', 'node', nodeName])).toMatch(/Ready,SchedulingDisabled/);
     for (const name of before) await watching.until(`DELETED    ${name}`);
     expect((await pods('app=talker')).length).toBe(1);
     await whole.kubectl(['uncordon', nodeName]);
-    await whole.kubectl(['rollout', 'status', 'deployment/web', '--timeout=30s']);
+    await whole.kubectl(['rollout', 'status', 'deployment/web', '--timeout=60s']);
     await whole.until('the node tells of both', async () => {
       const events = await whole.kubectl(['get', 'events', `--field-selector=involvedObject.name=${nodeName}`]);
       return ['NodeNotSchedulable', 'NodeSchedulable'].every((each) => events.includes(` ${each} `)) || undefined;
@@ -326,7 +351,7 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     };
     await whole.apply(...['short', 'now', 'forced'].map(stubborn), obliging);
     const all = ['short', 'now', 'forced', 'obliging'].map((name) => `pod/${name}`);
-    await whole.kubectl(['wait', '--for=condition=Ready', ...all, '--timeout=30s']);
+    await whole.kubectl(['wait', '--for=condition=Ready', ...all, '--timeout=60s']);
     const took = async (...args: string[]): Promise<number> => {
       const began = Date.now();
       await whole.kubectl(['delete', 'pod', ...args]);
@@ -342,7 +367,7 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
       took('obliging', '--grace-period=3600'),
     ]);
     expect(times[0]).toBeGreaterThan(1500);
-    for (const each of times) expect(each).toBeLessThan(15_000);
+    for (const each of times) expect(each).toBeLessThan(60_000);
   });
 
   test('a node whose label comes with the pod that asks for it takes it; one that asks for another is refused', async () => {
@@ -362,8 +387,8 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
       whole.apply(asks('elsewhere', 'b')),
     ]);
     await whole.apply(asks('here', 'a'));
-    await whole.kubectl(['wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/here', '--timeout=20s']);
-    await whole.kubectl(['wait', '--for=jsonpath={.status.phase}=Failed', 'pod/elsewhere', '--timeout=20s']);
+    await whole.kubectl(['wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/here', '--timeout=60s']);
+    await whole.kubectl(['wait', '--for=jsonpath={.status.phase}=Failed', 'pod/elsewhere', '--timeout=60s']);
     expect(await column('pod elsewhere', '{.status.reason}: {.status.message}')).toBe(
       "NodeAffinity: Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
     );
@@ -402,11 +427,11 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     await whole.kubectl(['exec', 'over', '-c', 'slow', '--', 'touch', '/e/go']);
     const counts = '{.status.containerStatuses[*].restartCount}';
     await whole
-      .until('all started over', async () => (await column('pod over', counts)) === '1 1' || undefined, 15_000)
+      .until('all started over', async () => (await column('pod over', counts)) === '1 1' || undefined)
       .catch(async (err: unknown) => {
         throw new Error(await whole.kubectl(['get', 'pod', 'over', '-o', 'yaml']), { cause: err });
       });
-    await whole.kubectl(['wait', '--for=condition=Ready', 'pod/over', '--timeout=20s']);
+    await whole.kubectl(['wait', '--for=condition=Ready', 'pod/over', '--timeout=60s']);
     await whole.kubectl(['delete', 'pod', 'over']);
   });
 
@@ -423,8 +448,8 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
       const { stdout } = await whole.try(['get', 'node', nodeName, '-o', 'jsonpath={.metadata.uid}']);
       return (stdout.length > 0 && stdout.toString() !== uid) || undefined;
     });
-    await whole.kubectl(['wait', '--for=condition=Ready', `node/${nodeName}`, '--timeout=20s']);
-    await whole.kubectl(['wait', '--for=condition=Ready', 'pods', '-l', 'app', '--timeout=20s']);
+    await whole.kubectl(['wait', '--for=condition=Ready', `node/${nodeName}`, '--timeout=60s']);
+    await whole.kubectl(['wait', '--for=condition=Ready', 'pods', '-l', 'app', '--timeout=60s']);
     expect(await ids()).toBe(before);
   });
 
@@ -439,7 +464,7 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     expect(await whole.berth('exec', name, '--', 'echo', 'reached')).toBe('reached\n');
     await whole.cluster.startApiServer();
     await whole.until('it is over', async () => !told.test(await whole.berth('why', name)) || undefined);
-    await whole.kubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=20s']);
+    await whole.kubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=60s']);
     expect(await id()).toBe(before);
     expect(await whole.kubectl(['logs', name, '--tail=1'])).toMatch(/^line \d+\n$/);
   });

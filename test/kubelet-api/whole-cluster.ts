@@ -157,7 +157,7 @@ export class WholeCluster implements AsyncDisposable {
   }
 
   /** Runs kubectl to its end. */
-  async try(args: readonly string[], stdin?: string | Uint8Array, timeoutMs = 40_000): Promise<ProgramResult> {
+  async try(args: readonly string[], stdin?: string | Uint8Array, timeoutMs = 100_000): Promise<ProgramResult> {
     const argv = [kubectlProgram, `--kubeconfig=${this.#admin}`, ...args] as [string, ...string[]];
     const end = { timeoutMs, maxOutputBytes: 64 * 1024 * 1024 };
     return await runProgram({ argv, env: this.#env, ...end, ...(stdin !== undefined && { stdin }) }, never);
@@ -180,7 +180,7 @@ export class WholeCluster implements AsyncDisposable {
     const socket = join(this.world.config.paths.runDir, 'berth.sock');
     const [command = '', ...rest] = args;
     const argv: [string, ...string[]] = [process.execPath, berthMain, command, '--socket', socket, ...rest];
-    const result = await runProgram({ argv, env: this.#env, timeoutMs: 20_000 }, never);
+    const result = await runProgram({ argv, env: this.#env, timeoutMs: 60_000 }, never);
     return `${result.stdout.toString()}${result.stderr}`;
   }
 
@@ -190,7 +190,7 @@ export class WholeCluster implements AsyncDisposable {
     return RunningProgram.start(argv, this.#env, terminal);
   }
 
-  async until<T>(what: string, look: () => Promise<T | undefined>, withinMs = 30_000): Promise<T> {
+  async until<T>(what: string, look: () => Promise<T | undefined>, withinMs = 60_000): Promise<T> {
     try {
       return await this.cluster.until(what, look, withinMs);
     } catch (err) {

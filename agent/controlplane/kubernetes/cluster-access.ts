@@ -1,5 +1,6 @@
 import { readIfPresent, writeFileAtomic } from '../../../base/atomic-file.js';
 import type { Clock } from '../../../base/clock.js';
+import { errorText } from '../../../base/errors.js';
 import type { Logger } from '../../../base/log.js';
 import type { RunProgram } from '../../../base/run-program.js';
 import type { ClusterSettings } from '../../config/cluster-config.js';
@@ -37,8 +38,8 @@ export async function openClusterAccess(
   deps: ClusterAccessDeps,
 ): Promise<ClusterAccess> {
   const { kubeconfig, bootstrapKubeconfig, certDir, rotateCertificates } = settings;
-  const bootstrap = bootstrapKubeconfig === undefined ? undefined : await readIfThere(bootstrapKubeconfig);
-  const own = bootstrap ? await readIfThere(kubeconfig) : await readKubeconfig(kubeconfig);
+  const bootstrap = bootstrapKubeconfig === undefined ? undefined : await readIfUsable(bootstrapKubeconfig, deps);
+  const own = bootstrap ? await readIfUsable(kubeconfig, deps) : await readKubeconfig(kubeconfig);
   const base = own ?? bootstrap;
   if (!base)
     throw new KubeconfigError(`read kubeconfig ${kubeconfig}: it is missing, and so is that to get one with`, {
@@ -96,12 +97,14 @@ export async function openClusterAccess(
   };
 }
 
-async function readIfThere(path: string): Promise<ClusterConfig | undefined> {
+/** One that is spoilt is as good as none: there is another way, and what comes of it is written in its place. */
+async function readIfUsable(path: string, { log }: ClusterAccessDeps): Promise<ClusterConfig | undefined> {
   try {
     return await readKubeconfig(path);
   } catch (err) {
-    if (err instanceof KubeconfigError && err.failure.code === 'missing') return undefined;
-    throw err;
+    if (!(err instanceof KubeconfigError)) throw err;
+    if (err.failure.code !== 'missing') log.warn({ path, err: errorText(err) }, 'kubeconfig cannot be used');
+    return undefined;
   }
 }
 

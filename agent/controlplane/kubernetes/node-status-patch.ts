@@ -1,3 +1,4 @@
+import { extendedResourceNameProblem } from '../../../deviceplugin/index.js';
 import type { NodeStatus } from '../../api/index.js';
 import { same } from '../../status/same-status.js';
 
@@ -27,10 +28,20 @@ export function nodeStatusPatch(current: NodeStatus, wanted: NodeStatus): Record
       const fields = next as Readonly<Record<string, unknown>>;
       const before = (is ?? {}) as Readonly<Record<string, unknown>>;
       const changed = Object.entries(fields).filter(([key, value]) => !same(before[key], value));
-      if (changed.length > 0) patch[field] = Object.fromEntries(changed);
+      const gone = field === 'allocatable' ? noLongerThere(current, wanted) : [];
+      if (changed.length + gone.length > 0)
+        patch[field] = Object.fromEntries([...changed, ...gone.map((key) => [key, null] as const)]);
     } else {
       patch[field] = next;
     }
   }
   return Object.keys(patch).length === 0 ? undefined : patch;
+}
+
+/** Extended resources that are allocatable and that nobody says any more that the node has. */
+function noLongerThere(current: NodeStatus, wanted: NodeStatus): readonly string[] {
+  const has = { ...current.capacity, ...wanted.capacity };
+  return Object.keys(current.allocatable ?? {}).filter(
+    (name) => has[name] === undefined && extendedResourceNameProblem(name) === undefined,
+  );
 }

@@ -18,13 +18,19 @@ export interface OwnNodeDeps {
   readonly lastKnown: LastKnown;
 }
 
-/** Labels that the node keeps as they are on the machine; all others belong to whoever set them. */
+/** Labels that the node keeps as they are on the machine and in its flags; all others belong to whoever set them. */
 const kept = [
   'kubernetes.io/hostname',
   'kubernetes.io/os',
   'kubernetes.io/arch',
   'beta.kubernetes.io/os',
   'beta.kubernetes.io/arch',
+  'topology.kubernetes.io/zone',
+  'topology.kubernetes.io/region',
+  'failure-domain.beta.kubernetes.io/zone',
+  'failure-domain.beta.kubernetes.io/region',
+  'node.kubernetes.io/instance-type',
+  'beta.kubernetes.io/instance-type',
 ];
 const heartbeatTimeoutMs = 10_000;
 /** Somebody else may write the lease once; who does so again and again is another agent. */

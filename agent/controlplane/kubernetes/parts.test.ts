@@ -203,6 +203,20 @@ test('the node status is patched where it differs, and what others put there sta
     addresses: [{ type: 'InternalIP', address: '10.0.0.2' }, { $patch: 'replace' }],
     conditions: [{ type: 'Ready', status: 'False' }],
   });
+  // An operator gave the node something, and took it away again: neither is undone, and both show in what may be allocated.
+  const dongle = { 'example.com/dongle': '2' };
+  const capacity = { cpu: '4' };
+  expect(
+    nodeStatusPatch(
+      { capacity: { ...capacity, ...dongle }, allocatable: capacity },
+      { capacity, allocatable: { ...capacity, ...dongle } },
+    ),
+  ).toEqual({ allocatable: dongle });
+  expect(
+    nodeStatusPatch({ capacity, allocatable: { ...capacity, ...dongle } }, { capacity, allocatable: capacity }),
+  ).toEqual({
+    allocatable: { 'example.com/dongle': null },
+  });
   // An empty list is not shown by the server, and is news only where there was another one.
   expect(nodeStatusPatch({}, { volumesInUse: [] })).toBeUndefined();
   expect(nodeStatusPatch({ volumesInUse: ['a'] }, { volumesInUse: [] })).toEqual({ volumesInUse: [] });

@@ -23,8 +23,12 @@ const clock: Clock = {
   now: () => Date.now(),
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
-      setTimeout(resolve, ms);
-      signal.addEventListener('abort', () => reject(signal.reason as Error));
+      const onAbort = (): void => reject(signal.reason as Error);
+      setTimeout(() => {
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      }, ms);
+      signal.addEventListener('abort', onAbort, { once: true });
     }),
 };
 
@@ -35,6 +39,7 @@ const options = {
   taints: [{ key: 'new', effect: 'NoSchedule' as const }],
   providerId: undefined,
   unschedulable: false,
+  madeAnew: false,
   register: true,
   statusEveryMs: 10_000,
   reportEveryMs: 300_000,

@@ -9,6 +9,7 @@ import { sleepUntilRecovery } from '../recovery.js';
 import { conditionEvents, cordonEvent, rebootEvent, type NodeEvent } from './node-events.js';
 import type { NodeStatusSource } from './node-status-source.js';
 import { notReady } from './not-ready.js';
+import { staleResources, withoutStale, withOpaqueResources } from './opaque-resources.js';
 
 export interface NodeAgentOptions {
   readonly nodeName: string;
@@ -17,6 +18,8 @@ export interface NodeAgentOptions {
   readonly taints: readonly Taint[];
   readonly providerId: string | undefined;
   readonly unschedulable: boolean;
+  /** Nothing is left of what device plugins told an earlier agent: what the node object says of their resources is stale. */
+  readonly madeAnew: boolean;
   /** False where someone else makes the node object. */
   readonly register: boolean;
   readonly statusEveryMs: number;
@@ -65,10 +68,14 @@ export class NodeAgent implements AsyncDisposable {
   #cordoned: boolean | undefined;
   readonly #problems = { status: 'not registered yet', lease: '' };
   #csiProblem = '';
+  /** Resources to be told of as gone, once. */
+  #stale: readonly string[] = [];
+  #madeAnew: boolean;
 
   constructor(options: NodeAgentOptions, deps: NodeAgentDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#madeAnew = options.madeAnew;
   }
 
   /** Why the control plane may take the node for dead; empty while all is well. */
@@ -131,6 +138,8 @@ export class NodeAgent implements AsyncDisposable {
         log.info({ node: this.#options.nodeName }, 'node is registered');
         this.#tell(rebootEvent(this.#options.nodeName, node, status.nodeInfo?.bootID));
         this.#reported = undefined;
+        if (this.#madeAnew) this.#stale = staleResources(status, node.status);
+        this.#madeAnew = false;
         await this.#ensureCsiNode(node, signal);
         await this.#deps.registered?.(signal);
         return;
@@ -157,11 +166,13 @@ export class NodeAgent implements AsyncDisposable {
     await controlPlane.writeNodeStatus(this.#node(this.#stamped(status)), signal);
     this.#reported = status;
     this.#reportedAt = now;
+    this.#stale = [];
     this.#tell(conditionEvents(this.#options.nodeName, before, status));
   }
 
   async #read(previous: NodeStatus | undefined, signal: AbortSignal): Promise<NodeStatus> {
-    const read = await this.#deps.source.read(previous, signal);
+    const own = await this.#deps.source.read(previous, signal);
+    const read = withoutStale(withOpaqueResources(own, previous), this.#stale);
     const status = this.#csiProblem === '' ? read : notReady(read, previous, this.#csiProblem, this.#deps.clock.now());
     const volumesInUse = [...this.#deps.controlPlane.volumesInUse];
     return { declaredFeatures: [...declaredFeatures], ...status, volumesInUse };

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Clock } from '../../../base/clock.js';
 import type { Logger } from '../../../base/log.js';
 import type { ClusterSettings } from '../../config/cluster-config.js';
@@ -11,6 +13,7 @@ import type { RuntimeHealth } from '../../runtimes/runtime-health.js';
 import { BasicNodeStatus } from './basic-node-status.js';
 import { NodeAgent } from './node-agent.js';
 import type { NodeStatusSource } from './node-status-source.js';
+import { leavingAddressesToProvider } from './provider-addresses.js';
 
 export interface OpenNodeAgentDeps {
   readonly controlPlane: ControlPlane;
@@ -30,10 +33,11 @@ export interface OpenNodeAgentDeps {
 /** Makes the node known to its cluster, and keeps it so. */
 export function openNodeAgent(nodeName: string, settings: ClusterSettings, deps: OpenNodeAgentDeps): NodeAgent {
   const { controlPlane, host, events, clock, log, world, rootDir } = deps;
-  const source = deps.source ?? basicSource();
-  const { statusEveryMs, reportEveryMs, leaseSeconds, providerId, nodeIps } = settings;
+  const { statusEveryMs, reportEveryMs, leaseSeconds, providerId, nodeIps, externalCloudProvider } = settings;
+  const own = deps.source ?? basicSource();
+  const source = externalCloudProvider ? leavingAddressesToProvider(own, nodeIps.length > 0) : own;
   const { architecture } = host;
-  const provided = settings.externalCloudProvider && nodeIps.length > 0;
+  const provided = externalCloudProvider && nodeIps.length > 0;
   const agent = new NodeAgent(
     {
       nodeName,
@@ -52,12 +56,13 @@ export function openNodeAgent(nodeName: string, settings: ClusterSettings, deps:
       },
       taints: [
         ...settings.taints,
-        ...(settings.externalCloudProvider
+        ...(externalCloudProvider
           ? [{ key: 'node.cloudprovider.kubernetes.io/uninitialized', value: 'true', effect: 'NoSchedule' as const }]
           : []),
       ],
       providerId,
       unschedulable: false,
+      madeAnew: !existsSync(join(rootDir, 'device-plugins', 'kubelet_internal_checkpoint')),
       register: settings.registerNode,
       statusEveryMs,
       reportEveryMs,

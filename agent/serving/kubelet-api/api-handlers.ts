@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Clock } from '../../../base/clock.js';
 import type { Logger } from '../../../base/log.js';
 import type { Pod } from '../../api/index.js';
+import type { AgentConfig } from '../../config/agent-config.js';
 import type { MetricSnapshot } from '../metrics/accumulators.js';
 import { HttpError } from './http-error.js';
 import { sendJson, type CallHandlers, type StreamHandlers } from './handlers/call.js';
@@ -37,8 +40,14 @@ export interface ApiHandlers {
 const mountsClaim = ({ spec }: Pod): boolean =>
   spec?.volumes?.some((each) => each.persistentVolumeClaim !== undefined || each.ephemeral !== undefined) === true;
 
-/** The process answers, so its one thread neither hangs in a log nor in a loop. */
-const checks: readonly HealthCheck[] = ['ping', 'log', 'syncloop'].map((name) => ({ name, problem: () => undefined }));
+function healthChecks({ devices, paths }: AgentConfig): readonly HealthCheck[] {
+  // The process answers, so its one thread neither hangs in a log nor in a loop.
+  const alive = ['ping', 'log', 'syncloop'].map((name): HealthCheck => ({ name, problem: () => undefined }));
+  const socket = join(paths.rootDir, 'device-plugins', 'kubelet.sock');
+  const problem = (): string | undefined =>
+    !devices.enabled || existsSync(socket) ? undefined : `device plugins cannot register: ${socket} is missing`;
+  return [...alive, { name: 'device-plugin', problem }];
+}
 
 export function apiHandlers(settings: KubeletApiSettings, deps: ApiHandlersDeps): ApiHandlers {
   const { host, clock, log, usage, snapshots } = deps;
@@ -46,6 +55,7 @@ export function apiHandlers(settings: KubeletApiSettings, deps: ApiHandlersDeps)
     throw new HttpError(405, `${what} endpoint is disabled.`);
   };
   const { systemLogHandler: enabled, systemLogQuery, nodeLogDir: dir } = settings;
+  const checks = healthChecks(host.config);
   return {
     streams: streamHandlers(host, log),
     calls: {

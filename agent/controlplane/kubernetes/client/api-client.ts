@@ -3,9 +3,10 @@ import { errorText } from '../../../../base/errors.js';
 import type { Logger } from '../../../../base/log.js';
 import type { RunProgram } from '../../../../base/run-program.js';
 import { linkSignal } from '../../../../base/signals.js';
-import { Recovery, type Recovering } from '../../recovery.js';
+import { Recovery, type RecoverySource } from '../../recovery.js';
 import { ApiError, statusOf } from './api-error.js';
 import { CredentialSource, type Credentials } from './credentials.js';
+import { environmentProxy } from './environment-proxy.js';
 import { openHttp2Transport } from './http2-transport.js';
 import type { ClusterConfig } from './kubeconfig.js';
 import { readText } from './read-text.js';
@@ -62,7 +63,7 @@ const contentTypes: Record<BodyType, string> = {
 };
 
 /** Requests to one API server. Has no limit of its own: the server's priority and fairness says when it is too much. */
-export class ApiClient implements AsyncDisposable, Recovering {
+export class ApiClient implements AsyncDisposable, RecoverySource {
   readonly server: string;
   readonly #config: ClusterConfig;
   readonly #options: ApiClientOptions;
@@ -218,9 +219,10 @@ export class ApiClient implements AsyncDisposable, Recovering {
     if (this.#transport?.key === key) return this.#transport.transport;
     const old = this.#transport;
     const server = new URL(this.#config.server);
-    const plain = server.protocol !== 'https:' || this.#config.proxyUrl !== undefined;
+    const proxyUrl = this.#config.proxyUrl ?? environmentProxy(server, process.env);
+    const plain = server.protocol !== 'https:' || proxyUrl !== undefined;
     const open = plain ? (await import('./http1-transport.js')).openHttp1Transport : openHttp2Transport;
-    const transport = open(server, credentials, this.#config.proxyUrl);
+    const transport = open(server, credentials, proxyUrl);
     this.#transport = { key, transport };
     await old?.transport[Symbol.asyncDispose]();
     return transport;

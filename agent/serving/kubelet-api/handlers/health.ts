@@ -7,22 +7,39 @@ export interface HealthCheck {
   problem(): string | undefined;
 }
 
-/** `/healthz` and one path per check; `?verbose` tells of each. */
+/** `/healthz` and one path per check; `?verbose` tells of each, `?exclude` leaves one out. */
 export function healthz(checks: readonly HealthCheck[]): CallHandler {
   return ({ params, query }, response) => {
-    const { check: wanted } = params;
-    const asked = wanted === undefined ? checks : checks.filter(({ name }) => name === wanted);
-    if (asked.length === 0) throw new HttpError(404, '404: Page Not Found');
-    const left = new Set(query.getAll('exclude'));
-    const results = asked
-      .filter(({ name }) => !left.has(name))
-      .map((each) => ({ name: each.name, problem: each.problem() }));
-    const failed = results.some(({ problem }) => problem !== undefined);
-    // The reason is for those who may read the log of the node.
-    const lines = results.map(({ name, problem }) =>
-      problem === undefined ? `[+]${name} ok\n` : `[-]${name} failed: reason withheld\n`,
-    );
-    if (failed) throw new HttpError(500, `${lines.join('')}healthz check failed\n`);
-    sendText(response, query.has('verbose') ? `${lines.join('')}healthz check passed\n` : 'ok');
+    const { check: name } = params;
+    if (name === undefined) return sendText(response, ofAll(checks, query));
+    const wanted = checks.find((each) => each.name === name);
+    if (!wanted) throw new HttpError(404, '404: Page Not Found');
+    const problem = wanted.problem();
+    if (problem !== undefined) throw new HttpError(500, `internal server error: ${problem}\n`);
+    sendText(response, 'ok');
   };
+}
+
+/** The kubelet's words (apiserver's healthz package); throws where something is not well. */
+function ofAll(checks: readonly HealthCheck[], query: URLSearchParams): string {
+  const left = new Set(query.getAll('exclude'));
+  let failed = false;
+  let lines = '';
+  for (const check of checks) {
+    if (left.delete(check.name)) {
+      lines += `[+]${check.name} excluded: ok\n`;
+    } else if (check.problem() === undefined) {
+      lines += `[+]${check.name} ok\n`;
+    } else {
+      // The reason is for those who ask for the check itself.
+      lines += `[-]${check.name} failed: reason withheld\n`;
+      failed = true;
+    }
+  }
+  if (left.size > 0) {
+    const names = [...left].toSorted().map((each) => `"${each}"`);
+    lines += `warn: some health checks cannot be excluded: no matches for ${names.join(',')}\n`;
+  }
+  if (failed) throw new HttpError(500, `${lines}healthz check failed\n`);
+  return query.has('verbose') ? `${lines}healthz check passed\n` : 'ok';
 }
