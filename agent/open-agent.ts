@@ -66,7 +66,7 @@ export async function openAgent(
   const runtime = opening.use(
     await openRuntime(config, { run, recorder: calls, log, clock, bootId: host.bootId, applyCdi, at }, signal),
   );
-  const { imageStore, cni } = runtime;
+  const { imageStore, cni, countLayers } = runtime;
   const cri = countedRuntime(runtime.cri, metrics);
   const world = opening.use(
     await openPodWorld(
@@ -84,6 +84,7 @@ export async function openAgent(
         metrics,
         run,
         at,
+        countLayers,
         knownImages: imageStore && (() => imageStore.usage().images),
         onNetworkChange: cni && ((listener) => cni.onChange(listener)),
       },

@@ -32,6 +32,7 @@ import type { HostFacts } from './node/host-facts.js';
 import type { RuntimeObserver } from './observe/runtime-observer.js';
 import type { PodLoops } from './podloop/pod-loops.js';
 import type { DesiredPods } from './pods/desired-pods.js';
+import type { OpenedRuntime } from './runtimes/open-runtime.js';
 import { BusctlLogind, NodeShutdown, shutdownGroups } from './shutdown/index.js';
 import { enforceAllocatable } from './resources/enforce-allocatable.js';
 import type { CgroupLimits } from './resources/cgroups/cgroup-limits.js';
@@ -50,6 +51,7 @@ export interface HousekeepingDeps {
   readonly runtime: CriRuntime;
   /** What the runtime's own image store knows, where there is one. */
   readonly knownImages?: (() => readonly KnownImage[]) | undefined;
+  readonly countLayers?: OpenedRuntime['countLayers'];
   readonly loops: PodLoops;
   readonly desired: DesiredPods;
   readonly volumes: Pick<VolumeManager, 'usage' | 'isPresent'>;
@@ -102,7 +104,7 @@ export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig,
   const thresholds = parseThresholds(config.eviction, config.reservations.enforce.includes('pods'));
   const evictionPods = new EvictionPods();
   const measure = async (active: readonly Pod[], disk: boolean): Promise<EvictionPod[]> => {
-    if (disk) await filesystems.measure();
+    if (disk) await filesystems.measureNow();
     const usages = new Map(monitor.snapshot(0).pods.map((usage) => [usage.pod.uid, usage]));
     return active.map((pod) => evictionPods.of(pod, usages.get(podUidOf(pod)), filesystems.of(podUidOf(pod))));
   };

@@ -37,6 +37,7 @@ import type { VolumeManager } from './volumes/index.js';
 import { sweepVolumes } from './wiring/wire-volumes.js';
 import { WorldWatch } from './pods/world-watch.js';
 import { ProbeRecord } from './probes/probe-record.js';
+import type { OpenedRuntime } from './runtimes/open-runtime.js';
 import type { RuntimeHealth } from './runtimes/runtime-health.js';
 import { manifestSources } from './pods/manifest-sources.js';
 import type { AgentMetrics, WorkCounts } from './serving/metrics/index.js';
@@ -60,6 +61,7 @@ export interface PodWorldDeps {
   readonly metrics: AgentMetrics;
   /** What the runtime's own image store knows of its images, where there is one. */
   readonly knownImages?: (() => readonly KnownImage[]) | undefined;
+  readonly countLayers?: OpenedRuntime['countLayers'];
 }
 
 /** Everything that turns desired pods into running ones, wired. */
@@ -88,10 +90,9 @@ export interface PodWorld extends AsyncDisposable {
 export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, signal: AbortSignal): Promise<PodWorld> {
   await using opening = new Lifetimes();
   const { log, clock, events, host, controlPlane, startedAt } = deps;
-  const { runtime, images } = deps.runtime;
+  const [{ runtime, images }, { work }] = [deps.runtime, deps.metrics];
   const progress: PodStatuses['progress'] = (uid, container, text) => statuses.progress(uid, container, text);
   const wake = (uid: PodUid): void => loops.wakeKnown(uid);
-  const { work } = deps.metrics;
   const puller = await openImagePuller(config, { ...deps, images, progress, counts: work }, signal);
   const grounds = opening.use(await openGrounds(config, { ...deps, puller }, signal));
   const { hierarchy, capacity, allocatable, podsLimits, fitness, exclusive, cgroups, devices, volumes, files, logs } =
@@ -169,7 +170,8 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   const housekeeping: Housekeeping = opening.use(
     openHousekeeping(config, fitness, {
       ...{ clock, log, events, host, hierarchy, loops, desired, volumes, cgroups, observer, logs, capacity },
-      ...{ runtime: deps.runtime, run: deps.run, knownImages: deps.knownImages, podsLimits },
+      ...{ runtime: deps.runtime, run: deps.run, podsLimits },
+      ...{ knownImages: deps.knownImages, countLayers: deps.countLayers },
       sourcesSynced: () => sources.synced,
       toldOfShutdown: (isDown, asked) => nodeToldOfShutdown(config.nodeName, isDown, controlPlane, asked),
       evicted: (signal, statsAgeMs) => deps.metrics.evicted(signal, statsAgeMs / 1000),

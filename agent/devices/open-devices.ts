@@ -61,8 +61,6 @@ export interface Devices extends AsyncDisposable {
   /** What storage drivers want known of this node is written again: the node object was made anew. */
   announceAgain(signal: AbortSignal): Promise<void>;
   plugins(): readonly PluginReport[];
-  /** Health check `device-plugin`: the registration socket is served. True where devices are turned off. */
-  readonly serving: boolean;
 }
 
 type Amounts = Readonly<Record<string, Quantity>>;
@@ -173,9 +171,6 @@ export async function openDevices(config: AgentConfig, deps: OpenDevicesDeps, si
         dra: dra?.drivers ?? [],
         notes: [...notes, ...checkpointNotes(managers)],
       }),
-    get serving() {
-      return manager?.serving ?? true;
-    },
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   };
 }

@@ -13,6 +13,14 @@ export interface EventLogDeps {
   readonly clock: Clock;
 }
 
+interface FirstEvent {
+  readonly object: ObjectReference;
+  readonly type: EventType;
+  readonly reason: string;
+  readonly message: string;
+  readonly annotations: Readonly<Record<string, string>> | undefined;
+}
+
 /** Longest message a Kubernetes event may carry. */
 const longestMessage = 1024;
 
@@ -34,7 +42,13 @@ export class EventLog implements EventRecorder {
     this.#similar = new SimilarEvents(options.keep);
   }
 
-  record(object: ObjectReference, type: EventType, reason: string, message: string): void {
+  record(
+    object: ObjectReference,
+    type: EventType,
+    reason: string,
+    message: string,
+    annotations?: Readonly<Record<string, string>>,
+  ): void {
     const { kind, namespace, name, uid, fieldPath } = object;
     const now = this.#deps.clock.now();
     // A reason of one object, whichever of its containers it is about, as client-go's EventAggregatorByReasonFunc has it.
@@ -46,7 +60,7 @@ export class EventLog implements EventRecorder {
     const before = this.#events.get(key);
     const event: Event = before
       ? { ...before, message: text, count: (before.count ?? 1) + 1, lastTimestamp: toRfc3339(now) }
-      : this.#first(object, type, reason, text, now);
+      : this.#first({ object, type, reason, message: text, annotations }, now);
     // Moved to the end: the order of the map is the order of the last occurrence.
     this.#events.delete(key);
     this.#events.set(key, event);
@@ -64,7 +78,7 @@ export class EventLog implements EventRecorder {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  #first(object: ObjectReference, type: EventType, reason: string, message: string, at: number): Event {
+  #first({ object, type, reason, message, annotations }: FirstEvent, at: number): Event {
     const { nodeName } = this.#options;
     const now = toRfc3339(at);
     // As client-go names them: the time in nanoseconds, here with a counter for those that our clock does not tell apart.
@@ -76,6 +90,7 @@ export class EventLog implements EventRecorder {
         name: `${object.name ?? 'node'}.${nanoseconds.toString(16)}`,
         namespace: object.namespace ?? 'default',
         creationTimestamp: now,
+        ...(annotations && { annotations }),
       },
       involvedObject: object,
       type,

@@ -18,7 +18,7 @@ import {
   type Starvation,
 } from './decide-eviction.js';
 import type { EvictionPod } from './eviction-pod.js';
-import { evictionMessage, signalThresholdText } from './eviction-words.js';
+import { evictionWords, type EvictionWords, signalThresholdText } from './eviction-words.js';
 import { hasStorageLimits, localStorageProblem } from './local-storage.js';
 import { nextLookMs, type TimedLook } from './next-look.js';
 import { signalFacts, type Observations, type PressureCondition } from './signals.js';
@@ -162,7 +162,7 @@ export class EvictionManager {
       if (!hasStorageLimits(pod) || isCriticalPod(pod)) return [];
       const problem = localStorageProblem(pod, this.#deps.filesystemsOf(podUidOf(pod)));
       if (problem === undefined) return [];
-      this.#evict(pod, problem.message, hardGraceSeconds, false);
+      this.#evict(pod, { message: problem.message }, hardGraceSeconds, false);
       this.#deps.evicted(problem.what, 0);
       return [podUidOf(pod)];
     });
@@ -187,12 +187,12 @@ export class EvictionManager {
     this.#helpless = undefined;
     const soft = crossed.threshold.graceMs > 0;
     const grace = soft ? Math.min(this.#options.maxGraceSeconds, victim.pod.graceSeconds) : hardGraceSeconds;
-    const message = evictionMessage(victim.pod, crossed, look.layout);
+    const words = evictionWords(victim.pod, crossed, look.layout);
     this.#deps.log.warn(
       { podUid: victim.pod.uid, because: signalThresholdText(crossed), usage: victim.usage, request: victim.request },
       'pod is evicted',
     );
-    this.#evict(pod, message, grace, true);
+    this.#evict(pod, words, grace, true);
     this.#deps.evicted(crossed.threshold.signal, this.#deps.clock.now() - lookedAt);
     return [victim.pod.uid];
   }
@@ -236,10 +236,15 @@ export class EvictionManager {
     }
   }
 
-  #evict(pod: Pod, message: string, graceSeconds: number, disruption: boolean): void {
+  #evict(
+    pod: Pod,
+    { message, annotations }: Pick<EvictionWords, 'message'> & Partial<EvictionWords>,
+    graceSeconds: number,
+    disruption: boolean,
+  ): void {
     const { clock, events } = this.#deps;
     const now = clock.now();
-    events.record(podReference(pod), 'Warning', 'Evicted', message);
+    events.record(podReference(pod), 'Warning', 'Evicted', message, annotations);
     this.#deps.terminate(podUidOf(pod), {
       cause: 'evicted',
       since: now,

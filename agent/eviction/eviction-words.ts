@@ -13,24 +13,41 @@ export function amountText(amount: number, resource: string): string {
   return formatQuantity({ nanos: BigInt(Math.round(amount)) * nano, format });
 }
 
-/** The kubelet's message of an eviction; tools look for parts of it. */
-export function evictionMessage(pod: EvictionPod, crossed: CrossedThreshold, layout: FilesystemLayout): string {
+export interface EvictionWords {
+  readonly message: string;
+  /** Of the event. */
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** The kubelet's words of an eviction (pkg/kubelet/eviction/helpers.go); tools look for parts of the message, and for the annotations. */
+export function evictionWords(pod: EvictionPod, crossed: CrossedThreshold, layout: FilesystemLayout): EvictionWords {
   const { signal } = crossed.threshold;
   const { resource } = signalFacts[signal];
-  const head = `The node was low on resource: ${resource}. `;
-  const numbers = `Threshold quantity: ${amountText(crossed.wanted, resource)}, available: ${amountText(crossed.observed.available, resource)}. `;
-  // Of processes and inodes nobody asks for any.
-  if (resource !== 'memory' && resource !== 'ephemeral-storage') return head + numbers;
-  const blamed = (who: string, usage: number, request: number): string =>
-    `${who} was using ${amountText(usage, resource)}, request is ${amountText(request, resource)}, has larger consumption of ${resource}. `;
+  const text = (amount: number): string => amountText(amount, resource);
+  const head = `The node was low on resource: ${resource}. Threshold quantity: ${text(crossed.wanted)}, available: ${text(crossed.observed.available)}. `;
   const { podLevelMemoryRequest: podRequest, usage: used } = pod;
-  const whole =
-    resource === 'memory' && podRequest !== undefined && used ? blamed(`Pod ${pod.name}`, used.memory, podRequest) : '';
-  const offenders = pod.containers.map((container) => {
-    const { usage, request } = containerAmounts(container, signal, layout);
-    return usage > request ? blamed(`Container ${container.name}`, usage, request) : '';
-  });
-  return head + numbers + whole + offenders.join('');
+  if (!used) return { message: head, annotations: {} };
+  const blamed = (who: string, usage: number, request: number): string =>
+    `${who} was using ${text(usage)}, request is ${text(request)}, has larger consumption of ${resource}. `;
+  const whole = resource === 'memory' && podRequest !== undefined;
+  // Of processes and inodes nobody asks for any.
+  const asked = resource === 'memory' || resource === 'ephemeral-storage' ? pod.containers : [];
+  const offenders = asked
+    .map((container) => ({ name: container.name, ...containerAmounts(container, signal, layout) }))
+    .filter(({ usage, request }) => usage > request);
+  return {
+    message: [
+      head,
+      whole ? blamed(`Pod ${pod.name}`, used.memory, podRequest) : '',
+      ...offenders.map(({ name, usage, request }) => blamed(`Container ${name}`, usage, request)),
+    ].join(''),
+    annotations: {
+      ...(whole && { offending_pod: pod.name, offending_pod_usage: text(used.memory) }),
+      offending_containers: offenders.map(({ name }) => name).join(),
+      offending_containers_usage: offenders.map(({ usage }) => text(usage)).join(),
+      starved_resource: resource,
+    },
+  };
 }
 
 export const signalThresholdText = ({ threshold, observed, wanted }: CrossedThreshold): string => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Pod, PodUid, Volume } from '../api/index.js';
 import { decideEviction, freshMemory, nodeReclaims, type EvictionInput } from './decide-eviction.js';
 import { EvictionPods, type EvictionPod } from './eviction-pod.js';
-import { evictionMessage } from './eviction-words.js';
+import { evictionWords, type EvictionWords } from './eviction-words.js';
 import { localStorageProblem } from './local-storage.js';
 import { localVolumes } from './local-volumes.js';
 import { pressureWhatIf } from './pressure-what-if.js';
@@ -318,8 +318,8 @@ describe('the message names the resource, the numbers and who took more than it 
     since: 0,
     due: true,
   });
-  const messageOf = (signal: EvictionSignal, more: Partial<EvictionPod> = {}): string =>
-    evictionMessage(
+  const wordsOf = (signal: EvictionSignal, more: Partial<EvictionPod> = {}): EvictionWords =>
+    evictionWords(
       {
         ...podOf('a', { memory: 310 * mebi, containers: [container, { ...container, name: 'small', memory: 1 }] }),
         ...more,
@@ -327,6 +327,7 @@ describe('the message names the resource, the numbers and who took more than it 
       crossed(signal),
       'one',
     );
+  const messageOf = (signal: EvictionSignal, more: Partial<EvictionPod> = {}): string => wordsOf(signal, more).message;
 
   test('memory', () => {
     expect(messageOf('memory.available')).toBe(
@@ -345,6 +346,22 @@ describe('the message names the resource, the numbers and who took more than it 
     expect(messageOf('nodefs.available')).toContain('Container small was using 1Mi, request is 0, has larger');
     expect(messageOf('nodefs.inodesFree')).toMatch(/^The node was low on resource: inodes\. Threshold [^.]*\. $/);
     expect(messageOf('pid.available')).toMatch(/^The node was low on resource: pids\. Threshold [^.]*\. $/);
+  });
+
+  test('the event says the same in its annotations', () => {
+    expect(wordsOf('memory.available', { podLevelMemoryRequest: 200 * mebi }).annotations).toEqual({
+      offending_pod: 'a',
+      offending_pod_usage: '310Mi',
+      offending_containers: 'app',
+      offending_containers_usage: '300Mi',
+      starved_resource: 'memory',
+    });
+    expect(wordsOf('nodefs.inodesFree').annotations).toEqual({
+      offending_containers: '',
+      offending_containers_usage: '',
+      starved_resource: 'inodes',
+    });
+    expect(wordsOf('nodefs.available', { usage: undefined }).annotations).toEqual({});
   });
 
   test('containers to look into a pod with are not blamed', () => {

@@ -63,5 +63,9 @@ export async function openEmbedded(
     images,
     [Symbol.asyncDispose]: dispose,
   };
-  return { cri, cni, imageStore: images, [Symbol.asyncDispose]: dispose };
+  return {
+    ...{ cri, cni, imageStore: images },
+    countLayers: () => embedded.countLayers(),
+    [Symbol.asyncDispose]: dispose,
+  };
 }

@@ -27,6 +27,8 @@ export interface OpenedRuntime extends AsyncDisposable {
   readonly cni: Cni | undefined;
   /** Absent where the runtime keeps its images itself. */
   readonly imageStore: ImageStore | undefined;
+  /** Makes the runtime's figures of writable layers those of now; absent where that cannot be asked of it. */
+  readonly countLayers?: (() => Promise<void>) | undefined;
 }
 
 /** The runtime the configuration names, with all it needs. Each is loaded only when it is chosen. */

@@ -53,6 +53,8 @@ export interface FilesystemUsagesDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly runtime: Pick<RuntimeService, 'listContainerStats'>;
+  /** Makes the runtime's figures of writable layers those of now, where it can be asked to. */
+  readonly countLayers?: (() => Promise<void>) | undefined;
   imageFilesystems(signal: AbortSignal): Promise<{
     readonly images: string | undefined;
     readonly containers: string | undefined;
@@ -98,6 +100,14 @@ export class FilesystemUsages {
       this.#measuring = undefined;
     });
     await this.#measuring;
+  }
+
+  /** For who must not judge by what was true a while ago: counts all that pods have as it is now. */
+  async measureNow(): Promise<void> {
+    // What is under way may have begun before what is asked about.
+    await this.#measuring;
+    await this.#deps.countLayers?.();
+    await this.measure();
   }
 
   async node(maxAgeMs = 1000): Promise<NodeFilesystems> {

@@ -27,6 +27,7 @@ export interface NodeStatsDeps {
   readonly host: HostFacts;
   readonly hierarchy: CgroupHierarchy;
   readonly runtime: CriRuntime;
+  readonly countLayers?: (() => Promise<void>) | undefined;
   readonly loops: PodLoops;
   readonly desired: DesiredPods;
   readonly volumes: Pick<VolumeManager, 'usage'>;
@@ -69,6 +70,7 @@ export function openNodeStats(
       clock,
       log,
       runtime: runtime.runtime,
+      countLayers: deps.countLayers,
       volumes: (uid, signal) => deps.volumes.usage(uid, signal),
       pods,
       imageFilesystems: async (signal) => {

@@ -19,6 +19,8 @@ import { RuntimeStats } from './stats/runtime-stats.js';
 export interface OpenedRuntime extends AsyncDisposable {
   readonly runtime: RuntimeService;
   readonly streaming: StreamingService;
+  /** Sizes of writable layers are up to half a minute old; after this they are of now. Takes as long as walking them does. */
+  countLayers(): Promise<void>;
 }
 
 /**
@@ -45,10 +47,12 @@ export async function openEmbeddedRuntime(
     throw err;
   }
   const stops = new ContainerStops();
+  const stats = new RuntimeStats(context);
   const watching = watchSilentEnds(context, lifetime.signal);
   return {
-    runtime: new EmbeddedRuntime(context, stops, new RuntimeStats(context)),
+    runtime: new EmbeddedRuntime(context, stops, stats),
     streaming: new EmbeddedStreaming(context),
+    countLayers: () => stats.countLayers(),
     async [Symbol.asyncDispose]() {
       exits[Symbol.dispose]();
       stops[Symbol.dispose]();

@@ -68,17 +68,43 @@ test('a fork bomb: bounded by the limit of its pod, and gone when the node runs 
   await end(world, run);
 });
 
+/** A filesystem of its own on this folder. */
+async function smallDisk(image: string, folder: string, size: string, ...options: string[]): Promise<AsyncDisposable> {
+  await mkdir(folder, { recursive: true });
+  await hostProgram(['truncate', `--size=${size}`, image]);
+  await hostProgram(['mkfs.ext4', '-q', ...options, image]);
+  await hostProgram(['mount', '-o', 'loop', image, folder]);
+  return { [Symbol.asyncDispose]: async () => void (await tryHostProgram(['umount', '-R', folder])) };
+}
+
+test('a disk that one writable layer fills: the pod that writes goes, however new what it wrote is', async () => {
+  await using world = await AgentWorld.open(withKubelet({ evictionHard: { 'imagefs.available': '100Mi' } }));
+  await using _disk = await smallDisk(
+    join(world.dir, 'disk.ext4'),
+    world.config.paths.stateDir,
+    '400M',
+    '-d',
+    world.config.paths.stateDir,
+  );
+  const run = await world.start();
+  await run.apply(quiet);
+  await run.apply(podManifest('filling', { containers: [script('main', 'exec sleep 1000000')] }));
+  for (const name of ['quiet', 'filling']) await run.untilReady(name);
+  // What is counted from now on is old when the disk is full.
+  expect(await run.sh('filling', 'main', 'dd if=/dev/zero of=/big bs=1M count=250 2>/dev/null && echo full')).toBe(
+    'full',
+  );
+  expect(await evicted(run, 'filling', { type: 'DiskPressure', reason: 'NodeHasDiskPressure' })).toMatch(
+    /^The node was low on resource: ephemeral-storage\. Threshold quantity: 100Mi, available: \S+\. Container main was using 2\d\d/,
+  );
+  for (const name of ['filling', 'quiet']) await run.delete(name, 0);
+  await run.untilGone();
+  await run[Symbol.asyncDispose]();
+});
+
 test('a filesystem without inodes: the pod that took them goes', async () => {
   await using world = await AgentWorld.open(withKubelet({ evictionHard: { 'nodefs.inodesFree': '800' } }));
-  const image = join(world.dir, 'disk.ext4');
-  const { rootDir } = world.config.paths;
-  await mkdir(rootDir, { recursive: true });
-  await hostProgram(['truncate', '--size=64M', image]);
-  await hostProgram(['mkfs.ext4', '-q', '-N', '1600', image]);
-  await hostProgram(['mount', '-o', 'loop', image, rootDir]);
-  await using _mounted = {
-    [Symbol.asyncDispose]: async () => void (await tryHostProgram(['umount', '-R', rootDir])),
-  };
+  await using _disk = await smallDisk(join(world.dir, 'disk.ext4'), world.config.paths.rootDir, '64M', '-N', '1600');
   const run = await world.start();
   await run.apply(quiet);
   await run.untilReady('quiet');

@@ -93,6 +93,11 @@ export class RuntimeStats {
       .map((sandbox) => this.sandbox(sandbox));
   }
 
+  /** The next figures of writable layers are those of now. */
+  async countLayers(): Promise<void> {
+    await this.#layers.count();
+  }
+
   metricDescriptors(): readonly v1.MetricDescriptor[] {
     return metricDescriptors();
   }

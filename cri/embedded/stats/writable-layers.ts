@@ -46,6 +46,13 @@ export class WritableLayers {
     }
   }
 
+  /** Counts them all as they are now. */
+  async count(): Promise<void> {
+    // One that is under way may have passed a layer that was written to since.
+    await this.#walking;
+    await this.#walkBehind();
+  }
+
   #walkBehind(): Promise<void> {
     const { deps, lifetime } = this.#context;
     if (lifetime.aborted) return Promise.resolve();
