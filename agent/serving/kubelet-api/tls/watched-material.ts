@@ -56,7 +56,7 @@ export class WatchedMaterial implements AsyncDisposable {
     if (fromCluster) await mkdir(certDir, { recursive: true, mode: 0o750 }).catch(() => {});
     await this.read();
     for (const folder of new Set(materialFiles(this.#options).map((file) => dirname(file)))) this.#watch(folder);
-    this.#polling = runEvery({ what, everyMs: pollMs }, () => this.#poll(), this.#deps, this.#stop.signal);
+    this.#polling = runEvery({ what, everyMs: pollMs }, () => this.#look(), this.#deps, this.#stop.signal);
   }
 
   /** Reads the files now, or joins the reading under way. */
@@ -76,7 +76,7 @@ export class WatchedMaterial implements AsyncDisposable {
     try {
       const watcher = watch(folder, () => {
         clearTimeout(this.#timer);
-        this.#timer = setTimeout(() => void this.read(), settleMs);
+        this.#timer = setTimeout(() => void this.#look(), settleMs);
       });
       watcher.on('error', () => {});
       this.#watchers.push(watcher);
@@ -88,8 +88,11 @@ export class WatchedMaterial implements AsyncDisposable {
     }
   }
 
-  /** Parsing certificates is dear: files that are as they were are left alone until the certificate ends. */
-  async #poll(): Promise<void> {
+  /**
+   * Reads what is not as it was when it was read. Parsing certificates is dear, and a folder they lie in may be one where something changes
+   * all the time.
+   */
+  async #look(): Promise<void> {
     const isAsRead = (await filesNow(this.#options)) === this.#readAs;
     if (!isAsRead || this.#deps.clock.now() >= this.#endsAt) await this.read();
   }
