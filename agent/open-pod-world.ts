@@ -89,11 +89,11 @@ export interface PodWorld extends AsyncDisposable {
 
 export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, signal: AbortSignal): Promise<PodWorld> {
   await using opening = new Lifetimes();
-  const { log, clock, events, host, controlPlane, startedAt } = deps;
-  const [{ runtime, images }, { work }] = [deps.runtime, deps.metrics];
+  const { log, clock, events, host, controlPlane, startedAt, metrics } = deps;
+  const { runtime, images } = deps.runtime;
   const progress: PodStatuses['progress'] = (uid, container, text) => statuses.progress(uid, container, text);
   const wake = (uid: PodUid): void => loops.wakeKnown(uid);
-  const puller = await openImagePuller(config, { ...deps, images, progress, counts: work }, signal);
+  const puller = await openImagePuller(config, { ...deps, images, progress, counts: metrics.work }, signal);
   const grounds = opening.use(await openGrounds(config, { ...deps, puller }, signal));
   const { hierarchy, capacity, allocatable, podsLimits, fitness, exclusive, cgroups, devices, volumes, files, logs } =
     grounds;
@@ -110,7 +110,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   });
   const probeRecord = opening.use(await ProbeRecord.open(join(config.paths.runDir, 'probes.json'), log));
   const probes = opening.use(wireProbes({ ...deps, runtime, record: probeRecord }));
-  const observer = observerOf(runtime, work);
+  const observer = observerOf(runtime, metrics.work);
   const { sizes } = opening.use(
     await wireResizes(config, {
       ...{ clock, log, events },
@@ -122,11 +122,11 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     }),
   );
   const executors = wireExecutors(config, {
-    ...{ clock, log, events, work, cri: deps.runtime, configs, volumes, cgroups, logs, images: puller },
+    ...{ clock, log, events, work: metrics.work, cri: deps.runtime, configs, volumes, cgroups, logs, images: puller },
     ...{ folders: files, sizes, grants: granted.grants, cpusOf: granted.cpusOf, observer, wake },
     reject: (uid, reason, message) => desired.reject(uid, reason, message),
   });
-  const written = (seconds: number): void => work.statusWritten(seconds);
+  const written = (seconds: number): void => metrics.work.statusWritten(seconds);
   const publisher = opening.use(new StatusPublisher({ coalesceMs: 1000 }, { clock, log, controlPlane, written }));
   const statuses = new PodStatuses({ publisher, controlPlane, events, log });
   opening.use(statuses.onChange(() => sizes.retrySoon()));
@@ -154,7 +154,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     health: () => watch.health,
     housekeeping: () => housekeeping,
     admitted: (pod) => sizes.admitted(pod),
-    preempted: (resource) => work.preempted(resource),
+    preempted: (resource) => metrics.work.preempted(resource),
     wake: (uid) => loops.wake(uid),
   });
   const users = devicesUsers(desired, loops, (uid) => statuses.of(uid)?.phase);
@@ -174,10 +174,10 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
       ...{ knownImages: deps.knownImages, countLayers: deps.countLayers },
       sourcesSynced: () => sources.synced,
       toldOfShutdown: (isDown, asked) => nodeToldOfShutdown(config.nodeName, isDown, controlPlane, asked),
-      evicted: (signal, statsAgeMs) => deps.metrics.evicted(signal, statsAgeMs / 1000),
+      evicted: (signal, statsAgeMs) => metrics.evicted(signal, statsAgeMs / 1000),
     }),
   );
-  deps.metrics.add([...exclusive.counts, ...housekeeping.counts]);
+  metrics.add([...exclusive.counts, ...housekeeping.counts]);
   const watch: WorldWatch = opening.use(
     new WorldWatch({
       ...{ clock, log, runtime, observer, loops, desired, sources, statuses, volumes, probes },

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileStamp } from '../base/file-stamp.js';
 import { orAbort } from '../base/signals.js';
 import { execPlugin, type PluginExecDeps } from './exec-plugin.js';
 import { CniError } from './failure.js';
@@ -35,7 +36,7 @@ export class PluginPrograms {
       const path = join(folder, plugin);
       try {
         const file = statSync(path);
-        if (file.isFile()) return { path, stamp: `${file.ino}:${file.size}:${file.mtimeMs}` };
+        if (file.isFile()) return { path, stamp: fileStamp(file) };
       } catch {
         // Not in this folder, or the folder cannot be read: the next one, as with any search path.
       }

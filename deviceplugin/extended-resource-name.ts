@@ -24,3 +24,5 @@ export function extendedResourceNameProblem(name: string): string | undefined {
   }
   return undefined;
 }
+
+export const isExtendedResource = (name: string): boolean => extendedResourceNameProblem(name) === undefined;

@@ -1,6 +1,6 @@
 export { DevicePluginError, type DevicePluginFailure, type DevicePluginVerb } from './device-plugin-error.js';
 export type { PluginHandler, PluginInfo } from './plugin-handler.js';
-export { extendedResourceNameProblem } from './extended-resource-name.js';
+export { extendedResourceNameProblem, isExtendedResource } from './extended-resource-name.js';
 export {
   DeviceManager,
   type ContainerDevice,

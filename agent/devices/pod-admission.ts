@@ -1,5 +1,5 @@
 import type { ClaimingPod, ContainerRequest, PodAdmission } from '../../deviceplugin/index.js';
-import { extendedResourceNameProblem } from '../../deviceplugin/index.js';
+import { isExtendedResource } from '../../deviceplugin/index.js';
 import { allContainers, podUidOf, quantityValue, type Pod } from '../api/index.js';
 
 /** The pod as the device manager is asked for it; undefined when it wants no devices. `running` names its running containers. */
@@ -42,7 +42,7 @@ function deviceLimits(
   );
   return Object.fromEntries(
     Object.entries(limits)
-      .filter(([name]) => extendedResourceNameProblem(name) === undefined && !claimed.has(name))
+      .filter(([name]) => isExtendedResource(name) && !claimed.has(name))
       .map(([name, amount]): [string, number] => [name, quantityValue(amount)])
       .filter(([, count]) => count > 0),
   );

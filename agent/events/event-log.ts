@@ -42,13 +42,7 @@ export class EventLog implements EventRecorder {
     this.#similar = new SimilarEvents(options.keep);
   }
 
-  record(
-    object: ObjectReference,
-    type: EventType,
-    reason: string,
-    message: string,
-    annotations?: Readonly<Record<string, string>>,
-  ): void {
+  record(...[object, type, reason, message, annotations]: Parameters<EventRecorder['record']>): void {
     const { kind, namespace, name, uid, fieldPath } = object;
     const now = this.#deps.clock.now();
     // A reason of one object, whichever of its containers it is about, as client-go's EventAggregatorByReasonFunc has it.

@@ -104,9 +104,9 @@ export class FilesystemUsages {
 
   /** For who must not judge by what was true a while ago: counts all that pods have as it is now. */
   async measureNow(): Promise<void> {
+    await this.#deps.countLayers?.();
     // What is under way may have begun before what is asked about.
     await this.#measuring;
-    await this.#deps.countLayers?.();
     await this.measure();
   }
 

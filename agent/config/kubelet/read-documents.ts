@@ -71,7 +71,7 @@ async function readFileDocuments(path: string, problems: ConfigProblem[]): Promi
   const wrong = (message: string): void => void problems.push({ path, message });
   let roots: unknown[] = [];
   try {
-    roots = await parseAll(await readFile(path, 'utf8'));
+    roots = parseAll(await readFile(path, 'utf8'));
   } catch (err) {
     wrong(errnoOf(err) === undefined ? errorText(err) : `cannot be read (${errnoOf(err)})`);
     return { kubelet: {}, berth: {} };
@@ -92,7 +92,7 @@ async function readFileDocuments(path: string, problems: ConfigProblem[]): Promi
   return { kubelet: found.kubelet ?? {}, berth: found.berth ?? {} };
 }
 
-async function parseAll(text: string): Promise<unknown[]> {
+function parseAll(text: string): unknown[] {
   const { parseAllDocuments } = loadYaml();
   const documents = parseAllDocuments(text);
   if (!Array.isArray(documents)) return [];

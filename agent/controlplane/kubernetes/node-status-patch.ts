@@ -1,4 +1,4 @@
-import { extendedResourceNameProblem } from '../../../deviceplugin/index.js';
+import { isExtendedResource } from '../../../deviceplugin/index.js';
 import type { NodeStatus } from '../../api/index.js';
 import { same } from '../../status/same-status.js';
 
@@ -41,7 +41,5 @@ export function nodeStatusPatch(current: NodeStatus, wanted: NodeStatus): Record
 /** Extended resources that are allocatable and that nobody says any more that the node has. */
 function noLongerThere(current: NodeStatus, wanted: NodeStatus): readonly string[] {
   const has = { ...current.capacity, ...wanted.capacity };
-  return Object.keys(current.allocatable ?? {}).filter(
-    (name) => has[name] === undefined && extendedResourceNameProblem(name) === undefined,
-  );
+  return Object.keys(current.allocatable ?? {}).filter((name) => has[name] === undefined && isExtendedResource(name));
 }

@@ -1,4 +1,4 @@
-import { extendedResourceNameProblem } from '../../../deviceplugin/index.js';
+import { isExtendedResource } from '../../../deviceplugin/index.js';
 import type { NodeStatus, ResourceList } from '../../api/index.js';
 
 /**
@@ -7,7 +7,7 @@ import type { NodeStatus, ResourceList } from '../../api/index.js';
  */
 export function withOpaqueResources(own: NodeStatus, shown: NodeStatus | undefined): NodeStatus {
   const opaque = Object.entries(shown?.capacity ?? {}).filter(
-    ([name]) => own.capacity?.[name] === undefined && isExtended(name),
+    ([name]) => own.capacity?.[name] === undefined && isExtendedResource(name),
   );
   if (opaque.length === 0) return own;
   return { ...own, allocatable: { ...own.allocatable, ...Object.fromEntries(opaque) } };
@@ -19,7 +19,7 @@ export function withOpaqueResources(own: NodeStatus, shown: NodeStatus | undefin
  */
 export function staleResources(own: NodeStatus, shown: NodeStatus | undefined): readonly string[] {
   return Object.entries(shown?.capacity ?? {})
-    .filter(([name, amount]) => own.capacity?.[name] === undefined && amount !== '0' && isExtended(name))
+    .filter(([name, amount]) => own.capacity?.[name] === undefined && amount !== '0' && isExtendedResource(name))
     .map(([name]) => name);
 }
 
@@ -28,5 +28,3 @@ export function withoutStale(status: NodeStatus, stale: readonly string[]): Node
   const none = Object.fromEntries(stale.map((name) => [name, '0'])) as ResourceList;
   return { ...status, capacity: { ...status.capacity, ...none }, allocatable: { ...status.allocatable, ...none } };
 }
-
-const isExtended = (name: string): boolean => extendedResourceNameProblem(name) === undefined;

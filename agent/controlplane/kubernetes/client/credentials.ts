@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { X509Certificate } from 'node:crypto';
+import { fileStamp } from '../../../../base/file-stamp.js';
 import { toRfc3339, type Clock } from '../../../../base/clock.js';
 import { errnoOf, errorText } from '../../../../base/errors.js';
 import type { RunProgram } from '../../../../base/run-program.js';
@@ -157,7 +158,4 @@ export class CredentialSource {
   }
 }
 
-async function identityOf(path: string): Promise<string> {
-  const { mtimeMs, ino, size } = await stat(path);
-  return `${mtimeMs}/${ino}/${size}`;
-}
+const identityOf = async (path: string): Promise<string> => fileStamp(await stat(path));

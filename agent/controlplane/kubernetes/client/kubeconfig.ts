@@ -47,11 +47,11 @@ export async function readKubeconfig(path: string, context?: string): Promise<Cl
     const code = errnoOf(err) === 'ENOENT' ? 'missing' : 'invalid';
     throw new KubeconfigError(`read kubeconfig ${path}: ${errorText(err)}`, { code }, { cause: err });
   }
-  const root = await parseText(text, path);
+  const root = parseText(text, path);
   return parseKubeconfig(root, path, context);
 }
 
-async function parseText(text: string, path: string): Promise<unknown> {
+function parseText(text: string, path: string): unknown {
   try {
     if (text.trimStart().startsWith('{')) return JSON.parse(text) as unknown;
     const { parse } = loadYaml();

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { watch, type FSWatcher } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { fileStamp } from '../../../../base/file-stamp.js';
 import type { Clock } from '../../../../base/clock.js';
 import { errorText } from '../../../../base/errors.js';
 import type { Logger } from '../../../../base/log.js';
@@ -134,6 +135,6 @@ const endOf = (cert: string): number => Date.parse(new X509Certificate(cert).val
 
 /** Changes when any of the files does. */
 async function filesNow(options: MaterialOptions): Promise<string> {
-  const stats = await Promise.all(allFiles(options).map((path) => stat(path).catch(() => undefined)));
-  return stats.map((file) => `${file?.ino} ${file?.mtimeMs} ${file?.size}`).join();
+  const stamps = allFiles(options).map((path) => stat(path).then(fileStamp, () => ''));
+  return (await Promise.all(stamps)).join();
 }
