@@ -15,11 +15,13 @@ import { amountOf, withContainerfs, type Threshold } from './thresholds.js';
 export interface EvictionMemory {
   /** Since when each threshold is crossed without a break, by `thresholdKey`. */
   readonly crossedSince: ReadonlyMap<string, number>;
+  /** Those whose grace was over: something was done for them. */
+  readonly due: ReadonlySet<string>;
   /** When each pressure was last felt. */
   readonly lastPressure: ReadonlyMap<PressureCondition, number>;
 }
 
-export const freshMemory: EvictionMemory = { crossedSince: new Map(), lastPressure: new Map() };
+export const freshMemory: EvictionMemory = { crossedSince: new Map(), due: new Set(), lastPressure: new Map() };
 
 export interface EvictionInput {
   readonly observations: Observations;
@@ -76,29 +78,33 @@ export function decideEviction(input: EvictionInput): EvictionDecision {
     [...lastPressure].filter(([, at]) => at === now || now - at < input.transitionMs).map(([condition]) => condition),
   );
   const crossedSince = new Map(crossed.map(({ threshold, since }) => [thresholdKey(threshold), since]));
-  const due = crossed.filter((each) => each.due).sort(mostUrgentFirst)[0];
+  const due = crossed.filter((each) => each.due).sort(mostUrgentFirst);
+  const [first] = due;
   return {
-    memory: { crossedSince, lastPressure },
+    memory: { crossedSince, due: new Set(due.map(({ threshold }) => thresholdKey(threshold))), lastPressure },
     crossed,
     conditions,
-    starvation: due && starvation(due, input),
+    starvation: first && starvation(first, input),
   };
 }
 
-/** One that was crossed before stays so until the minimum reclaim is there as well. */
+/**
+ * One that something was done for stays crossed until the minimum reclaim is there as well. One that only waits for its grace does not: no
+ * pod must go for what has mended itself.
+ */
 function crossedThreshold(
   threshold: Threshold,
   observations: Observations,
-  { crossedSince }: EvictionMemory,
+  memory: EvictionMemory,
   now: number,
 ): CrossedThreshold[] {
   const observed = observations.get(threshold.signal);
   if (!observed) return [];
   const wanted = amountOf(threshold.value, observed);
   const target = wanted + (threshold.minReclaim ? amountOf(threshold.minReclaim, observed) : 0);
-  const before = crossedSince.get(thresholdKey(threshold));
-  if (observed.available >= (before === undefined ? wanted : target)) return [];
-  const since = before ?? now;
+  const key = thresholdKey(threshold);
+  if (observed.available >= (memory.due.has(key) ? target : wanted)) return [];
+  const since = memory.crossedSince.get(key) ?? now;
   return [{ threshold, observed, wanted, target, since, due: now - since >= threshold.graceMs }];
 }
 

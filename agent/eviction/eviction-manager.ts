@@ -111,7 +111,7 @@ export class EvictionManager {
     const look = await this.#deps.look(signal);
     const decision = this.#decide(look, []);
     this.#settle(decision, look);
-    const overLimit = this.#evictOverLimits();
+    const overLimit = this.#evictOverLimits(look.layout);
     if (overLimit.length > 0) return overLimit;
     if (!decision.starvation) {
       this.#helpless = undefined;
@@ -157,10 +157,10 @@ export class EvictionManager {
   }
 
   /** Pods that use more local storage than their own limits, whatever the node has left. */
-  #evictOverLimits(): PodUid[] {
+  #evictOverLimits(layout: FilesystemLayout): PodUid[] {
     return this.#deps.activePods().flatMap((pod) => {
       if (!hasStorageLimits(pod) || isCriticalPod(pod)) return [];
-      const problem = localStorageProblem(pod, this.#deps.filesystemsOf(podUidOf(pod)));
+      const problem = localStorageProblem(pod, this.#deps.filesystemsOf(podUidOf(pod)), layout);
       if (problem === undefined) return [];
       this.#evict(pod, { message: problem.message }, hardGraceSeconds, false);
       this.#deps.evicted(problem.what, 0);

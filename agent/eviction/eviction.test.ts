@@ -216,6 +216,36 @@ describe('decision', () => {
     expect(at(150, first.memory).crossed).toEqual([]);
   });
 
+  test('a soft threshold that mends itself before its grace is over needs no minimum reclaim', () => {
+    const thresholds = parseThresholds(
+      settings({
+        evictionSoft: { 'memory.available': '100Mi' },
+        evictionSoftGracePeriodMs: { 'memory.available': 60_000 },
+        evictionMinimumReclaim: { 'memory.available': '50Mi' },
+      }),
+      false,
+    );
+    const at = (available: number, now: number, memory = freshMemory): ReturnType<typeof decideEviction> =>
+      decideEviction(
+        input({
+          thresholds,
+          memory,
+          now,
+          pods: [podOf('a')],
+          observations: observed({ 'memory.available': [available * mebi, 1000 * mebi] }),
+        }),
+      );
+    const dip = at(99, 1_000_000);
+    const mended = at(120, 1_010_000, dip.memory);
+    expect(mended.crossed).toEqual([]);
+    expect(at(120, 1_070_000, mended.memory).starvation).toBeUndefined();
+    // Once a pod had to go for it, what it freed must be enough.
+    const due = at(99, 1_060_000, dip.memory);
+    expect(due.starvation?.victim?.pod.name).toBe('a');
+    expect(at(120, 1_070_000, due.memory).starvation?.victim?.pod.name).toBe('a');
+    expect(at(150, 1_070_000, due.memory).crossed).toEqual([]);
+  });
+
   test('a soft threshold tells its pressure at once and acts after its grace', () => {
     const thresholds = parseThresholds(
       settings({
@@ -416,7 +446,27 @@ describe('local storage', () => {
       logs: new Map([['app', taken(inLogs * mebi)]]),
       volumes: [volume(inVolume * mebi)],
     };
-    expect(localStorageProblem(pod, used)?.message).toBe(expected);
+    expect(localStorageProblem(pod, used, 'one')?.message).toBe(expected);
+  });
+
+  test.each([
+    ['its layer and its logs where both are on one disk', 'one', '10Mi', 6, 5, true],
+    ['its logs alone where layers are elsewhere', 'imagefs', '10Mi', 60, 5, false],
+    ['too many logs', 'imagefs', '10Mi', 0, 11, true],
+    ['a limit of nothing, which is none', 'one', '0', 6, 5, false],
+  ] as const)('a container: %s', (_name, layout, limit, inRootfs, inLogs, isOver) => {
+    // The other container leaves the pod as a whole far from its limit.
+    const [first, second] = ['app', 'other'].map((name, index) => ({
+      name,
+      resources: { limits: { 'ephemeral-storage': index === 0 ? limit : '1Gi' } },
+    }));
+    const used = {
+      rootfs: new Map([['app', taken(inRootfs * mebi)]]),
+      logs: new Map([['app', taken(inLogs * mebi)]]),
+      volumes: [],
+    };
+    const problem = localStorageProblem({ spec: { containers: [first!, second!] } }, used, layout);
+    expect(problem?.what).toBe(isOver ? 'ephemeralcontainerfs.limit' : undefined);
   });
 
   test.each<[string, Volume, number]>([

@@ -1,5 +1,5 @@
 import { allContainers, podLimits, quantityValue, type Pod } from '../api/index.js';
-import type { PodFilesystems } from '../stats/index.js';
+import type { FilesystemLayout, PodFilesystems } from '../stats/index.js';
 import { localVolumes } from './local-volumes.js';
 
 export interface StorageProblem {
@@ -10,13 +10,17 @@ export interface StorageProblem {
 }
 
 /** Why the pod uses more local storage than it may, whatever the node has left; undefined when it does not (facts 4.4). */
-export function localStorageProblem(pod: Pod, used: PodFilesystems): StorageProblem | undefined {
+export function localStorageProblem(
+  pod: Pod,
+  used: PodFilesystems,
+  layout: FilesystemLayout,
+): StorageProblem | undefined {
   const found = (what: StorageProblem['what'], message: string | undefined): StorageProblem | undefined =>
     message === undefined ? undefined : { what, message };
   return (
     found('emptydirfs.limit', emptyDirProblem(pod, used)) ??
     found('ephemeralpodfs.limit', podProblem(pod, used)) ??
-    found('ephemeralcontainerfs.limit', containerProblem(pod, used))
+    found('ephemeralcontainerfs.limit', containerProblem(pod, used, layout))
   );
 }
 
@@ -50,13 +54,15 @@ function podProblem(pod: Pod, used: PodFilesystems): string | undefined {
     : undefined;
 }
 
-function containerProblem(pod: Pod, { rootfs, logs }: PodFilesystems): string | undefined {
+/** Of a container's own limit, its writable layer counts only where all is on one disk, as in the kubelet. */
+function containerProblem(pod: Pod, { rootfs, logs }: PodFilesystems, layout: FilesystemLayout): string | undefined {
   for (const container of pod.spec?.containers ?? []) {
     const limit = container.resources?.limits?.['ephemeral-storage'];
-    if (limit === undefined) continue;
+    const bytes = quantityValue(limit ?? '0');
+    if (bytes === 0) continue;
     const { name } = container;
-    const usage = (rootfs.get(name)?.usedBytes ?? 0) + (logs.get(name)?.usedBytes ?? 0);
-    if (usage > quantityValue(limit))
+    const layer = layout === 'one' ? (rootfs.get(name)?.usedBytes ?? 0) : 0;
+    if (layer + (logs.get(name)?.usedBytes ?? 0) > bytes)
       return `Container ${name} exceeded its local ephemeral storage limit "${limit}". `;
   }
   return undefined;

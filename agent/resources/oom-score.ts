@@ -13,8 +13,8 @@ const scores = { guaranteed: -997, bestEffort: 1000, least: 3, most: 999 };
 const nodeCriticalPriority = 2_000_001_000;
 
 /**
- * oom_score_adj of a container: the more of the node's memory it asked for, the later it is killed (facts 4.2). A sidecar is never
- * killed before the regular containers it serves.
+ * oom_score_adj of a container: the more of the node's memory it asked for, the later it is killed (facts 4.2). A sidecar is not killed
+ * before all the regular containers it serves: its score is at most that of the one which asked for least.
  */
 export function oomScoreAdj(pod: Pod, container: Container | EphemeralContainer, nodeMemoryBytes: number): number {
   const own = scoreOf(pod, container, nodeMemoryBytes);
@@ -22,7 +22,8 @@ export function oomScoreAdj(pod: Pod, container: Container | EphemeralContainer,
     (init) => init.name === container.name && init.restartPolicy === 'Always',
   );
   if (!sidecar) return own;
-  return Math.min(own, ...(pod.spec?.containers ?? []).map((regular) => scoreOf(pod, regular, nodeMemoryBytes)));
+  const regular = (pod.spec?.containers ?? []).map((each) => scoreOf(pod, each, nodeMemoryBytes));
+  return Math.min(own, Math.max(...regular));
 }
 
 function scoreOf(pod: Pod, container: Container | EphemeralContainer, nodeMemoryBytes: number): number {

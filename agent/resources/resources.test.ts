@@ -59,6 +59,17 @@ describe('oom_score_adj', () => {
   ])('%s', (_name, pod, expected) => {
     expect(oomScoreAdj(pod, pod.spec?.containers[0] as Container, 10 * gibi)).toBe(expected);
   });
+
+  test.each([
+    ['asks for least', '10Mi', 991],
+    ['asks for more than any', '5Gi', 500],
+  ])('a sidecar that %s is as safe as the regular container that does', (_name, memory, expected) => {
+    const asks = (name: string, amount: string): Container => ({ name, resources: { requests: { memory: amount } } });
+    const sidecar: Container = { ...asks('sidecar', memory), restartPolicy: 'Always' };
+    const pod: Pod = { spec: { initContainers: [sidecar], containers: [asks('small', '100Mi'), asks('big', '4Gi')] } };
+    expect(oomScoreAdj(pod, sidecar, 10 * gibi)).toBe(expected);
+    expect(oomScoreAdj(pod, asks('big', '4Gi'), 10 * gibi)).toBe(600);
+  });
 });
 
 test('limits and requests of a container as cgroup values', () => {
