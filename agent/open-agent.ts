@@ -46,9 +46,9 @@ export async function openAgent(
   for (const folder of [paths.rootDir, paths.stateDir]) await mkdir(folder, { recursive: true, mode: 0o750 });
   await prepareRunFolder(config, signal);
   const startedAt = clock.now();
-  const found = await readHostFacts(paths.rootDir);
-  const nodeIps = config.cluster?.nodeIps ?? [];
-  const host = nodeIps.length > 0 ? { ...found, addresses: nodeIps } : found;
+  // The name that a machine has in its cluster may stand for an address; without one nobody knows it by any other than its own.
+  const knownAs = config.cluster && { nodeName: config.nodeName, addresses: config.cluster.nodeIps };
+  const host = await readHostFacts(paths.rootDir, knownAs);
 
   const calls = opening.use(
     new CallLog(

@@ -32,6 +32,7 @@ import type { HostFacts } from './node/host-facts.js';
 import type { RuntimeObserver } from './observe/runtime-observer.js';
 import type { PodLoops } from './podloop/pod-loops.js';
 import type { DesiredPods } from './pods/desired-pods.js';
+import { runtimeSocket } from './runtimes/choose-runtime.js';
 import type { OpenedRuntime } from './runtimes/open-runtime.js';
 import { BusctlLogind, NodeShutdown, shutdownGroups } from './shutdown/index.js';
 import { enforceAllocatable } from './resources/enforce-allocatable.js';
@@ -95,7 +96,14 @@ export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig,
   const { clock, log, events, host, desired } = deps;
   const node: ObjectReference = { kind: 'Node', name: agent.nodeName, uid: agent.nodeName };
   const stats = openNodeStats(
-    { nodeName: agent.nodeName, rootDir: agent.paths.rootDir, maxAgeMs: config.volumeStatsEveryMs },
+    {
+      nodeName: agent.nodeName,
+      rootDir: agent.paths.rootDir,
+      maxAgeMs: config.volumeStatsEveryMs,
+      runtimeCgroups: agent.runtime.cgroups,
+      runtimeSocket: runtimeSocket(agent.runtime.endpoint, Object.values(agent.runtime.ociRuntimes)),
+      systemCgroups: agent.kubelet?.systemCgroups || undefined,
+    },
     deps,
     stop.signal,
   );

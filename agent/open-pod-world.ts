@@ -19,6 +19,7 @@ import { openImagePuller } from './images/open-image-puller.js';
 import { openHousekeeping, type Housekeeping } from './open-housekeeping.js';
 import type { KnownImage } from './garbage/index.js';
 import type { HostFacts } from './node/host-facts.js';
+import { toldToPods } from './node/host-ips.js';
 import { RuntimeObserver } from './observe/runtime-observer.js';
 import type { PodLoops } from './podloop/pod-loops.js';
 import type { DesiredPods } from './pods/desired-pods.js';
@@ -89,14 +90,15 @@ export interface PodWorld extends AsyncDisposable {
 
 export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, signal: AbortSignal): Promise<PodWorld> {
   await using opening = new Lifetimes();
-  const { log, clock, events, host, controlPlane, startedAt, metrics } = deps;
+  const { log, clock, events, controlPlane, startedAt, metrics } = deps;
+  const known = opening.use(new KnownNode(config.nodeName, controlPlane));
+  const host = toldToPods(deps.host, () => known.current);
   const { runtime, images } = deps.runtime;
   const progress: PodStatuses['progress'] = (uid, container, text) => statuses.progress(uid, container, text);
   const wake = (uid: PodUid): void => loops.wakeKnown(uid);
   const puller = await openImagePuller(config, { ...deps, images, progress, counts: metrics.work }, signal);
-  const grounds = opening.use(await openGrounds(config, { ...deps, puller }, signal));
-  const { hierarchy, capacity, allocatable, podsLimits, fitness, exclusive, cgroups, devices, volumes, files, logs } =
-    grounds;
+  const grounds = opening.use(await openGrounds(config, { ...deps, host, puller }, signal));
+  const { hierarchy, capacity, allocatable, podsLimits, exclusive, cgroups, devices, volumes, files, logs } = grounds;
   const granted = exclusive.grants({
     ...{ devices: devices.pods, wake },
     ending: () => users.ending(),
@@ -135,10 +137,10 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   );
   const loops: PodLoops = opening.use(
     wireLoops(config, {
-      ...{ clock, log, executors, observer, probes, logs, statuses, references, at: deps.at },
+      ...{ clock, log, host, executors, observer, probes, logs, statuses, references, at: deps.at },
       desired: () => desired,
       facts: {
-        ...{ volumes, probes, agentStartedAt: startedAt, hostIps: host.addresses, sizes, cpusOf: granted.cpusOf },
+        ...{ volumes, probes, agentStartedAt: startedAt, sizes, cpusOf: granted.cpusOf },
         devices: { waitOf: (uid) => granted.waitOf(uid), healthOf: (pod) => devices.pods.healthOf(pod) },
         observe: (uid, asked) => watch.observe(uid, asked),
         network: () => watch.health.network,
@@ -149,8 +151,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     }),
   );
   const desired = wireDesired(config, {
-    ...{ clock, events, devices, allocatable, host },
-    known: opening.use(new KnownNode(config.nodeName, controlPlane)),
+    ...{ clock, events, devices, allocatable, host, known },
     health: () => watch.health,
     housekeeping: () => housekeeping,
     admitted: (pod) => sizes.admitted(pod),
@@ -168,7 +169,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
     }),
   );
   const housekeeping: Housekeeping = opening.use(
-    openHousekeeping(config, fitness, {
+    openHousekeeping(config, grounds.fitness, {
       ...{ clock, log, events, host, hierarchy, loops, desired, volumes, cgroups, observer, logs, capacity },
       ...{ runtime: deps.runtime, run: deps.run, podsLimits },
       ...{ knownImages: deps.knownImages, countLayers: deps.countLayers },

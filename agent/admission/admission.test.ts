@@ -43,6 +43,19 @@ test.each<[string, string, string]>([
     reasonOf(podOf('a', { 'example.com/gpu': '2' }), [podOf('b', { 'example.com/gpu': '1' })]),
     "OutOfexample.com/gpu: Node didn't have enough resource: example.com/gpu, requested: 2, used: 1, capacity: 2",
   ],
+  [
+    'a device that a claim stands for',
+    reasonOf({
+      ...podOf('a', { 'example.com/gpu': '3' }),
+      status: {
+        extendedResourceClaimStatus: {
+          resourceClaimName: 'claim',
+          requestMappings: [{ containerName: 'c', resourceName: 'example.com/gpu', requestName: 'r' }],
+        },
+      },
+    }),
+    'admitted',
+  ],
   ['a resource nobody here knows', reasonOf(podOf('a', { 'example.com/other': '1' })), 'admitted'],
   [
     'pods',

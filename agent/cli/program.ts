@@ -1,7 +1,9 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import type { CallInterface } from '../../base/call-recorder.js';
 import { berthVersion } from '../serving/version.js';
 import { addKubeletFlags } from './kubelet-flag-options.js';
 import { addClusterOptions } from './cluster-options.js';
+import type { CriServeFlags } from './commands/cri-serve.js';
 import type { ClientFlags, CommandContext } from './command-context.js';
 import {
   allNamespacesOption,
@@ -17,6 +19,19 @@ import {
   wholeNumber,
 } from './common-options.js';
 import { examplesOf } from './help-examples.js';
+import { logLevels } from './log-level.js';
+
+const interfaces: readonly CallInterface[] = [
+  'cni',
+  'oci',
+  'image',
+  'credential-provider',
+  'csi',
+  'flexvolume',
+  'device-plugin',
+  'dra',
+  'cri',
+];
 
 type Run<F> = (flags: F, context: CommandContext) => Promise<number>;
 
@@ -130,12 +145,23 @@ function addHostCommands(program: Command, deps: ProgramDeps): void {
     .command('serve')
     .description('serve a runtime as CRI v1 on a unix socket, for a kubelet, crictl and the like')
     .option('--socket <path>', 'socket to serve on (default: /run/berth/cri.sock)')
-    .option('--runtime <runtime>', 'embedded, docker, or unix:///run/containerd/containerd.sock', 'embedded')
+    .option('--config <file>', "the agent's configuration file: its folders, OCI runtimes, registries, cgroup driver")
+    .option('--config-dir <folder>', 'folder of files that add to it')
+    .option('--runtime <runtime>', 'embedded, docker, or unix:///run/containerd/containerd.sock (default: embedded)')
+    .option(
+      '--oci-runtime <name=path...>',
+      'program for a RuntimeClass handler, besides crun and runc; crun=PATH is for pods that name no handler',
+    )
+    .option(
+      '--insecure-registry <host...>',
+      'registries that may speak plain HTTP or show any certificate; on the loopback plain HTTP needs no such word',
+    )
+    .option('--cgroup-driver <driver>', 'cgroupfs or systemd, as the client has it (default: cgroupfs)')
     .option('--state-dir <path>', 'folder for what survives a reboot (default: /var/lib/berth)')
     .option('--run-dir <path>', 'folder for what does not (default: /run/berth)')
     .option('--cni-conf-dir <path>', 'folder of CNI configuration (default: /etc/cni/net.d)')
-    .option('--log-level <level>', 'debug, info, warn or error', 'info')
-    .action(async (flags: { runtime: string; logLevel: string }) => {
+    .addOption(new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'))
+    .action(async (flags: CriServeFlags) => {
       await deps.alone(async () => (await import('./commands/cri-serve.js')).criServe(flags));
     });
   const checking = program
@@ -238,10 +264,7 @@ function addReadingCommands(client: MakeClient, deps: ProgramDeps): void {
     .argument('[pod]')
     .addOption(namespaceOption())
     .option('--plugin <name>', 'only of this plugin: bridge, crun, skopeo, ...')
-    .option(
-      '--interface <name>',
-      'only of this interface: cni, oci, image, credential-provider, csi, flexvolume, device-plugin, dra, cri',
-    )
+    .addOption(new Option('--interface <name>', 'only of this interface').choices(interfaces))
     .option('--verb <name>', 'only this verb: ADD, create, ...')
     .option('--failed', 'only calls that failed')
     .option('--running', 'only calls under way')
@@ -351,7 +374,8 @@ function addImageCommands(client: MakeClient, deps: ProgramDeps, completes: Map<
   /** `berth images --socket PATH pull NAME` means the same as with the option at the end. */
   const own = <F extends object>(flags: F): F & ClientFlags => ({ ...images.opts<ClientFlags>(), ...flags });
   const sub = (name: string, description: string, completion: Completes): Command => {
-    const command = images.command(name).description(description).addOption(socketOption());
+    // What its list lets pass for a better word is not for them: a file in the place of `-o FILE` must not be passed over.
+    const command = images.command(name).description(description).addOption(socketOption()).allowExcessArguments(false);
     completes.set(command, completion);
     return command;
   };

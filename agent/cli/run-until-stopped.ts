@@ -2,6 +2,7 @@ import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { Agent } from '../agent.js';
 import type { AgentConfig } from '../config/agent-config.js';
+import { claimFolders, claimsOf } from '../node/claim-folders.js';
 import { openAgent } from '../open-agent.js';
 import { MetricsStore, openNotifier, openServing, SocketError } from '../serving/index.js';
 
@@ -31,7 +32,8 @@ export async function runUntilStopped(
     return 0;
   } catch (err) {
     if (stop.signal.aborted && !(err instanceof SocketError)) return 0;
-    log.error({ err: errorText(err) }, 'the agent cannot run');
+    const asWhom = process.geteuid?.() === 0 ? '' : '; it makes namespaces, mounts and cgroups: run it as root';
+    log.error({ err: `${errorText(err)}${asWhom}` }, 'the agent cannot run');
     return 1;
   } finally {
     for (const name of signals) process.off(name, onSignal);
@@ -47,6 +49,7 @@ async function serveAgent(
   const metrics = new MetricsStore();
   using notifier = openNotifier(notifyOptions(), { log, healthy: () => !signal.aborted });
   await using serving = await openServing(config, { log, metrics });
+  await using _folders = await claimFolders(claimsOf(config), signal);
   await using agent = await openAgent(config, { log, metrics }, signal);
   serving.serve(agent);
   using _shown = started?.(agent);

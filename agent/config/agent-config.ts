@@ -41,6 +41,8 @@ export interface AgentConfig {
     readonly imageEndpoint?: string | undefined;
     /** Deadline of an ordinary call to a runtime that is another process; 2 minutes when absent. */
     readonly requestTimeoutMs?: number | undefined;
+    /** The cgroup it runs in, where it is a process of its own and this is said. */
+    readonly cgroups?: string | undefined;
     /** OCI runtimes by RuntimeClass handler. */
     readonly ociRuntimes: Readonly<Record<string, string>>;
     /** Registries spoken to over plain HTTP. */

@@ -10,10 +10,14 @@ export interface ClusterSettings {
   readonly rotateCertificates: boolean;
   readonly serverTlsBootstrap: boolean;
   readonly registerNode: boolean;
+  /** A controller of the cluster attaches volumes to this node; else the agent does. */
+  readonly controllerAttaches: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly taints: readonly Taint[];
   /** Primary family first; empty for the machine's own. */
   readonly nodeIps: readonly string[];
+  /** `--node-ip` only said of which family they are to be: nobody has decided for this one. */
+  readonly anyNodeIp?: boolean | undefined;
   readonly providerId: string | undefined;
   readonly externalCloudProvider: boolean;
   readonly statusEveryMs: number;
@@ -32,6 +36,7 @@ export function defaultClusterSettings(kubeconfig: string): ClusterSettings {
     rotateCertificates: false,
     serverTlsBootstrap: false,
     registerNode: true,
+    controllerAttaches: true,
     labels: {},
     taints: [],
     nodeIps: [],

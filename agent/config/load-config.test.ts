@@ -124,6 +124,43 @@ kubeAPIQPS: 20
   expect(idle.map(({ path }) => path)).toEqual(['kubeAPIQPS']);
 });
 
+test('what kubeadm writes out with nothing in it is not said; a zero that means something is', async () => {
+  const frequencies = ['sync', 'fileCheck', 'httpCheck', 'nodeStatusUpdate', 'nodeStatusReport'];
+  const durations = [
+    ...frequencies.map((name) => `${name}Frequency`),
+    ...['cpuManagerReconcilePeriod', 'evictionPressureTransitionPeriod', 'volumeStatsAggPeriod'],
+    ...['imageMinimumGCAge', 'imageMaximumGCAge', 'runtimeRequestTimeout', 'streamingConnectionIdleTimeout'],
+    ...['shutdownGracePeriod', 'shutdownGracePeriodCriticalPods'],
+  ];
+  const zeros = `${durations.map((name) => `${name}: 0s`).join('\n')}
+authentication: { webhook: { cacheTTL: 0s, enabled: true } }
+authorization: { mode: "", webhook: { cacheAuthorizedTTL: 0s, cacheUnauthorizedTTL: 0m0s } }
+crashLoopBackOff: {}
+memorySwap: {}
+logging: { flushFrequency: 0, options: { json: { infoBufferSize: "0" } }, verbosity: 0 }
+maxPods: 0
+port: 0
+eventBurst: 0
+cgroupDriver: ""
+containerLogMaxSize: ""
+`;
+  const flags = { kubeconfig: '/etc/kubelet.conf' };
+  const plain = (await load(`${head}authentication: { webhook: { enabled: true } }\n`, flags)).config;
+  const { config, idle } = await load(`${head}${zeros}`, flags);
+  const { logging: _, crashLoopBackOff, memorySwap, authorization, ...kubelet } = config.kubelet ?? {};
+  expect({ ...config, kubelet }).toEqual(plain);
+  expect({ crashLoopBackOff, memorySwap, authorization }).toEqual({
+    ...{ crashLoopBackOff: {}, memorySwap: {} },
+    authorization: { webhook: {} },
+  });
+  expect(config.cluster).toMatchObject({ statusEveryMs: 10_000, reportEveryMs: 300_000 });
+  expect(idle.map(({ path }) => path)).toEqual(['logging']);
+  const said = await load(
+    `${head}healthzPort: 0\nimageGCHighThresholdPercent: 100\nregistryPullQPS: 0\nreadOnlyPort: 0\n`,
+  );
+  expect(said.config.kubelet).toMatchObject({ healthzPort: 0, readOnlyPort: 0, registryPullQPS: 0 });
+});
+
 test("berth's own settings are a second document", async () => {
   const { config } = await load(
     `${head}maxPods: 5\n---\napiVersion: berth/v1\nkind: BerthConfiguration\nstateDir: /data/berth\nruntime: docker\n`,
@@ -266,6 +303,7 @@ test('an address that stands for any is one of this machine', async () => {
     expect(isIP(address)).not.toBe(0);
     expect([address, ...others]).not.toContain(nodeIp);
     expect(others).toEqual([]);
+    expect(config.cluster?.anyNodeIp).toBe(true);
   }
 });
 
@@ -292,6 +330,7 @@ test('flags say who the node is', async () => {
         { key: 'gone', effect: 'NoExecute' },
       ],
       nodeIps: ['10.0.0.1', 'fd00::1'],
+      anyNodeIp: false,
       registerNode: false,
       externalCloudProvider: true,
       certDir: '/pki',

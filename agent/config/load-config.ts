@@ -14,8 +14,10 @@ import {
   namedAfterFlags,
   overlayFlags,
   readDocuments,
+  runtimeCgroupsFlag,
   validateKubelet,
   withDefaults,
+  withoutGoZeros,
   type ConfigProblem,
   type KubeletConfiguration,
   type ObjectOf,
@@ -45,7 +47,7 @@ export async function loadConfig(flags: AgentFlags, machine: Machine): Promise<L
   const wrong = (problem: ConfigProblem): void => void problems.push(problem);
   const documents = await readDocuments(flags.config, flags.configDir, kubeletFields);
   const { kubelet: kubeletFlags = {} } = flags;
-  const given = overlayFlags(documents.kubelet, kubeletFlags, kubeletFields);
+  const given = overlayFlags(withoutGoZeros(documents.kubelet), kubeletFlags, kubeletFields);
   const decoded = decodeFields(kubeletFields, given);
   const named = namedAfterFlags(kubeletFlags);
   const berth = decodeFields(berthFields, documents.berth);
@@ -67,7 +69,8 @@ export async function loadConfig(flags: AgentFlags, machine: Machine): Promise<L
   if (problems.length > 0) throw new ConfigError(problems);
   const base = merged(defaultConfig(nodeName, machine.cpus), kubelet, berth.value, flags, given);
   const images = { credentialProviders: providers, ...imagesOf(kubelet, decoded.value) };
-  const config: AgentConfig = { ...base, kubelet, images, ...(cluster && { cluster }) };
+  const runtime = { ...base.runtime, cgroups: flags.kubelet?.[runtimeCgroupsFlag] || undefined };
+  const config: AgentConfig = { ...base, runtime, kubelet, images, ...(cluster && { cluster }) };
   return { config: deepFreeze(config), idle: [...decoded.idle.map(named), ...idleGiven(kubeletFlags), ...berth.idle] };
 }
 
@@ -102,19 +105,19 @@ function withFlags(
 }
 
 /** `0.0.0.0` and `::` stand for the machine's own address of that family, where it has one (facts 10.2). */
-async function specified(nodeIps: readonly string[]): Promise<readonly string[]> {
+async function specified(nodeIps: readonly string[]): Promise<Pick<ClusterSettings, 'nodeIps' | 'anyNodeIp'>> {
   const families: Readonly<Record<string, Family>> = { '0.0.0.0': 'IPv4', '::': 'IPv6' };
   const all = nodeIps.map(async (address) => {
     const family = families[address];
     return family === undefined ? address : await ownAddressOf(family);
   });
-  return [...new Set(await Promise.all(all))];
+  return { nodeIps: [...new Set(await Promise.all(all))], anyNodeIp: nodeIps.some((address) => address in families) };
 }
 
 function clusterOf(
   kubelet: KubeletConfiguration,
   flags: AgentFlags,
-  nodeIps: readonly string[],
+  addresses: Pick<ClusterSettings, 'nodeIps' | 'anyNodeIp'>,
   wrong: (problem: ConfigProblem) => void,
 ): ClusterSettings | undefined {
   const labels = parseLabels(flags.nodeLabels, wrong);
@@ -136,11 +139,12 @@ function clusterOf(
     rotateCertificates: kubelet.rotateCertificates,
     serverTlsBootstrap: kubelet.serverTLSBootstrap,
     registerNode: kubelet.registerNode,
+    controllerAttaches: kubelet.enableControllerAttachDetach,
     labels,
     taints: kubelet.registerWithTaints.map(({ key = '', value, effect }): Taint => {
       return { key, ...(value && { value }), effect: effect ?? 'NoSchedule' };
     }),
-    nodeIps,
+    ...addresses,
     providerId: kubelet.providerID === '' ? undefined : kubelet.providerID,
     externalCloudProvider: cloudProvider === 'external',
     statusEveryMs: kubelet.nodeStatusUpdateFrequency,

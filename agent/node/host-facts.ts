@@ -1,9 +1,7 @@
-import { lookup } from 'node:dns/promises';
 import { readFile, readdir, statfs } from 'node:fs/promises';
-import { arch, cpus, hostname, networkInterfaces, release, totalmem } from 'node:os';
+import { arch, cpus, hostname, release, totalmem } from 'node:os';
 import { dirname } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { chooseAddresses, defaultInterface } from './host-addresses.js';
+import { ownAddress } from './host-addresses.js';
 
 /** What is true of this machine and does not change while it runs. */
 export interface HostFacts {
@@ -27,7 +25,7 @@ export interface HostFacts {
   readonly swapBytes?: number | undefined;
   /** The kernel enforces AppArmor profiles. */
   readonly appArmor?: boolean | undefined;
-  /** Addresses others reach the node by; the one that its name stands for, or of the default route, first. */
+  /** Addresses others reach the node by: those of `--node-ip`, else the one that its name stands for, or of the default route. */
   readonly addresses: readonly string[];
 }
 
@@ -40,10 +38,17 @@ const goArchitectures: Readonly<Record<string, string>> = {
   riscv64: 'riscv64',
 };
 
-/** A name server that is away must not keep the node from starting. */
-const lookupMs = 1000;
+/** How the machine is known to others. */
+export interface KnownAs {
+  readonly nodeName?: string | undefined;
+  /** Its addresses, where they were given. */
+  readonly addresses?: readonly string[] | undefined;
+}
 
-export async function readHostFacts(rootDir = '/var/lib/kubelet'): Promise<HostFacts> {
+export async function readHostFacts(
+  rootDir = '/var/lib/kubelet',
+  { nodeName = hostname(), addresses: given = [] }: KnownAs = {},
+): Promise<HostFacts> {
   const [osRelease, machineId, systemUuid, bootId, pages, addresses, pidMax, meminfo, appArmor, rootBytes] =
     await Promise.all([
       textOf('/etc/os-release'),
@@ -51,7 +56,7 @@ export async function readHostFacts(rootDir = '/var/lib/kubelet'): Promise<HostF
       textOf('/sys/class/dmi/id/product_uuid'),
       textOf('/proc/sys/kernel/random/boot_id'),
       readHugepages(),
-      hostAddresses(),
+      given.length > 0 ? given : ownAddress(nodeName).then((own) => [own]),
       textOf('/proc/sys/kernel/pid_max'),
       textOf('/proc/meminfo'),
       textOf('/sys/module/apparmor/parameters/enabled'),
@@ -98,24 +103,6 @@ async function sizeOfFilesystem(path: string): Promise<number | undefined> {
     } catch {
       if (folder === dirname(folder)) return undefined;
     }
-  }
-}
-
-async function hostAddresses(): Promise<string[]> {
-  const [routes, named] = await Promise.all([textOf('/proc/net/route'), addressesOfName(hostname())]);
-  return chooseAddresses(networkInterfaces(), defaultInterface(routes), named);
-}
-
-/** What the machine's own name stands for; nothing where that is not told soon. */
-async function addressesOfName(name: string): Promise<string[]> {
-  const limit = new AbortController();
-  try {
-    const found = lookup(name, { all: true }).then((all) => all.map(({ address }) => address));
-    return await Promise.race([found, delay(lookupMs, [], { signal: limit.signal })]);
-  } catch {
-    return [];
-  } finally {
-    limit.abort();
   }
 }
 

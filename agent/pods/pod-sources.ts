@@ -72,7 +72,9 @@ export class PodSources implements AsyncDisposable {
     const { pods, objects, allSynced, ignored } = mergeSources(configured, this.#latest);
     this.#synced = allSynced && this.#current;
     for (const { pod, message } of ignored) this.#deps.ignored(pod, message);
-    const complete = this.#deps.manifests.every((source) => this.#latest.has(source.name));
+    const complete = this.#deps.manifests.every(
+      ({ name }) => this.#latest.has(name) && !this.#latest.get(name)?.partial,
+    );
     this.#deps.objects(objects, complete);
     if (complete) this.#deps.controlPlane.setStaticPods(pods.filter(isStaticPod));
     this.#deps.merged(pods, this.#synced);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { chooseRuntime } from './choose-runtime.js';
+import { chooseRuntime, runtimeSocket } from './choose-runtime.js';
 
 const has =
   (...paths: string[]) =>
@@ -31,4 +31,15 @@ test.each<[string, string[], object]>([
 test('a machine without any runtime, and a word that is none, are told so', () => {
   expect(() => chooseRuntime('auto', oci, has())).toThrow(/berth check/);
   expect(() => chooseRuntime('podman', oci, has())).toThrow(/it is none of embedded, docker/);
+});
+
+test.each([
+  ['embedded', [], undefined],
+  ['docker', [], '/var/run/docker.sock'],
+  ['docker:///x/docker.sock', [], '/x/docker.sock'],
+  ['unix:///run/x.sock', [], '/run/x.sock'],
+  ['auto', ['/run/crio/crio.sock'], '/run/crio/crio.sock'],
+  ['auto', [], undefined],
+])('the socket of %s with %j is %s', (endpoint, paths, expected) => {
+  expect(runtimeSocket(endpoint, oci, has(...paths))).toBe(expected);
 });

@@ -54,3 +54,15 @@ export function chooseRuntime(
     { code: 'no-runtime' },
   );
 }
+
+/** The socket of a runtime that is another process; undefined for one that is none, or when there is none at all. */
+export function runtimeSocket(...of: Parameters<typeof chooseRuntime>): string | undefined {
+  try {
+    const choice = chooseRuntime(...of);
+    if (choice.kind === 'embedded') return undefined;
+    return choice.kind === 'docker' ? choice.socketPath : choice.endpoint.replace(/^unix:\/\//, '');
+  } catch (err) {
+    if (err instanceof RuntimeChoiceError) return undefined;
+    throw err;
+  }
+}

@@ -1,11 +1,14 @@
 import { chmod, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { silentLogger } from '../../base/log.js';
 import { podKey } from '../api/index.js';
 import { ManifestFolder, type ManifestFolderOptions } from './manifest-folder.js';
+import { mergeSources } from './merge-sources.js';
 import type { SourceSnapshot } from './pod-source.js';
+
+vi.setConfig({ testTimeout: 70_000 });
 
 let folder = '';
 beforeEach(async () => {
@@ -46,9 +49,9 @@ class Running implements AsyncDisposable {
     );
   }
 
-  /** Waits until `condition` holds after some delivery; fails after five seconds. */
+  /** Waits until `condition` holds after some delivery; fails after a minute. */
   async until(condition: () => boolean): Promise<void> {
-    const deadline = Date.now() + 5000;
+    const deadline = Date.now() + 60_000;
     while (!condition()) {
       const left = deadline - Date.now();
       if (left <= 0)
@@ -100,6 +103,27 @@ test('files are read in order; dotfiles and subfolders are not', async () => {
   await using running = new Running();
   await running.until(() => running.snapshots.length > 0);
   expect(running.pods).toEqual(['default/a', 'default/b', 'default/e']);
+});
+
+test('a file that cannot be read at the start is not an empty one: the others run, and nobody takes its pods for gone', async () => {
+  await writeFile(join(folder, 'a.yaml'), pod('a'));
+  // Whoever reads it is told of an I/O error, root too.
+  await symlink('/proc/self/mem', join(folder, 'b.yaml'));
+  await using running = new Running({ recheckMs: 3_600_000 });
+  await running.until(() => running.pods.join() === 'default/a');
+  const merged = (): boolean =>
+    mergeSources(['file'], new Map(running.snapshots.map((snapshot) => ['file', snapshot]))).allSynced;
+  expect(running.broken).toEqual([expect.stringMatching(/^b\.yaml.*cannot be read: EIO/)]);
+  expect(merged()).toBe(false);
+  await writeFile(join(folder, 'new'), pod('b'));
+  await rename(join(folder, 'new'), join(folder, 'b.yaml'));
+  await running.until(() => running.pods.length === 2);
+  await running.until(merged);
+  // What it held is known from now on.
+  await symlink('/proc/self/mem', join(folder, 'next'));
+  await rename(join(folder, 'next'), join(folder, 'b.yaml'));
+  await running.until(() => running.broken.length === 1 && running.snapshots.length > 2);
+  expect([running.pods.length, merged()]).toEqual([2, true]);
 });
 
 test('a change of the folder is delivered without waiting for the next check', async () => {

@@ -36,6 +36,8 @@ interface FileState {
   readonly stamp: string;
   readonly held: readonly HeldObject[];
   readonly report: ManifestReport;
+  /** It has not been read since the start: what it holds is not known, which is not the same as nothing. */
+  readonly unknown?: boolean | undefined;
 }
 
 /** Pods from manifests on disk: `staticPodPath`, and the standalone agent's folder. */
@@ -62,6 +64,10 @@ export class ManifestFolder implements PodSource {
     return this.#folderProblem === undefined ? files : [this.#folderProblem, ...files];
   }
 
+  get #isPartial(): boolean {
+    return [...this.#files.values()].some(({ unknown }) => unknown);
+  }
+
   wake(): void {
     this.#wakeUp.set();
   }
@@ -80,7 +86,7 @@ export class ManifestFolder implements PodSource {
           deliver(this.#snapshot());
           delivered = true;
         }
-        const healthy = watched && result !== 'unreadable';
+        const healthy = watched && result !== 'unreadable' && !this.#isPartial;
         rewatchMs = healthy ? firstRewatchMs : Math.min(rewatchMs * 2, recheckMs);
         const woken = await this.#wakeUp.wait(healthy ? recheckMs : Math.min(rewatchMs, recheckMs), signal);
         if (woken === 'set') await this.#settle(signal);
@@ -99,7 +105,7 @@ export class ManifestFolder implements PodSource {
 
   #snapshot(): SourceSnapshot {
     const held = [...this.#files.values()].flatMap((file) => file.held);
-    const snapshot = snapshotOf('file', held);
+    const snapshot = snapshotOf('file', held, this.#isPartial);
     this.#seen.keepOnly(new Set(snapshot.pods.map((pod) => pod.metadata?.uid ?? '')));
     return snapshot;
   }
@@ -176,7 +182,8 @@ export class ManifestFolder implements PodSource {
       const failed = unreadableManifest(path, `cannot be read: ${errorText(err)}`, held);
       // Same trouble as before: nothing to tell again.
       const same = before?.report.problems[0]?.message === failed.report.problems[0]?.message;
-      return same ? before : { stamp: 'unreadable', ...this.#told(failed) };
+      const unknown = before === undefined || before.unknown;
+      return same ? before : { stamp: 'unreadable', unknown, ...this.#told(failed) };
     }
   }
 

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { silentLogger } from '../../base/log.js';
 import { podKey } from '../api/index.js';
 import { ManifestHttp, type ManifestHttpOptions } from './manifest-http.js';
@@ -60,7 +60,8 @@ class Running implements AsyncDisposable {
   }
 }
 
-const inTime = { timeout: 5000, interval: 5 };
+const inTime = { timeout: 60_000, interval: 5 };
+vi.setConfig({ testTimeout: 70_000 });
 
 test('a Pod, then a PodList, then nothing; an unchanged answer is delivered once', async () => {
   answer = says({ apiVersion: 'v1', kind: 'Pod', ...pod('a') });

@@ -5,9 +5,9 @@ export interface MergedSources {
   /** Oldest first, then as the sources gave them; each UID once. */
   readonly pods: readonly Pod[];
   readonly objects: readonly KubeObject[];
-  /** False while a source has not delivered: until then, absence of a pod means nothing and nothing may be removed. */
+  /** False while a source has not delivered all it has: until then, absence of a pod means nothing and nothing may be removed. */
   readonly allSynced: boolean;
-  /** The sources that have not delivered yet. */
+  /** The sources that have not delivered yet, or only a part. */
   readonly waitingFor: readonly PodSourceName[];
   /** Pods that were left out, for an event `FailedValidation` on each. */
   readonly ignored: ReadonlyArray<{ readonly pod: Pod; readonly source: PodSourceName; readonly message: string }>;
@@ -50,7 +50,7 @@ export function mergeSources(
       names.add(name);
     }
   }
-  const waitingFor = configured.filter((source) => !latest.has(source));
+  const waitingFor = configured.filter((source) => latest.get(source)?.partial ?? !latest.has(source));
   const pods = [...byUid.values()].toSorted((a, b) => created(a) - created(b));
   return { pods, objects, allSynced: waitingFor.length === 0, waitingFor, ignored };
 }

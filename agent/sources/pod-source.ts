@@ -1,11 +1,13 @@
 import type { KubeObject, ManifestProblem, Pod, PodSourceName } from '../api/index.js';
 
-/** Everything a source wants to run at one moment: what is not in it is to be removed. */
+/** Everything a source wants to run at one moment: what is not in it is to be removed, unless it is partial. */
 export interface SourceSnapshot {
   readonly source: PodSourceName;
   readonly pods: readonly Pod[];
   /** Objects of other kinds that came with the pods, for the local control plane. */
   readonly objects: readonly KubeObject[];
+  /** A part of the source could not be read yet: what is in the snapshot is to run, and what is not may still be wanted. */
+  readonly partial?: boolean | undefined;
 }
 
 export interface ReportedProblem extends ManifestProblem {

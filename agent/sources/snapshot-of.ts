@@ -3,7 +3,7 @@ import type { HeldObject } from './manifest-contents.js';
 import type { SourceSnapshot } from './pod-source.js';
 
 /** Of two objects with one name the first counts; two such pods are both given on, so that the second is told of. */
-export function snapshotOf(source: PodSourceName, held: readonly HeldObject[]): SourceSnapshot {
+export function snapshotOf(source: PodSourceName, held: readonly HeldObject[], partial = false): SourceSnapshot {
   const pods: Pod[] = [];
   const objects: KubeObject[] = [];
   const keys = new Set<string>();
@@ -12,5 +12,5 @@ export function snapshotOf(source: PodSourceName, held: readonly HeldObject[]): 
     else if (!keys.has(key)) objects.push(object);
     keys.add(key);
   }
-  return { source, pods, objects };
+  return { source, pods, objects, partial };
 }

@@ -17,7 +17,8 @@ import { FilesystemUsages, type PodFilesystems, type RuntimeTaken } from './file
 import { monitoredPod } from './monitored-pods.js';
 import { readOwnCgroup } from './own-cgroup.js';
 import { resourceMetrics } from './resource-metrics.js';
-import { ResourceMonitor, type MonitoredPod, type MonitorOptions } from './resource-monitor.js';
+import { ResourceMonitor, type MonitoredPod, type SystemCgroup } from './resource-monitor.js';
+import { RuntimeCgroup } from './runtime-cgroup.js';
 import type { Summary } from './summary-types.js';
 import { buildSummary } from './summary.js';
 
@@ -51,18 +52,28 @@ export interface NodeStats extends NodeStatsEndpoints {
   readonly counts: readonly Accumulator[];
 }
 
-export function openNodeStats(
-  options: { readonly nodeName: string; readonly rootDir: string; readonly maxAgeMs: number },
-  deps: NodeStatsDeps,
-  lifetime: AbortSignal,
-): NodeStats {
+export interface NodeStatsOptions {
+  readonly nodeName: string;
+  readonly rootDir: string;
+  readonly maxAgeMs: number;
+  /** Cgroups by name: `--runtime-cgroups` and `systemCgroups`. */
+  readonly runtimeCgroups?: string | undefined;
+  readonly systemCgroups?: string | undefined;
+  /** Of a runtime that is another process: where it is accounted is seen by it when nobody says. */
+  readonly runtimeSocket?: string | undefined;
+}
+
+export function openNodeStats(options: NodeStatsOptions, deps: NodeStatsDeps, lifetime: AbortSignal): NodeStats {
   const { clock, log, host, runtime, loops, desired, cgroups } = deps;
   const pods = (): MonitoredPod[] =>
     desired.all().flatMap(({ pod, uid }) => {
       const seen = loops.live(uid)?.seen();
       return seen ? [monitoredPod(pod, seen, cgroups.parentOf(pod))] : [];
     });
-  const monitor = new ResourceMonitor({ hierarchy: deps.hierarchy, system: systemContainers(deps) }, { clock, pods });
+  const monitor = new ResourceMonitor(
+    { hierarchy: deps.hierarchy, system: systemCgroups(options, deps) },
+    { clock, pods },
+  );
   lifetime.addEventListener('abort', () => monitor[Symbol.dispose](), { once: true });
   const filesystems = new FilesystemUsages(
     options,
@@ -124,12 +135,27 @@ export function openNodeStats(
   };
 }
 
-/** All pods together, and the agent itself with the helpers it started. */
-function systemContainers({ hierarchy, cgroups, clock }: NodeStatsDeps): MonitorOptions['system'] {
-  const pods = { name: 'pods', cgroup: cgroups.root } as const;
-  const own = readOwnCgroup(hierarchy);
+/**
+ * All pods together, the agent itself with the helpers it started, the runtime where it is a process of its own, and what the configuration
+ * has for the rest of the machine.
+ */
+function systemCgroups(options: NodeStatsOptions, deps: NodeStatsDeps): () => readonly SystemCgroup[] {
+  const { hierarchy, cgroups, clock } = deps;
   const startedAt = clock.now() - process.uptime() * 1000;
-  return own === undefined ? [pods] : [{ name: 'kubelet', cgroup: own, startedAt }, pods];
+  const own = readOwnCgroup(hierarchy);
+  const { runtimeSocket: socketPath, runtimeCgroups, systemCgroups: misc } = options;
+  const found = socketPath === undefined ? undefined : new RuntimeCgroup({ hierarchy, socketPath }, clock);
+  return () => {
+    const runtime = runtimeCgroups ?? found?.current();
+    const all: readonly (Omit<SystemCgroup, 'cgroup'> & { readonly cgroup: string | undefined })[] = [
+      { name: 'kubelet', cgroup: own, startedAt },
+      // Started in one place by hand, both are told as the agent.
+      { name: 'runtime', cgroup: runtime === own ? undefined : runtime },
+      { name: 'misc', cgroup: misc },
+      { name: 'pods', cgroup: cgroups.root },
+    ];
+    return all.flatMap(({ cgroup, ...group }) => (cgroup === undefined ? [] : [{ ...group, cgroup }]));
+  };
 }
 
 function logReadings({ uid, namespace, name }: MonitoredPod, { logs }: PodFilesystems): GaugeReading[] {

@@ -58,6 +58,10 @@ export interface SystemContainer {
   readonly startedAt?: number | undefined;
 }
 
+export interface SystemCgroup extends SystemContainer {
+  readonly cgroup: string;
+}
+
 export interface NodeSnapshot {
   /** ms. */
   readonly at: number;
@@ -77,8 +81,8 @@ export interface UsageSnapshot extends NodeSnapshot {
 
 export interface MonitorOptions {
   readonly hierarchy: CgroupHierarchy;
-  /** Cgroups of the machine's own groups; `pods` is `kubepods`. */
-  readonly system: readonly (SystemContainer & { readonly cgroup: string })[];
+  /** Cgroups of the machine's own groups, as they are known now; `pods` is `kubepods`. */
+  system(): readonly SystemCgroup[];
   /** How long a snapshot serves others who ask. */
   readonly maxAgeMs?: number | undefined;
   readonly procDir?: string | undefined;
@@ -152,7 +156,7 @@ export class ResourceMonitor implements Disposable {
       at,
       node: this.#timed('/', this.#reader.readRoot(), at),
       nodeNetwork: this.#network('1').filter(({ name }) => !linkEnd.test(name)),
-      system: this.#options.system.map(({ cgroup, ...group }) => ({ ...group, usage: this.#usage(cgroup, brief, at) })),
+      system: this.#system(at),
       bootedAt: this.#bootedAt(),
       rlimit: this.#rlimit(),
       oomKills: readFields(this.#files.text(`${this.#proc}/vmstat`) ?? '', oomKill).get('oom_kill') ?? 0,
@@ -166,6 +170,14 @@ export class ResourceMonitor implements Disposable {
 
   get #proc(): string {
     return this.#options.procDir ?? '/proc';
+  }
+
+  /** What has no cgroup, or has none any more, is left out. */
+  #system(at: number): NodeSnapshot['system'] {
+    return this.#options.system().flatMap(({ cgroup, ...group }) => {
+      const usage = this.#usage(cgroup, brief, at);
+      return usage.cpu || usage.memory ? [{ ...group, usage }] : [];
+    });
   }
 
   #pod(pod: MonitoredPod, at: number): PodUsage {

@@ -52,7 +52,6 @@ function swapOf(
 export function wireConfigs(config: AgentConfig, parts: ConfigParts): CriConfigBuilder {
   const { controlPlane, host, hierarchy, allocatable, cgroups, volumes, files, images } = parts;
   const { paths } = config;
-  const node = { nodeName: config.nodeName, hostIps: host.addresses };
   const users = new UserNamespaces(
     {
       podsDir: join(paths.rootDir, 'pods'),
@@ -86,7 +85,10 @@ export function wireConfigs(config: AgentConfig, parts: ConfigParts): CriConfigB
       volumes,
       files,
       users,
-      environment: (podIps) => environmentSources(controlPlane, volumes, { ...node, podIps }, allocatable),
+      environment: (podIps) => {
+        const node = { nodeName: config.nodeName, hostIps: host.addresses, podIps };
+        return environmentSources(controlPlane, volumes, node, allocatable);
+      },
       imageUser: (imageId, signal) => imageUser.of(imageId, signal),
       runtimeClass: (name, signal) => controlPlane.get('RuntimeClass', '', name, signal),
       hostResolver: () => resolver.read(),

@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/clock.js';
 import type { AdmissionNode } from '../admission/admit-pod.js';
 import type { KnownNode } from '../admission/known-node.js';
+import { knownResources } from '../admission/known-resources.js';
 import { nodeAdmission } from '../admission/node-admission.js';
 import { isStaticPod, type Pod, type PodUid, type Quantity } from '../api/index.js';
 import type { AgentConfig } from '../config/agent-config.js';
@@ -20,7 +21,7 @@ export interface DesiredParts {
   preempted(resource: string): void;
   readonly allocatable: Readonly<Record<string, Quantity>>;
   readonly host: HostFacts;
-  /** What the cluster says of the node: its labels and taints. */
+  /** What the cluster says of the node: its labels and taints, and resources that an operator gave it. */
   readonly known: KnownNode;
   health(): RuntimeHealth;
   housekeeping(): Housekeeping;
@@ -37,7 +38,11 @@ export function wireDesired(config: AgentConfig, parts: DesiredParts): DesiredPo
     events,
     node: () => ({
       ...ofCluster(config, known),
-      allocatable: { ...allocatable, ...devices.admissible() },
+      allocatable: {
+        ...knownResources(known.current, devices.amounts().capacity),
+        ...allocatable,
+        ...devices.admissible(),
+      },
       maxPods: config.limits.maxPods,
       allowedUnsafeSysctls: config.security.allowedUnsafeSysctls,
       appArmor: host.appArmor === true,

@@ -11,6 +11,7 @@ import { planPod } from '../podloop/plan-pod.js';
 import { PodLoops } from '../podloop/pod-loops.js';
 import type { Step } from '../podloop/steps.js';
 import type { DesiredPods } from '../pods/desired-pods.js';
+import type { HostFacts } from '../node/host-facts.js';
 import { gatherFacts, type GatherFactsDeps } from '../pods/gather-facts.js';
 import type { PodStatuses } from '../pods/pod-statuses.js';
 import type { ReferenceWatch } from '../pods/reference-watch.js';
@@ -26,7 +27,9 @@ export interface LoopParts {
   readonly logs: PodLogFolders;
   readonly statuses: PodStatuses;
   readonly references: ReferenceWatch;
-  readonly facts: GatherFactsDeps;
+  /** Its addresses as pods are told them now. */
+  readonly host: Pick<HostFacts, 'addresses'>;
+  readonly facts: Omit<GatherFactsDeps, 'hostIps'>;
   readonly at?: FaultPoint | undefined;
   desired(): DesiredPods;
 }
@@ -68,7 +71,7 @@ export function wireLoops(config: AgentConfig, parts: LoopParts): PodLoops {
     clock,
     log,
     desired: (uid) => parts.desired().get(uid),
-    facts: (pod, signal) => gatherFacts(pod, parts.facts, signal),
+    facts: (pod, signal) => gatherFacts(pod, { ...parts.facts, hostIps: parts.host.addresses }, signal),
     plan: (wanted, facts, now) => planPod(wanted, facts, policy, now),
     status: (wanted, facts, plan, now) => (wanted ? deriveStatus(wanted, facts, plan, now) : undefined),
     execute: async (step, pod, signal) => {

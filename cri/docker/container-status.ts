@@ -153,7 +153,7 @@ function imageRef(image: InspectedImage | undefined): string | undefined {
   return digest === undefined ? image?.Id : fullName(digest);
 }
 
-function statusResources(host: InspectedContainer['HostConfig']): v1.LinuxContainerResources {
+export function statusResources(host: InspectedContainer['HostConfig']): v1.LinuxContainerResources {
   return {
     cpuShares: host.CpuShares,
     cpuPeriod: host.CpuPeriod,

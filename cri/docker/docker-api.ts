@@ -17,6 +17,8 @@ export interface DockerRequest {
   readonly subject?: CallSubject | undefined;
   /** Undefined: the ordinary deadline; null: none. */
   readonly deadlineMs?: number | null | undefined;
+  /** A POST that asks, and is not recorded. */
+  readonly changesNothing?: boolean | undefined;
   /** Credentials of a pull. */
   readonly auth?: object | undefined;
 }
@@ -98,7 +100,7 @@ export class DockerApi {
     const { method, path, query = {}, body = {}, verb, subject, auth } = request;
     const given = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined));
     const ended =
-      method === 'GET'
+      method === 'GET' || request.changesNothing === true
         ? undefined
         : this.#recorder.begin({
             interface: 'cri',

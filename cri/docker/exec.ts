@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import type { Readable, Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TimedOut, linkSignal } from '../../base/signals.js';
@@ -8,6 +9,7 @@ import { findContainer } from './find-container.js';
 import type { DockerApi } from './docker-api.js';
 import type { DockerContext } from './options.js';
 import { copyTerminal, separateStreams } from './raw-stream.js';
+import { containerEnded, untilContainerEnds } from './until-container-ends.js';
 import { SyncOutput } from '../streaming/sync-output.js';
 
 interface InspectedExec {
@@ -58,18 +60,20 @@ export async function execInContainer(
   const connection = await api.hijack(start, connecting.signal);
   try {
     const exec = { id, containerId: container.Id };
-    const output = onceStarted(connection, () => hasStarted(context, exec, signal), tty, `exec in ${container.Id}`);
+    const told = untilContainerEnds(connection, containerEnded(api, container.Id, connecting.signal));
+    const output = onceStarted(told, () => hasStarted(context, exec, signal), tty, `exec in ${container.Id}`);
     await carry(connection, output, io, tty, (size) => resize(api, `/exec/${id}/resize`, size, signal), signal);
     signal.throwIfAborted();
     const { ExitCode, Pid } = await untilExec(context, exec, hasEnded, signal);
     if (Pid === 0) throw criError('unknown', `exec in ${container.Id}: ${request.cmd?.[0] ?? ''} could not be started`);
     return { exitCode: ExitCode ?? 0 };
   } catch (err) {
-    if (signal.aborted) await killExec(api, id);
+    if (signal.aborted) await killExec(api, id, container.Id);
     signal.throwIfAborted();
     throw err;
   } finally {
     connection.destroy();
+    connecting.abort(new Error('the command is over'));
   }
 }
 
@@ -176,10 +180,12 @@ const hasEnded = ({ Running, ExitCode }: InspectedExec): boolean => !Running && 
 const trustedAnswers = 5;
 /** As a shell reports SIGKILL. */
 const killedCode = 137;
+/** It ended with its container. Of one that could not be started Docker would have said so before. */
+const endedUnheard: InspectedExec = { Running: false, ExitCode: killedCode, Pid: -1 };
 
 /**
- * Resolves with what is true of it when the condition holds: its output is there a moment before Docker knows. Of a command whose container
- * ends at the same moment Docker may say for ever that it runs.
+ * Resolves with what is true of it when the condition holds: its output is there a moment before Docker knows. A command whose container
+ * ends at the same moment Docker may forget, or say for ever that it runs, or has not begun.
  */
 async function untilExec(
   context: DockerContext,
@@ -188,13 +194,12 @@ async function untilExec(
   signal: AbortSignal,
 ): Promise<InspectedExec> {
   for (let answers = 0; ; answers++) {
-    const found = await inspectExec(context.api, id, signal);
+    const found = await unlessGone(inspectExec(context.api, id, signal));
+    if (found === undefined) return endedUnheard;
     if (holds(found)) return found;
     if (answers >= trustedAnswers) {
       const container = await unlessGone(findContainer(context, containerId, signal));
-      if (container?.State.Running !== true) {
-        return { ...found, Running: false, ExitCode: found.ExitCode ?? killedCode };
-      }
+      if (container?.State.Running !== true) return endedUnheard;
     }
     await delay(exitPollMs, undefined, { signal });
   }
@@ -207,13 +212,17 @@ async function hasStarted(context: DockerContext, exec: Exec, signal: AbortSigna
 }
 
 /** Docker has no call to end an exec; its process is on this machine. */
-async function killExec(api: DockerApi, id: string): Promise<void> {
+async function killExec(api: DockerApi, id: string, containerId: string): Promise<void> {
   const limit = AbortSignal.timeout(killWaitMs);
   try {
     for (let tries = 0; tries < 50; tries++) {
       const { Running, Pid } = await inspectExec(api, id, limit);
       if (!Running && Pid !== 0) return;
-      if (Pid > 0) return void process.kill(Pid, 'SIGKILL');
+      if (Pid > 0) {
+        // Of a container that has ended Docker may still tell it, and by then it may be somebody else's.
+        if ((await readFile(`/proc/${Pid}/cgroup`, 'utf8')).includes(containerId)) process.kill(Pid, 'SIGKILL');
+        return;
+      }
       await delay(exitPollMs, undefined, { signal: limit });
     }
   } catch {

@@ -76,7 +76,6 @@ export function dockerImageService(api: DockerApi, clock: Clock, pinned: string)
         timestamp: clock.now() * 1e6,
         fsId: { mountpoint: DockerRootDir },
         usedBytes: { value: LayersSize },
-        inodesUsed: { value: 0 },
       };
       return { imageFilesystems: [usage], containerFilesystems: [usage] };
     },

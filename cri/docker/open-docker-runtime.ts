@@ -9,8 +9,11 @@ import { containerEvents } from './events.js';
 import { execSync } from './exec.js';
 import { findContainer } from './find-container.js';
 import { dockerImageService } from './images.js';
+import { readCgroupHost } from '../stats/cgroup-host.js';
+import { metricDescriptors } from '../stats/metrics.js';
 import { ContainerLogs } from './logs/container-logs.js';
 import { LayerSizes } from './layer-sizes.js';
+import { sandboxMetrics } from './metrics.js';
 import { dockerLabels } from './names-and-labels.js';
 import type { DockerContext, DockerRuntimeDeps, DockerRuntimeOptions } from './options.js';
 import { defaultSandboxProgram, ensureSandboxImage } from './sandbox-image.js';
@@ -38,8 +41,11 @@ export async function openDockerRuntime(
   const logs = new ContainerLogs(api, deps.log, options.stateDir);
   const files = new SandboxFiles(options.stateDir);
   const layers = new LayerSizes({ api, clock: deps.clock, log: deps.log });
-  const lowest = await lowestOomScore();
-  const context: DockerContext = { api, deps, files, logs, layers, sandboxImage, lowestOomScore: lowest };
+  const context: DockerContext = {
+    ...{ api, deps, files, logs, layers, sandboxImage },
+    cgroups: readCgroupHost(),
+    lowestOomScore: await lowestOomScore(),
+  };
   await logs.open(signal);
   return {
     runtime: runtimeService(context),
@@ -92,12 +98,8 @@ function runtimeService(context: DockerContext): RuntimeService {
     listContainerStats: async (r, s) => ({ stats: await listContainerStats(context, r.filter, s) }),
     podSandboxStats: async (r, s) => ({ stats: await sandboxStats(context, r.podSandboxId, s) }),
     listPodSandboxStats: async (r, s) => ({ stats: await listSandboxStats(context, r.filter, s) }),
-    async listMetricDescriptors() {
-      throw criError('unimplemented', 'list metric descriptors: not supported on Docker');
-    },
-    async listPodSandboxMetrics() {
-      throw criError('unimplemented', 'list pod sandbox metrics: not supported on Docker');
-    },
+    listMetricDescriptors: async () => ({ descriptors: metricDescriptors() }),
+    listPodSandboxMetrics: async (_r, s) => ({ podMetrics: await sandboxMetrics(context, s) }),
     containerEvents: (signal) => containerEvents(context, signal),
   };
 }

@@ -260,7 +260,20 @@ export async function removeByForce(context: DockerContext, id: string, signal: 
     verb: `remove ${id}`,
     subject: { object: id },
   } as const;
-  await unlessGone(context.api.call(remove, signal));
+  try {
+    await unlessGone(context.api.call(remove, signal));
+  } catch (err) {
+    if (!isCriCode(err, 'failed-precondition')) throw err;
+    // Somebody else is at it, and Docker lets only one.
+    const wait = {
+      method: 'POST',
+      path: `/containers/${id}/wait`,
+      query: { condition: 'removed' },
+      verb: `wait for the removal of ${id}`,
+      changesNothing: true,
+    } as const;
+    await unlessGone(context.api.call(wait, signal));
+  }
 }
 
 export async function sandboxStatus(

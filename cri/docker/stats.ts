@@ -128,7 +128,11 @@ async function sandboxUsage(context: DockerContext, id: string, signal: AbortSig
 }
 
 /** Counted in the sandbox's network by the kernel: to Docker it has none. */
-async function interfacesOf(context: DockerContext, id: string, signal: AbortSignal): Promise<InterfaceCounters[]> {
+export async function interfacesOf(
+  context: DockerContext,
+  id: string,
+  signal: AbortSignal,
+): Promise<InterfaceCounters[]> {
   const { inspected, config } = await findSandbox(context, id, signal);
   if (config.namespaces.network === 'NODE' || !inspected.State.Running) return [];
   // It may end just now.

@@ -6,6 +6,7 @@ import { findContainer } from './find-container.js';
 import { carry, execInContainer, resize } from './exec.js';
 import type { DockerContext } from './options.js';
 import { findSandbox } from './sandboxes.js';
+import { containerEnded, untilContainerEnds } from './until-container-ends.js';
 
 export function dockerStreamingService(context: DockerContext): StreamingService {
   return {
@@ -31,10 +32,12 @@ export function dockerStreamingService(context: DockerContext): StreamingService
       try {
         const sizes = `/containers/${container.Id}/resize`;
         const { Tty } = container.Config;
-        await carry(connection, connection, io, Tty, (size) => resize(context.api, sizes, size, signal), signal);
+        const output = untilContainerEnds(connection, containerEnded(context.api, container.Id, connecting.signal));
+        await carry(connection, output, io, Tty, (size) => resize(context.api, sizes, size, signal), signal);
         signal.throwIfAborted();
       } finally {
         connection.destroy();
+        connecting.abort(new Error('no longer attached'));
       }
     },
     async portForward({ podSandboxId, port }, connection, signal) {

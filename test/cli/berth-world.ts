@@ -86,9 +86,10 @@ export class BerthWorld implements AsyncDisposable {
 
   /** Resolves once the agent answers. */
   async start(
-    options: { env?: Readonly<Record<string, string>>; flags?: readonly string[] } = {},
+    options: { env?: Readonly<Record<string, string>>; flags?: readonly string[]; umask?: string } = {},
   ): Promise<ChildProcess> {
-    const agent = spawn(process.execPath, [berthMain, 'agent', ...this.agentFlags, ...(options.flags ?? [])], {
+    const command = [process.execPath, berthMain, 'agent', ...this.agentFlags, ...(options.flags ?? [])];
+    const agent = spawn('/bin/sh', ['-c', `umask ${options.umask ?? '022'}; exec "$@"`, 'sh', ...command], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { PATH: process.env['PATH'] ?? '', ...options.env },
     });

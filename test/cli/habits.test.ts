@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -83,9 +83,47 @@ describe("options as kubectl's and docker's users write them", () => {
     expect(await told('logs', 'web', '-c', 'sever')).toEqual([1, expect.stringContaining('it has server')]);
     expect(await told('apply', 'web.yaml')).toEqual([2, expect.stringContaining('berth apply -f web.yaml')]);
     expect(await told('images', 'prune')).toEqual([2, expect.stringContaining('there are ls, pull, import')]);
+    expect(await told('trace', '--interface', 'cnl')).toEqual([2, expect.stringContaining('choices are cni, oci')]);
+    expect(await told('delete')).toEqual([2, expect.stringContaining('berth delete pod NAME')]);
+    expect(await told('images', 'export', busybox, 'a.tar')).toEqual([2, expect.stringContaining('too many')]);
+    expect(await told('images', 'import', world.dir)).toEqual([2, expect.stringContaining('it is a folder')]);
+    const nowhere = join(world.dir, 'nowhere', 'a.tar');
+    expect(await told('images', 'export', busybox, '-o', nowhere)).toEqual([2, expect.stringContaining('ENOENT')]);
     expect(await told('trace', '-o', 'name')).toEqual([2, expect.stringContaining('expected json, yaml, wide')]);
     expect(await told('get', 'pod', 'nobody', '--ignore-not-found')).toEqual([0, '']);
     expect(await told('port-forward', 'web', 'https')).toEqual([2, expect.stringContaining('names http')]);
+  });
+
+  test('what is not there keeps none of the others from going', async () => {
+    const file = async (name: string): Promise<string> => {
+      const path = join(world.dir, `${name}.yaml`);
+      await writeFile(path, `{ apiVersion: v1, kind: ConfigMap, metadata: { name: ${name} } }`);
+      return path;
+    };
+    const files = [await file('first'), await file('never'), await file('last')];
+    expect((await on('apply', '-f', ...files)).code).toBe(0);
+    expect((await on('delete', '-f', files[1] ?? '')).code).toBe(0);
+    expect(await on('delete', '-f', ...files)).toEqual({
+      code: 1,
+      stdout: 'configmap "first" deleted\nconfigmap "last" deleted\n',
+      stderr: 'berth: delete configmap "never" in namespace "default": not found\n',
+    });
+    expect(await on('delete', '-f', ...files, '--ignore-not-found')).toEqual({ code: 0, stdout: '', stderr: '' });
+    const both = join(world.dir, 'both.yaml');
+    await writeFile(both, `${await readFile(files[0]!, 'utf8')}\n---\n${await readFile(files[1]!, 'utf8')}`);
+    expect((await on('apply', '-f', files[0]!)).code).toBe(0);
+    expect(await on('delete', '-f', both)).toEqual({
+      code: 1,
+      stdout: 'configmap "first" deleted\n',
+      stderr: 'berth: delete configmap "never" in namespace "default": not found\n',
+    });
+    const extra = 'localhost/test/extra:1';
+    await world.ok('images', 'tag', busybox, extra);
+    expect(await on('images', 'rm', 'localhost/test/never:1', extra)).toEqual({
+      code: 1,
+      stdout: `${extra} removed\n`,
+      stderr: expect.stringMatching(/^berth: .*never:1: there is no such image\n$/),
+    });
   });
 
   test('describe takes all of a type, a label, and the beginning of a name', async () => {

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BerthWorld, berthMain, busybox, runProcess } from './berth-world.js';
-import { tryHostProgram } from '../support/host-program.js';
+import { hostProgram, tryHostProgram } from '../support/host-program.js';
 
 /** What a service manager hears: a datagram socket that writes down all it gets. */
 class Receiver implements Disposable {
@@ -94,7 +94,13 @@ test('the unit is one systemd accepts', async ({ skip }) => {
       env: { SYSTEMD_LOG_LEVEL: 'warning' },
     });
     expect(ran).toEqual({ code: 0, stdout: '', stderr: '' });
-    for (const needed of ['Type=notify', 'NotifyAccess=all', 'KillMode=process', 'Delegate=yes'])
+    for (const needed of [
+      'Type=notify',
+      'NotifyAccess=all',
+      'KillMode=process',
+      'Delegate=yes',
+      'RuntimeDirectoryMode=0711',
+    ])
       expect(unit).toContain(`\n${needed}\n`);
   } finally {
     await rm(dir, { recursive: true });
@@ -126,6 +132,14 @@ describe('the life of an agent', () => {
       1,
       expect.stringContaining('another berth agent runs on this machine'),
     ]);
+    // A run folder of its own does not make it another agent: it would take the pods for leftovers.
+    const elsewhere = ['--run-dir', join(world.dir, 'run2')];
+    const third = await runProcess(process.execPath, [berthMain, 'agent', ...world.agentFlags, ...elsewhere]);
+    expect([third.code, third.stderr]).toEqual([
+      1,
+      expect.stringContaining(`use ${join(world.dir, 'kubelet')}: another berth agent runs on this machine`),
+    ]);
+    await tryHostProgram(['umount', join(world.dir, 'run2')]);
     expect(await world.ok('get', 'pods')).toContain('1/1');
 
     await world.stop('SIGKILL');
@@ -146,6 +160,43 @@ describe('the life of an agent', () => {
     world.agent = undefined;
     expect(await tryHostProgram(['pgrep', '-f', `conmon.*${world.name}`])).toMatchObject({
       end: { kind: 'exited', code: 0 },
+    });
+  });
+
+  test('a mask of the shell and a run folder made by others close nothing to containers', async () => {
+    await using world = await BerthWorld.open();
+    const runDir = join(world.dir, 'run');
+    await mkdir(runDir);
+    await hostProgram(['mount', '-t', 'tmpfs', '-o', 'mode=700', 'berth-test', runDir]);
+    await world.start({ umask: '077' });
+    expect((await stat(runDir)).mode & 0o777).toBe(0o711);
+    await world.importBusybox();
+    await world.apply(`
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: words }
+data: { greeting: hello }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: nobody }
+spec:
+  terminationGracePeriodSeconds: 0
+  securityContext: { runAsUser: 65534, runAsGroup: 65534 }
+  volumes: [{ name: words, configMap: { name: words } }, { name: room, emptyDir: {} }]
+  containers:
+    - name: main
+      image: ${busybox}
+      command: [sleep, "100000"]
+      volumeMounts:
+        - { name: words, mountPath: /words }
+        - { name: room, mountPath: /room }
+        - { name: room, mountPath: /part, subPath: part/of/it }`);
+    await world.untilReady('nobody');
+    const script = 'cat /words/greeting && cat /etc/hosts && ls / /part && echo x > /room/x && echo x > /tmp/x';
+    expect(await world.berth(['exec', 'nobody', '--', 'sh', '-c', script])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^hello[^]*127\.0\.0\.1[^]*bin/),
     });
   });
 

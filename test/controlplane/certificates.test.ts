@@ -1,4 +1,5 @@
-import { readdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../base/clock.js';
@@ -15,6 +16,7 @@ import type { CertificateSigningRequest, Pod } from '../../agent/api/index.js';
 import { hasControlPlane, inlineUser, TestControlPlane } from '../support/control-plane.js';
 import { NodeWorld } from './cluster-world.js';
 
+const requestsPath = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
 const mainId = (pod: Pod): string | undefined => pod.status?.containerStatuses?.[0]?.containerID;
 
 describe.runIf(hasControlPlane())('certificates that a real cluster issues', () => {
@@ -92,6 +94,37 @@ describe.runIf(hasControlPlane())('certificates that a real cluster issues', () 
     await node.untilGone('trusted');
   }, 180_000);
 
+  test('an agent that is started anew while its first certificate waits for approval finds its request again', async () => {
+    await using node = await NodeWorld.open(cluster);
+    await cluster.bind('slow-bootstrappers', 'system:node-bootstrapper');
+    // What these ask for is approved by people only.
+    const slow = inlineUser(await cluster.identity(`slow-${node.name}`, ['slow-bootstrappers']));
+    const certDir = join(node.world.dir, 'pki');
+    const kept = join(certDir, 'kubelet-client.key.tmp');
+    const settings = { bootstrapKubeconfig: await cluster.kubeconfig('slow', slow), certDir, rotateCertificates: true };
+    node.kubeconfig = join(node.world.dir, 'kubelet.kubeconfig');
+    const first = await node.start(settings);
+    const asked = async (): Promise<CertificateSigningRequest[]> => {
+      const { body } = await cluster.api('GET', requestsPath);
+      const items = body['items'] as CertificateSigningRequest[];
+      return items.filter(({ spec }) => spec.username === `slow-${node.name}`);
+    };
+    const [request] = await cluster.until('a request', async () =>
+      (await asked()).length > 0 ? await asked() : undefined,
+    );
+    expect(request?.metadata?.name).toMatch(/^node-csr-[\w-]{43}$/);
+    expect((await stat(kept)).mode & 0o777).toBe(0o600);
+    await first[Symbol.asyncDispose]();
+    const second = await node.start(settings);
+    await cluster.until('it is taken up', async () =>
+      second.log.text.includes(`"request":"${request?.metadata?.name}"`) ? true : undefined,
+    );
+    expect((await asked()).map(({ metadata }) => metadata?.uid)).toEqual([request?.metadata?.uid]);
+    await approveRequest(cluster, request as CertificateSigningRequest);
+    await cluster.until('the certificate', async () => await current(certDir));
+    await cluster.until('the key is kept no longer', async () => (existsSync(kept) ? undefined : true));
+  }, 180_000);
+
   test('a serving certificate is asked for, waits for its approval, and follows the addresses', async () => {
     const name = 'serving-node';
     await cluster.api('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name } });
@@ -128,9 +161,8 @@ describe.runIf(hasControlPlane())('certificates that a real cluster issues', () 
 
 /** Approves the newest request of a node's serving certificate, as an administrator does. */
 async function approve(cluster: TestControlPlane, nodeName: string): Promise<void> {
-  const path = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
   await cluster.until('a request to approve', async () => {
-    const items = (await cluster.api('GET', path)).body['items'] as CertificateSigningRequest[];
+    const items = (await cluster.api('GET', requestsPath)).body['items'] as CertificateSigningRequest[];
     const waiting = items.find(
       ({ spec, status }) =>
         spec.username === `system:node:${nodeName}` &&
@@ -138,8 +170,12 @@ async function approve(cluster: TestControlPlane, nodeName: string): Promise<voi
         !status?.conditions,
     );
     if (!waiting) return undefined;
-    const conditions = [{ type: 'Approved', status: 'True', reason: 'Test', message: 'approved' }];
-    await cluster.api('PATCH', `${path}/${waiting.metadata?.name}/approval`, { status: { conditions } });
+    await approveRequest(cluster, waiting);
     return true;
   });
+}
+
+async function approveRequest(cluster: TestControlPlane, { metadata }: CertificateSigningRequest): Promise<void> {
+  const conditions = [{ type: 'Approved', status: 'True', reason: 'Test', message: 'approved' }];
+  await cluster.api('PATCH', `${requestsPath}/${metadata?.name}/approval`, { status: { conditions } });
 }

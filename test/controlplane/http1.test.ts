@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import { connect, type AddressInfo } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
@@ -30,28 +30,56 @@ describe.runIf(hasControlPlane())('a server without HTTP/2', () => {
     await runsAPod(node, 'old');
   });
 
-  test('so does one behind the proxy that the kubeconfig names', async () => {
-    await using proxy = await ConnectProxy.open();
+  test.each([
+    ['proxy', 'distant', () => ConnectProxy.open()],
+    ['SOCKS5 proxy', 'sunken', () => SocksProxy.open('someone', 'a%b')],
+  ] as const)('so does one behind the %s that the kubeconfig names', async (_what, name, open) => {
+    await using proxy = await open();
     await using node = await NodeWorld.open(cluster);
     const config = JSON.parse(await readFile(node.kubeconfig, 'utf8')) as { clusters: [{ cluster: object }] };
     Object.assign(config.clusters[0].cluster, { 'proxy-url': proxy.url });
     await writeFile(node.kubeconfig, JSON.stringify(config));
-    await runsAPod(node, 'distant');
+    await runsAPod(node, name);
     expect(new Set(proxy.asked)).toEqual(new Set([new URL(cluster.server).host]));
   });
 });
+
+/** Connections that are passed on, both ends of which go together. */
+class Passages {
+  readonly #sockets = new Set<Duplex>();
+
+  add(client: Duplex, upstream: Duplex): void {
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      this.#sockets.add(socket);
+      socket.on('error', () => {});
+      socket.once('close', () => {
+        this.#sockets.delete(socket);
+        other.destroy();
+      });
+    }
+  }
+
+  async end(server: Server): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    server.close();
+    await once(server, 'close');
+  }
+}
 
 /** Passes connections on, as the proxy of a company does. */
 class ConnectProxy implements AsyncDisposable {
   readonly url: string;
   readonly asked: string[] = [];
-  readonly #server: ReturnType<typeof createServer>;
-  readonly #sockets = new Set<Duplex>();
+  readonly #server: Server;
+  readonly #passages = new Passages();
 
-  private constructor(server: ReturnType<typeof createServer>) {
+  private constructor(server: Server) {
     this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     this.#server = server;
-    server.on('connect', ({ url = '' }, client, head) => {
+    server.on('connect', ({ url = '' }: { url?: string }, client: Duplex, head: Buffer) => {
       this.asked.push(url);
       const [host = '', port] = url.split(':');
       const upstream = connect(Number(port), host, () => {
@@ -59,30 +87,72 @@ class ConnectProxy implements AsyncDisposable {
         upstream.write(head);
         upstream.pipe(client).pipe(upstream);
       });
-      for (const [socket, other] of [
-        [client, upstream],
-        [upstream, client],
-      ] as const) {
-        this.#sockets.add(socket);
-        socket.on('error', () => {});
-        socket.once('close', () => {
-          this.#sockets.delete(socket);
-          other.destroy();
-        });
-      }
+      this.#passages.add(client, upstream);
     });
   }
 
   static async open(): Promise<ConnectProxy> {
-    const server = createServer();
+    const server = createHttpServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     return new ConnectProxy(server);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
-    await once(this.#server, 'close');
+    await this.#passages.end(this.#server);
+  }
+}
+
+/** What a SOCKS5 client says first, with a name and a password (RFC 1928, 1929), and what it is answered. */
+class SocksProxy implements AsyncDisposable {
+  readonly url: string;
+  readonly asked: string[] = [];
+  readonly #server: Server;
+  readonly #passages = new Passages();
+  readonly #welcome: Buffer;
+
+  private constructor(server: Server, name: string, password: string) {
+    const { port } = server.address() as AddressInfo;
+    this.url = `socks5://${name}:${encodeURIComponent(password)}@127.0.0.1:${port}`;
+    const words = [name, password].map((word) => Buffer.from(word));
+    this.#welcome = Buffer.concat([Buffer.of(1), ...words.flatMap((word) => [Buffer.of(word.length), word])]);
+    this.#server = server;
+    server.on('connection', (client: Socket) => {
+      client.on('error', () => {});
+      this.#greet(client).catch(() => client.destroy());
+    });
+  }
+
+  static async open(name: string, password: string): Promise<SocksProxy> {
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return new SocksProxy(server, name, password);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#passages.end(this.#server);
+  }
+
+  async #greet(client: Socket): Promise<void> {
+    const next = async (): Promise<Buffer> => (await once(client, 'data'))[0] as Buffer;
+    const greeting = await next();
+    const byPassword = 2;
+    if (greeting[0] !== 5 || !greeting.subarray(2).includes(byPassword)) return void client.destroy();
+    client.write(Buffer.of(5, byPassword));
+    const isWelcome = (await next()).equals(this.#welcome);
+    client.write(Buffer.of(1, isWelcome ? 0 : 1));
+    if (!isWelcome) return void client.end();
+    const wish = await next();
+    const [, command, , kind] = wish;
+    if (command !== 1 || kind !== 1) return void client.destroy();
+    const host = [...wish.subarray(4, 8)].join('.');
+    const port = wish.readUInt16BE(8);
+    this.asked.push(`${host}:${port}`);
+    const upstream = connect(port, host, () => {
+      client.write(Buffer.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0));
+      upstream.pipe(client).pipe(upstream);
+    });
+    this.#passages.add(client, upstream);
   }
 }

@@ -2,6 +2,7 @@ import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Event, Node, Pod } from '../../agent/api/index.js';
+import type { CredentialProviderConfig } from '../../agent/config/credential-providers.js';
 import { sampleImage } from '../agent/agent-world.js';
 import { missingProgram } from '../images/temp-store.js';
 import { login, TestRegistry } from '../images/test-registry.js';
@@ -9,6 +10,8 @@ import { makeBusyboxImage } from '../setup/busybox-image.js';
 import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
 import { NodeWorld, type ClusterNode } from './cluster-world.js';
 
+const audience = 'registry.example.com';
+const providerVersion = 'credentialprovider.kubelet.k8s.io/v1';
 const missing = await missingProgram('skopeo', 'docker-registry', 'htpasswd');
 
 /** What a pod of a cluster gets from other objects there, as its containers see it. */
@@ -22,7 +25,8 @@ describe.runIf(hasControlPlane())('objects of a real cluster in a container', ()
     if (missing === undefined) registry = await TestRegistry.open({ auth: true });
     const insecureRegistries = registry ? [registry.host] : [];
     node = await NodeWorld.open(cluster, undefined, (config) => {
-      return { ...config, runtime: { ...config.runtime, insecureRegistries } };
+      const images = { credentialProviders: [provider()], pullRate: undefined, verification: undefined };
+      return { ...config, runtime: { ...config.runtime, insecureRegistries }, images };
     });
     // The node proves itself with what a program gives, as on machines of a cloud.
     const plugin = join(node.world.dir, 'credential-plugin');
@@ -36,7 +40,8 @@ describe.runIf(hasControlPlane())('objects of a real cluster in a container', ()
     node.kubeconfig = await cluster.kubeconfig('by-plugin', { exec });
     const taint = { key: 'example.com/new', value: 'yes', effect: 'PreferNoSchedule' } as const;
     run = await node.start({ taints: [taint], statusEveryMs: 500, externalCloudProvider: true });
-    await make('/api/v1/namespaces/default/serviceaccounts', { metadata: { name: 'robot' } });
+    const annotations = { 'example.com/pulls': 'own', 'example.com/other': 'kept here' };
+    await make('/api/v1/namespaces/default/serviceaccounts', { metadata: { name: 'robot', annotations } });
     await make('/api/v1/namespaces/default/configmaps', { metadata: { name: 'map' }, data: { word: 'mapped' } });
     await make('/api/v1/namespaces/default/secrets', { metadata: { name: 'secret' }, stringData: { key: 'hidden' } });
     await make('/api/v1/namespaces/default/services', {
@@ -57,6 +62,23 @@ describe.runIf(hasControlPlane())('objects of a real cluster in a container', ()
     await cluster?.[Symbol.asyncDispose]();
   });
 
+  /** Asked for what pods of marked accounts pull, with a token of theirs for the registry. */
+  const provider = (): CredentialProviderConfig => ({
+    name: 'by-account',
+    program: join(cluster.dir, 'by-account'),
+    matchImages: [`${registry?.host ?? 'none.example.com'}/team/own`],
+    defaultCacheMs: 0,
+    apiVersion: providerVersion,
+    args: [],
+    env: {},
+    token: {
+      audience,
+      requireServiceAccount: true,
+      cacheType: 'Token',
+      requiredAnnotations: ['example.com/pulls'],
+      optionalAnnotations: ['example.com/absent'],
+    },
+  });
   const make = (path: string, object: object): Promise<unknown> => cluster.api('POST', path, object);
   const fromField = (name: string, fieldPath: string): object => ({ name, valueFrom: { fieldRef: { fieldPath } } });
   const fromResource = (name: string, resource: string): object => ({
@@ -201,6 +223,52 @@ describe.runIf(hasControlPlane())('objects of a real cluster in a container', ()
     },
   );
 
+  test.skipIf(missing !== undefined)(
+    `an image that a program gets with a token of the pod's account (missing: ${missing ?? 'nothing'})`,
+    async () => {
+      const { host = '' } = registry ?? {};
+      const archive = join(cluster.dir, 'own.tar');
+      await makeBusyboxImage({ path: archive, reference: 'own:1' });
+      await registry?.push(`oci-archive:${archive}`, 'team/own:1');
+      const { username, password } = login;
+      const auth = { [host]: { username, password } };
+      const answer = { kind: 'CredentialProviderResponse', apiVersion: providerVersion, cacheKeyType: 'Image', auth };
+      const asked = join(cluster.dir, 'by-account.asked');
+      const script = `#!/bin/sh\ncat > ${asked}.tmp && mv ${asked}.tmp ${asked}\necho '${JSON.stringify(answer)}'\n`;
+      await writeFile(join(cluster.dir, 'by-account'), script, { mode: 0o755 });
+      // A node may ask for tokens that no volume of the pod asks for only where an administrator allowed it.
+      await make('/apis/rbac.authorization.k8s.io/v1/clusterroles', {
+        metadata: { name: 'tokens-for-registries' },
+        rules: [
+          { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['get'] },
+          { apiGroups: [''], resources: [audience], verbs: ['request-serviceaccounts-token-audience'] },
+        ],
+      });
+      await cluster.bind('system:nodes', 'tokens-for-registries');
+      await node.create(node.pod('owned', { serviceAccountName: 'robot' }, { image: `${host}/team/own:1` }));
+      await node.untilReady('owned');
+      const question = JSON.parse(await readFile(asked, 'utf8')) as Record<string, unknown>;
+      expect(question).toMatchObject({
+        image: `${host}/team/own`,
+        serviceAccountAnnotations: { 'example.com/pulls': 'own' },
+      });
+      expect(Object.keys(question['serviceAccountAnnotations'] ?? {})).toEqual(['example.com/pulls']);
+      const spec = { token: question['serviceAccountToken'], audiences: [audience] };
+      const review = (await cluster.api('POST', '/apis/authentication.k8s.io/v1/tokenreviews', { spec })).body;
+      expect(review['status']).toMatchObject({
+        authenticated: true,
+        audiences: [audience],
+        user: {
+          username: 'system:serviceaccount:default:robot',
+          extra: { 'authentication.kubernetes.io/pod-name': ['owned'] },
+        },
+      });
+      expect(run.log.text).not.toContain(String(question['serviceAccountToken']));
+      await node.delete('owned');
+      await node.untilGone('owned');
+    },
+  );
+
   test('events that differ in their words only become one', async () => {
     const readinessProbe = { exec: { command: ['sh', '-c', 'cat /proc/uptime; exit 1'] }, periodSeconds: 1 };
     const container = { image: sampleImage, command: ['sleep', '1000000'], readinessProbe };
@@ -229,9 +297,17 @@ describe.runIf(hasControlPlane())('objects of a real cluster in a container', ()
     );
     expect(status?.volumesInUse).toBeUndefined();
     // As a cloud's controller does once it knows the machine.
-    const addresses = [...(status?.addresses ?? []), { type: 'ExternalIP', address: '203.0.113.7' }];
-    expect(addresses.map(({ type }) => type)).toEqual(['InternalIP', 'Hostname', 'ExternalIP']);
+    const addresses = [...(status?.addresses ?? []), { type: 'InternalIP', address: 'fd00::7' }];
+    expect(addresses.map(({ type }) => type)).toEqual(['InternalIP', 'Hostname', 'InternalIP']);
     await cluster.api('PATCH', `/api/v1/nodes/${node.name}/status`, { status: { addresses } });
+    // Pods are told of the addresses that the cloud told of.
+    await node.create(node.pod('addressed', { hostNetwork: true }));
+    const hostIps = ['127.0.0.1', 'fd00::7'].map((ip) => ({ ip }));
+    const isTold = (pod: Pod): boolean => JSON.stringify(pod.status?.hostIPs) === JSON.stringify(hostIps);
+    const addressed = await node.untilPod('is told both addresses', 'addressed', isTold);
+    expect(addressed.status?.podIPs).toEqual(hostIps);
+    await node.delete('addressed');
+    await node.untilGone('addressed');
     const { controlPlane } = run.agent;
     let inUse = ['kubernetes.io/csi/example.com^one'];
     controlPlane.followVolumesInUse(() => inUse);
@@ -244,7 +320,7 @@ describe.runIf(hasControlPlane())('objects of a real cluster in a container', ()
     expect((await own()).status?.addresses).toEqual(addresses);
   });
 
-  test('what an operator says that the node has may be allocated, and pods get it', async () => {
+  test('what an operator says that the node has may be allocated, and pods get it, as much as there is', async () => {
     const own = async (): Promise<Node> => (await cluster.api('GET', `/api/v1/nodes/${node.name}`)).body;
     const dongles = async (): Promise<unknown> => (await own()).status?.allocatable?.['example.com/dongle'] ?? 'none';
     // As documented under "Advertise Extended Resources for a Node".
@@ -256,10 +332,24 @@ describe.runIf(hasControlPlane())('objects of a real cluster in a container', ()
     await cluster.until('they may be allocated', async () => (await dongles()) === '4' || undefined);
     await node.create(node.pod('plugged', {}, { resources: { limits: { 'example.com/dongle': '3' } } }));
     await node.untilReady('plugged');
-    await node.delete('plugged');
-    await node.untilGone('plugged');
+    // Placed by hand, so that no scheduler keeps it away.
+    await node.create(node.pod('one-too-many', {}, { resources: { limits: { 'example.com/dongle': '2' } } }));
+    const { status } = await node.untilPod('is refused', 'one-too-many', (pod) => pod.status?.phase === 'Failed');
+    expect(status?.reason).toBe('OutOfexample.com/dongle');
+    expect(status?.message).toBe(
+      "Pod was rejected: Node didn't have enough resource: example.com/dongle, requested: 2, used: 3, capacity: 4",
+    );
+    for (const name of ['plugged', 'one-too-many']) {
+      await node.delete(name);
+      await node.untilGone(name);
+    }
     await advertise(null);
     await cluster.until('there are none any more', async () => (await dongles()) === 'none' || undefined);
+    // What no node has of its own may be the whole cluster's.
+    await node.create(node.pod('unplugged', {}, { resources: { limits: { 'example.com/dongle': '2' } } }));
+    await node.untilReady('unplugged');
+    await node.delete('unplugged');
+    await node.untilGone('unplugged');
   });
 
   test('how the program that gives the credentials does is counted', () => {

@@ -99,9 +99,7 @@ describe.skipIf(missing !== undefined)('pods in Docker', () => {
   });
 
   test('logs: no line is lost or written twice over restarts of the agent, rotations and the end', async () => {
-    // It does not end at once: a command that Docker runs while its container ends may be taken to run on for ever.
-    const script =
-      'i=0; until test -e /enough; do i=$((i+1)); echo line $i; [ $((i % 100)) = 0 ] && sleep 0.05; done; sleep 2';
+    const script = 'i=0; until test -e /enough; do i=$((i+1)); echo line $i; [ $((i % 100)) = 0 ] && sleep 0.05; done';
     const { podSandboxId, containerId, log } = await start(['sh', '-c', script]);
     const last = async (): Promise<number> => numbers(await readFile(log, 'utf8')).at(-1) ?? 0;
     await eventually('some lines', async () => (await last()) > 100);
@@ -121,6 +119,36 @@ describe.skipIf(missing !== undefined)('pods in Docker', () => {
     const said = /line (\d+)\s*$/.exec(await dockerd.docker('logs', '--tail', '1', containerId))?.[1];
     expect(all).toEqual(Array.from({ length: Number(said) }, (_, index) => index + 1));
     await docker.runtime.removePodSandbox({ podSandboxId }, signal);
+  });
+
+  test('a command that ends its container ends too, whichever end Docker hears of first', async () => {
+    const { podSandboxId } = await start(['sleep', '1000']);
+    const { items = [] } = await docker.runtime.listPodSandbox({ filter: { id: podSandboxId } }, signal);
+    const sandboxConfig = { metadata: items[0]?.metadata };
+    const attempt = async (name: string): Promise<string> => {
+      const image = { image: busyboxReference };
+      const command = ['sh', '-c', 'until test -e /end; do sleep 0.01; done'];
+      const config = { metadata: { name, attempt: 0 }, image, command };
+      const { containerId } = await docker.runtime.createContainer({ podSandboxId, config, sandboxConfig }, signal);
+      await docker.runtime.startContainer({ containerId }, signal);
+      const cmd = ['sh', '-c', 'echo said; touch /end'];
+      const { stdout } = await docker.runtime.execSync({ containerId, cmd, timeout: 60 }, signal);
+      return Buffer.from(stdout ?? '').toString();
+    };
+    const names = Array.from({ length: 8 }, (_, index) => `short-${index}`);
+    expect(await Promise.all(names.map(attempt))).toEqual(names.map(() => 'said\n'));
+    await docker.runtime.removePodSandbox({ podSandboxId }, signal);
+  });
+
+  test('stop and remove, asked for by many at once: all succeed', async () => {
+    const { podSandboxId, containerId } = await start(['sleep', '1000']);
+    const { runtime } = docker;
+    const times = [1, 2, 3, 4];
+    await Promise.all(times.map(() => runtime.stopContainer({ containerId, timeout: 0 }, signal)));
+    await Promise.all(times.map(() => runtime.removeContainer({ containerId }, signal)));
+    await Promise.all(times.map(() => runtime.stopPodSandbox({ podSandboxId }, signal)));
+    await Promise.all(times.map(() => runtime.removePodSandbox({ podSandboxId }, signal)));
+    expect((await runtime.listPodSandbox({ filter: { id: podSandboxId } }, signal)).items).toEqual([]);
   });
 
   test('logs: a line longer than Docker takes at once comes in pieces; no newline at the end is told', async () => {

@@ -63,7 +63,8 @@ describe.skipIf(missing !== '')('logs and streams of the embedded runtime', () =
       await rename(path, `${path}.${index}`);
       await world.runtime.reopenContainerLog({ containerId: id }, neverAborted());
     }
-    await world.exec(id, 'touch', '/enough');
+    // It may be ended with its container, before its own end.
+    await world.runtime.execSync({ containerId: id, cmd: ['touch', '/enough'], timeout: 60 }, neverAborted());
     await world.exited(id);
     let text = '';
     for (let index = 0; index < rotations; index++) text += await readFile(`${path}.${index}`, 'utf8');

@@ -126,8 +126,6 @@ const metricsOfKubeletsOnly: Readonly<Record<string, RegExp>> = {
       '^kubelet_imagemanager_inmemory_',
       // The disk is asked what there is of a pod: nothing is rebuilt at the start, and there is no sweep for orphans.
       '^(reconstruct|force_cleaned)_|^kubelet_orphan_pod_cleaned_volumes',
-      // How long one volume took is part of how long the scrape took.
-      '^kubelet_volume_metric_collection',
       // The kubelet counts pods without claims as well.
       '^dra_operations_duration_seconds$',
       // Nothing is held back on this side, and connections are not taken from a cache.

@@ -35,7 +35,7 @@ export class MonitoredPods implements AsyncDisposable {
   async scrapes(keptFiles?: MonitorOptions['keptFiles']): Promise<Readonly<Record<string, () => string>>> {
     const world = this.#world;
     const monitor = new ResourceMonitor(
-      { hierarchy: world.hierarchy, system: [{ name: 'pods', cgroup: `${world.root}/kubepods` }], keptFiles },
+      { hierarchy: world.hierarchy, system: () => [{ name: 'pods', cgroup: `${world.root}/kubepods` }], keptFiles },
       { clock: systemClock, pods: () => this.#pods },
     );
     this.#monitors.push(monitor);

@@ -21,7 +21,7 @@ test.skipIf(oomKillsInKernelLog() === undefined)(
     const cgroup = `/berth-test-oom-${randomBytes(4).toString('hex')}`;
     const folder = controllerFolder(hierarchy, 'memory', cgroup) ?? '';
     mkdirSync(folder);
-    const monitor = new ResourceMonitor({ hierarchy, system: [] }, { clock: systemClock, pods: () => [] });
+    const monitor = new ResourceMonitor({ hierarchy, system: () => [] }, { clock: systemClock, pods: () => [] });
     const watch = new OomWatch();
     watch.look(monitor.node(), () => monitor.snapshot(0));
     const limit = hierarchy.version === 2 ? 'memory.max' : 'memory.limit_in_bytes';

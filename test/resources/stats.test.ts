@@ -1,7 +1,11 @@
-import { expect, test } from 'vitest';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test, vi } from 'vitest';
 import { systemClock } from '../../base/clock.js';
 import type { PodUid } from '../../agent/api/index.js';
 import { buildSummary, resourceMetrics, ResourceMonitor, type MonitoredPod } from '../../agent/stats/index.js';
+import { RuntimeCgroup } from '../../agent/stats/runtime-cgroup.js';
 import { cheapestCpuMs } from '../bench/measure.js';
 import { LeakCheck } from '../support/leak-check.js';
 import { expectSpeed } from '../support/speed.js';
@@ -30,7 +34,7 @@ test('usage of real cgroups: a busy container is seen to be busy, memory and pro
     ],
   };
   using monitor = new ResourceMonitor(
-    { hierarchy: world.hierarchy, system: [{ name: 'pods', cgroup: `${world.root}/kubepods` }] },
+    { hierarchy: world.hierarchy, system: () => [{ name: 'pods', cgroup: `${world.root}/kubepods` }] },
     { clock: systemClock, pods: () => [monitored] },
   );
   await until('a rate and throttling', () => {
@@ -78,7 +82,7 @@ test('files that are held between looks: a cgroup goes all the same, and another
     ...{ hostNetwork: false, cpuLimited: false, containers: [container] },
   };
   using monitor = new ResourceMonitor(
-    { hierarchy: world.hierarchy, system: [] },
+    { hierarchy: world.hierarchy, system: () => [] },
     { clock: systemClock, pods: () => [monitored] },
   );
   const processes = (): number | undefined => monitor.snapshot(0).pods[0]?.containers[0]?.usage.processes;
@@ -91,6 +95,42 @@ test('files that are held between looks: a cgroup goes all the same, and another
     const [gone] = monitor.snapshot(0).pods;
     expect([gone?.usage.cpu, gone?.usage.memory, gone?.usage.threads]).toEqual([undefined, undefined, undefined]);
   }
+});
+
+test('the runtime is told of by the cgroup of who listens on its socket; what has no cgroup is left out', async () => {
+  await using _leaks = await LeakCheck.open({ tokens: ['berth-test-'], kinds: ['cgroup', 'process'] });
+  await using world = await CgroupWorld.open();
+  const folder = await mkdtemp(join(tmpdir(), 'berth-test-'));
+  await using _folder = { [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
+  const socketPath = join(folder, 'runtime.sock');
+  const { hierarchy } = world;
+  const runtime = new RuntimeCgroup({ hierarchy, socketPath }, systemClock);
+  const misc = testPod('misc');
+  await world.cgroups.ensure(misc, signal);
+  using monitor = new ResourceMonitor(
+    {
+      hierarchy,
+      system: () => [
+        { name: 'runtime', cgroup: runtime.current() ?? '/berth-test-none' },
+        { name: 'misc', cgroup: world.cgroups.parentOf(misc) },
+      ],
+    },
+    { clock: systemClock, pods: () => [] },
+  );
+  const names = (): string[] => monitor.node().system.map(({ name }) => name);
+  expect(names()).toEqual(['misc']);
+  const daemon = testPod('daemon');
+  await world.cgroups.ensure(daemon, signal);
+  world.container(daemon, 'daemon-id', ['socat', `UNIX-LISTEN:${socketPath}`, '-']);
+  await vi.waitFor(
+    async () => {
+      await runtime.look();
+      expect(runtime.current()).toBe(`${world.cgroups.parentOf(daemon)}/daemon-id`);
+    },
+    { timeout: 60_000 },
+  );
+  expect(names()).toEqual(['runtime', 'misc']);
+  expect(monitor.node().system[0]?.usage.memory).toBeDefined();
 });
 
 test('a scrape of 100 pods costs at most 40 ms of CPU', async () => {

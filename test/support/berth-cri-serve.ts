@@ -9,7 +9,7 @@ import { DaemonFolder } from './daemon-folder.js';
 import { Daemon, eventually } from './daemon.js';
 
 /** The compiled command; `npm test` compiles first. */
-const berthMain = process.env['BERTH_MAIN'] ?? new URL('../../dist/bin/berth.js', import.meta.url).pathname;
+export const berthMain = process.env['BERTH_MAIN'] ?? new URL('../../dist/bin/berth.js', import.meta.url).pathname;
 
 /** `berth cri serve` in a folder of its own, with a network; disposing removes its pods and looks for leaks. */
 export class BerthCriServe implements AsyncDisposable {
@@ -20,7 +20,7 @@ export class BerthCriServe implements AsyncDisposable {
   readonly #own: DaemonFolder;
   readonly #daemon: Daemon;
 
-  private constructor(own: DaemonFolder) {
+  private constructor(own: DaemonFolder, more: readonly string[]) {
     this.#own = own;
     this.folder = own.path;
     this.name = own.name;
@@ -29,15 +29,16 @@ export class BerthCriServe implements AsyncDisposable {
     const folders = { 'state-dir': 'state', 'run-dir': 'run', 'cni-conf-dir': 'net.d' };
     const flags = Object.entries(folders).flatMap(([flag, name]) => [`--${flag}`, join(own.path, name)]);
     this.#daemon = new Daemon({
-      argv: [process.execPath, berthMain, 'cri', 'serve', '--socket', socket, ...flags],
+      argv: [process.execPath, berthMain, 'cri', 'serve', '--socket', socket, ...flags, ...more],
       env: { PATH: process.env['PATH'] ?? '', HOME: own.path },
       logFile: join(own.path, 'berth.log'),
     });
   }
 
-  static async open(): Promise<BerthCriServe> {
+  /** `more` is said besides the folders. */
+  static async open(more: readonly string[] = []): Promise<BerthCriServe> {
     const own = await DaemonFolder.open('brt-sv-');
-    const served = new BerthCriServe(own);
+    const served = new BerthCriServe(own, more);
     try {
       await writeTestNetwork(own.path);
       await mkdir(join(own.path, 'logs'));

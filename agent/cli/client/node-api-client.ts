@@ -43,9 +43,9 @@ export class NodeApiClient {
 
   /** JSON lines as they come, until the agent ends them or the signal aborts. */
   async *lines<T>(call: Call, signal: AbortSignal): AsyncGenerator<T, void, undefined> {
-    const answer = await this.stream(call, signal);
     let held = '';
     try {
+      const answer = await this.stream(call, signal);
       for await (const chunk of answer.setEncoding('utf8') as AsyncIterable<string>) {
         const parts = (held + chunk).split('\n');
         held = parts.pop() ?? '';
@@ -53,6 +53,7 @@ export class NodeApiClient {
       }
     } catch (err) {
       if (signal.aborted) return;
+      if (err instanceof ClientError) throw err;
       throw new ClientError('read from the agent: it went away', { code: 'broken' }, { cause: err });
     }
   }
@@ -94,7 +95,10 @@ export class NodeApiClient {
       );
       sent.on('error', (err) => reject(this.#failure(err)));
       if (body === undefined || typeof body === 'string' || Buffer.isBuffer(body)) sent.end(body);
-      else body.pipe(sent);
+      else {
+        body.on('error', (err) => sent.destroy(err));
+        body.pipe(sent);
+      }
     });
   }
 

@@ -7,6 +7,7 @@ import { withoutKubeletFlags } from '../kubelet-flag-options.js';
 import { logLevels } from '../log-level.js';
 import { openLogger } from '../open-logger.js';
 import { runUntilStopped } from '../run-until-stopped.js';
+import { setUmask } from '../set-umask.js';
 
 const flagsSchema = z
   .object({
@@ -52,6 +53,7 @@ export async function runAgent(rawFlags: Record<string, unknown>): Promise<numbe
       process.stderr.write(`berth: --${flagName(path)}: ${message}\n`);
     return 2;
   }
+  setUmask();
   tuneEngine();
   const { logLevel, ...flags } = parsed.data;
   try {

@@ -1,5 +1,12 @@
 import { errorText } from '../../../base/errors.js';
-import type { AppliedObject, List, ObjectRow, PodView, WatchLine } from '../../serving/node-api/index.js';
+import type {
+  AppliedObject,
+  DeletedObjects,
+  List,
+  ObjectRow,
+  PodView,
+  WatchLine,
+} from '../../serving/node-api/index.js';
 import { apiPath, ClientError, usage } from '../client/index.js';
 import type { ClientFlags, CommandContext } from '../command-context.js';
 import { renderValue, wantsObjects } from '../output/print-objects.js';
@@ -80,7 +87,9 @@ export interface DeleteFlags extends ApplyFlags {
 
 /** Deletes, and waits until nothing of the pods is left unless told not to. */
 export async function remove(args: readonly string[], flags: DeleteFlags, context: CommandContext): Promise<number> {
-  const { client, out } = context;
+  const { out } = context;
+  if (args.length === 0 && !flags.filename?.length)
+    throw usage('delete: expected a type and names, as in: berth delete pod NAME, or -f FILE');
   if (flags.output !== undefined && flags.output !== 'name')
     throw usage(`delete: read -o ${flags.output}: expected name`);
   const query = { namespace: flags.namespace ?? 'default', gracePeriodSeconds: graceOf(flags) };
@@ -91,11 +100,21 @@ export async function remove(args: readonly string[], flags: DeleteFlags, contex
     out.write(flags.output === 'name' ? `${kindName(item)}\n` : `${item.kind.toLowerCase()} "${item.name}" ${how}\n`);
   };
   try {
+    const failures: unknown[] = [];
     if (flags.filename?.length) {
       if (args.length > 0) throw usage('delete: give -f FILE or a type with names, not both');
-      for (const { text } of await readManifests(flags.filename, flags.recursive))
-        (await client.post<List<AppliedObject>>('/v1/delete', query, text)).items.forEach(told);
-    } else await removeNamed(args, query, flags, context, told);
+      for (const { text } of await readManifests(flags.filename, flags.recursive)) {
+        try {
+          const answer = await context.client.post<DeletedObjects>('/v1/delete', query, text);
+          answer.items.forEach(told);
+          for (const { status, message } of answer.failures)
+            collect(new ClientError(message, { code: 'refused', status, reason: 'Failed' }), failures, flags);
+        } catch (err) {
+          collect(err, failures, flags);
+        }
+      }
+    } else await removeNamed(args, query, flags, context, { told, failures });
+    throwAll(failures);
   } finally {
     // Some may be on their way when another could not be deleted.
     if (flags.wait !== false) await waitUntilGone(deleted, flags, context);
@@ -108,9 +127,8 @@ async function removeNamed(
   query: { readonly namespace: string; readonly gracePeriodSeconds: number | undefined },
   flags: DeleteFlags,
   context: CommandContext,
-  told: (item: AppliedObject) => void,
+  { told, failures }: { readonly told: (item: AppliedObject) => void; readonly failures: unknown[] },
 ): Promise<void> {
-  const failures: unknown[] = [];
   for (const { resource, names } of parseAsked(args)) {
     const kind = deletableKind(resource);
     for (const { namespace, name } of await chosenToDelete(resource, names, query.namespace, flags, context)) {
@@ -119,17 +137,22 @@ async function removeNamed(
         const { gracePeriodSeconds } = query;
         (await context.client.delete<List<AppliedObject>>(path, { gracePeriodSeconds })).items.forEach(told);
       } catch (err) {
-        // One that is gone, or that a manifest gives, keeps none of the others from going.
-        const status = err instanceof ClientError && err.failure.code === 'refused' ? err.failure.status : 0;
-        if (status !== 404 && status !== 409) throw err;
-        if (status !== 404 || !flags.ignoreNotFound) failures.push(err);
+        collect(err, failures, flags);
       }
     }
   }
-  if (failures.length > 0) {
-    const text = failures.map((failure) => errorText(failure)).join('\n');
-    throw new ClientError(text, { code: 'refused', status: 0, reason: 'Failed' }, { cause: failures[0] });
-  }
+}
+
+/** One that is gone, that a manifest gives, or a file that cannot be read keeps none of the others from going. */
+function collect(err: unknown, failures: unknown[], { ignoreNotFound }: DeleteFlags): void {
+  if (!(err instanceof ClientError) || err.failure.code !== 'refused') throw err;
+  if (err.failure.status !== 404 || !ignoreNotFound) failures.push(err);
+}
+
+function throwAll(failures: readonly unknown[]): void {
+  if (failures.length === 0) return;
+  const text = failures.map((failure) => errorText(failure)).join('\n');
+  throw new ClientError(text, { code: 'refused', status: 0, reason: 'Failed' }, { cause: failures[0] });
 }
 
 interface ToDelete {

@@ -16,6 +16,7 @@ import { humanLogger } from '../human-logger.js';
 import type { LogLevel } from '../log-level.js';
 import { openLogger } from '../open-logger.js';
 import { runUntilStopped } from '../run-until-stopped.js';
+import { setUmask } from '../set-umask.js';
 
 export interface DemoFlags {
   readonly samples?: string | undefined;
@@ -25,6 +26,7 @@ export interface DemoFlags {
 
 /** The samples on a network of their own, in the foreground; or, with `--clean`, the end of all that. */
 export async function demo(flags: DemoFlags): Promise<number> {
+  setUmask();
   const { out, say } = { out: process.stdout, say: (line: string) => void process.stderr.write(`${line}\n`) };
   const stop = new AbortController();
   const level = flags.logLevel as LogLevel;

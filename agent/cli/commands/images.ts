@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createReadStream, createWriteStream, type ReadStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { errnoOf, errorText } from '../../../base/errors.js';
 import type { ImageList, ImageProgress } from '../../serving/node-api/index.js';
@@ -60,8 +60,10 @@ export async function importImage(file: string, flags: ImportFlags, context: Com
 }
 
 async function openFile(file: string): Promise<ReadStream> {
-  const stream = createReadStream(file);
   try {
+    // It opens like a file, and fails at the first read.
+    if ((await stat(file)).isDirectory()) throw new Error('it is a folder');
+    const stream = createReadStream(file);
     await once(stream, 'open');
     return stream;
   } catch (err) {
@@ -115,22 +117,34 @@ export async function exportImage(
     await pipeline(answer, createWriteStream(output, { flags: 'wx' }));
   } catch (err) {
     if (errnoOf(err) === 'EEXIST') throw usage(`write ${output}: it is there already`);
+    if (isOfOpening(err)) throw usage(`write ${output}: ${errorText(err)}`);
     await rm(output, { force: true });
     throw err;
   }
   return 0;
 }
 
+/** What fails later has no path with it. */
+const isOfOpening = (err: unknown): boolean => err instanceof Error && 'syscall' in err && err.syscall === 'open';
+
 export async function removeImages(
   references: readonly string[],
   flags: ClientFlags & { readonly force?: boolean },
-  { client, out }: CommandContext,
+  { client, out, err }: CommandContext,
 ): Promise<number> {
+  let code = 0;
   for (const reference of references) {
-    await client.delete('/v1/images', { reference, force: flags.force });
-    out.write(`${reference} removed\n`);
+    try {
+      await client.delete('/v1/images', { reference, force: flags.force });
+      out.write(`${reference} removed\n`);
+    } catch (failure) {
+      // One that is used or not there keeps none of the others.
+      if (!(failure instanceof ClientError) || failure.failure.code !== 'refused') throw failure;
+      err.write(`berth: ${failure.message}\n`);
+      code = 1;
+    }
   }
-  return 0;
+  return code;
 }
 
 export async function tagImage(

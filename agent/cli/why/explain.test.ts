@@ -220,3 +220,9 @@ test('trouble with the cluster is told beside the pod, and where there is no pod
   expect(explain('default', 'web', about({ cluster, view: undefined }))).toContain(told);
   expect(explain('default', 'web', about({ cluster: [] }))).not.toContain('cluster');
 });
+
+test('a pod the node did not take: what would let it in', () => {
+  const rejected: Pod = { ...pod, status: { phase: 'Failed', reason: 'NodePorts', message: 'no free ports' } };
+  const text = explain('default', 'web', about({ view: { ...view, pod: rejected, waits: [] } }));
+  expect(text).toMatch(/What would help:\n {2}→ another pod of this node has the host port/);
+});

@@ -6,7 +6,7 @@ import { ageOf } from '../output/age.js';
 import { podState } from '../output/pod-table.js';
 import { oneLine } from '../output/table.js';
 import { durationText } from '../output/call-text.js';
-import { hintFor } from './hints.js';
+import { hintFor, rejectionHint } from './hints.js';
 import { progressOf } from './progress.js';
 
 const marks = { done: '✓', now: '▶', failed: '✗', later: '·' } as const;
@@ -25,6 +25,9 @@ export function explain(namespace: string, name: string, about: PodExplanation):
       if (hint !== undefined && !hints.includes(hint)) hints.push(hint);
     }
   }
+  const { phase, reason = '' } = view.pod.status ?? {};
+  const rejection = phase === 'Failed' ? rejectionHint(reason, name, namespace) : undefined;
+  if (rejection !== undefined) hints.push(rejection);
   if (!about.runtime.ready) parts.push('', `The container runtime is not ready: ${about.runtime.message}`);
   else if (!about.network.ready) parts.push('', `The network of the node is not ready: ${about.network.message}`);
   parts.push(...clusterLines(about));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { CurrentWait, WaitStep } from '../../podloop/steps.js';
-import { hintFor } from './hints.js';
+import { hintFor, rejectionHint } from './hints.js';
 
 function ask(step: WaitStep, reason?: string, message = ''): string | undefined {
   const lastError = reason === undefined ? undefined : { reason, message };
@@ -27,6 +27,7 @@ describe('what would unblock it', () => {
     ],
     ['start-container', 'RunContainerError', 'executable file `nope` not found in $PATH', /no such program/],
     ['start-container', 'RunContainerError', 'open /x: Permission denied', /may not/],
+    ['start-container', 'CreateContainerError', 'make `/r/rootfs` private: Permission denied', /chmod o\+x/],
     ['start-container', 'PostStartHookError', 'exited with 1', /postStart/],
     ['start-container', 'RunContainerError', 'odd', /trace web --interface oci/],
     ['mount-volumes', 'FailedMount', 'configmap "a" not found', /optional: true/],
@@ -77,4 +78,15 @@ describe('what would unblock it', () => {
     '%s without an error only needs a moment',
     (step) => expect(ask(step)).toBeUndefined(),
   );
+});
+
+test.each([
+  ['NodePorts', /host port.*berth delete pod web -n shop/],
+  ['OutOfcpu', /berth describe node/],
+  ['Evicted', /berth pressure/],
+  ['UnexpectedAdmissionError', undefined],
+])('a pod the node did not take: %s', (reason, expected) => {
+  const hint = rejectionHint(reason, 'web', 'shop');
+  if (expected === undefined) expect(hint).toBeUndefined();
+  else expect(hint).toMatch(expected);
 });

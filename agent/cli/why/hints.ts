@@ -99,6 +99,11 @@ const hints: readonly Hint[] = [
     say: () => 'the image has no such program: check command and args',
   },
   {
+    when: words(/rootfs` private: permission denied/i),
+    say: () =>
+      "a folder above the agent's run folder is closed to the users of pods with hostUsers: false: chmod o+x each up to it",
+  },
+  {
     when: words(/permission denied/i),
     say: () =>
       'the user of the container may not: check runAsUser, fsGroup, file modes, and that the program is executable',
@@ -260,4 +265,32 @@ export function hintFor(question: HintQuestion): string | undefined {
   ];
   if (needsError.includes(wait.step) && wait.lastError === undefined) return undefined;
   return hints.find((hint) => hint.when(wait))?.say(question);
+}
+
+interface RejectionHint {
+  readonly reason: RegExp;
+  readonly say: (again: string) => string;
+}
+
+const rejections: readonly RejectionHint[] = [
+  {
+    reason: /^NodePorts$/,
+    say: (again) =>
+      `another pod of this node has the host port; which: berth get pods -A -o custom-columns=POD:.metadata.name,PORTS:.spec.containers[*].ports[*].hostPort; choose another port or end that pod, ${again}`,
+  },
+  {
+    reason: /^OutOf/,
+    say: (again) =>
+      `the node has not that much left: berth describe node shows what there is; ask for less or end other pods, ${again}`,
+  },
+  {
+    reason: /^Evicted$/,
+    say: () => 'the node ran short of something: berth pressure says of what, and who would go next',
+  },
+];
+
+/** What would let in a pod that the node did not take. */
+export function rejectionHint(reason: string, pod: string, namespace: string): string | undefined {
+  const again = `then make this one anew: berth delete pod ${pod}${inNamespace(namespace)}, and apply it again`;
+  return rejections.find((each) => each.reason.test(reason))?.say(again);
 }

@@ -65,7 +65,7 @@ export function progressOf(pod: Pod): Stage[] {
 function containerStage(kind: string, name: string, status: ContainerStatus | undefined, mayRun: boolean): Stage {
   const label = `${kind} ${name}`;
   const { running, terminated, waiting } = status?.state ?? {};
-  const restarts = status?.restartCount ? `, restarted ${status.restartCount} times` : '';
+  const restarts = status?.restartCount ? `, restarted ${timesText(status.restartCount)}` : '';
   if (running) {
     const unready = kind !== 'init container' && status?.ready === false;
     return {
@@ -108,3 +108,5 @@ function timeOf(time: string | undefined): number | undefined {
   const instant = Date.parse(time ?? '');
   return Number.isNaN(instant) ? undefined : instant;
 }
+
+const timesText = (count: number): string => (count === 1 ? 'once' : `${count} times`);

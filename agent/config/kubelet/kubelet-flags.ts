@@ -128,14 +128,20 @@ export const idleFlags: Readonly<Record<string, string>> = {
   'maximum-dead-containers-per-container': garbage,
   'pod-infra-container-image': 'the runtime decides what a sandbox is made of, and the embedded one needs no image',
   'container-runtime': 'see --container-runtime-endpoint',
-  'runtime-cgroups': 'the machine or the runtime is in charge of it',
   'lock-file': 'a socket of its own tells that another agent runs',
   'exit-on-lock-contention': 'a second agent never starts',
   'experimental-mounter-path': 'it is gone from the kubelet',
   'experimental-allocatable-ignore-eviction': 'it is gone from the kubelet',
 };
 
-export const kubeletFlagNames: readonly string[] = [...Object.keys(fieldFlags), ...Object.keys(idleFlags)];
+/** Has no key in the file. */
+export const runtimeCgroupsFlag = 'runtime-cgroups';
+
+export const kubeletFlagNames: readonly string[] = [
+  ...Object.keys(fieldFlags),
+  ...Object.keys(idleFlags),
+  runtimeCgroupsFlag,
+];
 
 type Json = Record<string, unknown>;
 

@@ -1,3 +1,4 @@
+import type { PendingKey } from './pending-key.js';
 import { RotatingCertificate, type RotatingDeps } from './rotating-certificate.js';
 import type { Subject } from './x509-parts.js';
 
@@ -14,6 +15,7 @@ const clientUsages = ['digital signature', 'client auth'];
 export function rotatingClientCertificate(
   nodeName: string,
   renew: boolean,
+  pending: PendingKey,
   deps: Omit<RotatingDeps, 'names'>,
 ): RotatingCertificate {
   const options = {
@@ -22,6 +24,7 @@ export function rotatingClientCertificate(
     usages: clientUsages,
     subject: nodeSubject(nodeName),
     renew,
+    pending,
   } as const;
   return new RotatingCertificate(options, { ...deps, names: () => ({ dnsNames: [], addresses: [] }) });
 }

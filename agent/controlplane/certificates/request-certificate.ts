@@ -1,13 +1,17 @@
+import { X509Certificate } from 'node:crypto';
 import { BerthError } from '../../../base/errors.js';
 import type { Clock } from '../../../base/clock.js';
 import { linkSignal } from '../../../base/signals.js';
 import type { CertificateSigningRequest } from '../../api/index.js';
+import { statusOf } from '../kubernetes/client/index.js';
 
 export type CertificateFailure =
   | { readonly code: 'denied' }
   | { readonly code: 'failed' }
   /** Nobody has decided in time. */
-  | { readonly code: 'not-decided' };
+  | { readonly code: 'not-decided' }
+  /** There is a request of this name, and what comes of it is of no use with this key. */
+  | { readonly code: 'not-usable' };
 export class CertificateError extends BerthError<CertificateFailure> {}
 
 /** The part of an API client that is needed here. */
@@ -23,6 +27,10 @@ export interface CertificateWish {
   readonly request: string;
   readonly signerName: 'kubernetes.io/kube-apiserver-client-kubelet' | 'kubernetes.io/kubelet-serving';
   readonly usages: readonly string[];
+  /** A request that is there under this name is taken up again; the cluster finds a name where there is none. */
+  readonly name?: string | undefined;
+  /** What the request is for, in DER: one that is taken up again must be for the same. */
+  readonly publicKey?: Buffer | undefined;
 }
 
 export interface RequestCertificateDeps {
@@ -42,7 +50,7 @@ export async function requestCertificate(
   { api, clock, timeoutMs, asked }: RequestCertificateDeps,
   signal: AbortSignal,
 ): Promise<string> {
-  const made = await create(wish, api, signal);
+  const made = await create(wish, api, clock.now(), signal);
   asked?.(made.metadata?.name ?? '');
   const at = `${path}/${made.metadata?.name ?? ''}`;
   using limited = linkSignal(signal, { timeoutMs });
@@ -68,17 +76,43 @@ export async function requestCertificate(
 }
 
 async function create(
-  { request, signerName, usages }: CertificateWish,
+  wish: CertificateWish,
   api: CertificateApi,
+  now: number,
   signal: AbortSignal,
 ): Promise<CertificateSigningRequest> {
+  const { request, signerName, usages, name } = wish;
   const body: CertificateSigningRequest = {
     apiVersion: 'certificates.k8s.io/v1',
     kind: 'CertificateSigningRequest',
-    metadata: { generateName: 'csr-' },
+    metadata: name === undefined ? { generateName: 'csr-' } : { name },
     spec: { request: Buffer.from(request).toString('base64'), signerName, usages: [...usages] },
   };
-  return await api.json<CertificateSigningRequest>({ method: 'POST', path, body }, signal);
+  try {
+    return await api.json<CertificateSigningRequest>({ method: 'POST', path, body }, signal);
+  } catch (err) {
+    if (name === undefined || statusOf(err) !== 409) throw err;
+    const known = await api.json<CertificateSigningRequest>({ method: 'GET', path: `${path}/${name}` }, signal);
+    const problem = whyUseless(known, wish, now);
+    if (problem === undefined) return known;
+    throw new CertificateError(`take up certificate request ${name}: ${problem}`, { code: 'not-usable' });
+  }
+}
+
+/** Undefined for one that an earlier start made with the same key. */
+function whyUseless(
+  { spec, status }: CertificateSigningRequest,
+  { signerName, publicKey }: CertificateWish,
+  now: number,
+): string | undefined {
+  if (spec.signerName !== signerName) return `it is for ${spec.signerName}`;
+  const asked = Buffer.from(spec.request, 'base64')
+    .toString('utf8')
+    .replace(/-----[^-]+-----|\s/g, '');
+  if (publicKey && !Buffer.from(asked, 'base64').includes(publicKey)) return 'it is for another key';
+  if (!status?.certificate) return undefined;
+  const { validTo } = new X509Certificate(Buffer.from(status.certificate, 'base64'));
+  return Date.parse(validTo) <= now ? `its certificate has expired (${validTo})` : undefined;
 }
 
 /** The certificate in PEM, undefined while nothing is decided. */

@@ -6,8 +6,15 @@ import { WakeUp } from '../../sources/wake-up.js';
 import { CertificateCounts } from './certificate-counts.js';
 import type { CertificateStore, HeldCertificate } from './certificate-store.js';
 import { certificateRequest } from './certificate-request.js';
-import { requestCertificate, type CertificateApi, type CertificateWish } from './request-certificate.js';
-import { makeKey, type AlternativeNames, type Subject } from './x509-parts.js';
+import type { PendingKey } from './pending-key.js';
+import {
+  CertificateError,
+  requestCertificate,
+  type CertificateApi,
+  type CertificateWish,
+} from './request-certificate.js';
+import { requestName } from './request-name.js';
+import { keyObject, makeKey, publicKeyInfo, type AlternativeNames, type Subject } from './x509-parts.js';
 
 export interface RotatingOptions {
   /** For the log, and for what is counted. */
@@ -17,6 +24,8 @@ export interface RotatingOptions {
   readonly subject: Subject;
   /** False asks for a new one only where there is none or it has expired. */
   readonly renew: boolean;
+  /** Keeps the key of the first certificate while it is waited for; the key of every later one lives no longer than its request. */
+  readonly pending?: PendingKey | undefined;
 }
 
 export interface RotatingDeps {
@@ -135,15 +144,21 @@ export class RotatingCertificate implements AsyncDisposable {
   async #renew(names: AlternativeNames, signal: AbortSignal): Promise<void> {
     const { api, store, clock, log } = this.#deps;
     const { subject, signerName, usages, purpose } = this.#options;
-    const key = await makeKey();
+    const before = this.#current;
+    const pending = (before?.notAfter ?? 0) > clock.now() ? undefined : this.#options.pending;
+    const key = await (pending?.take() ?? makeKey());
     const request = certificateRequest(key, subject, names);
+    const found = pending && { name: requestName(key, subject, usages), publicKey: publicKeyInfo(keyObject(key)) };
     const certificate = await requestCertificate(
-      { request, signerName, usages },
+      { request, signerName, usages, ...found },
       { api, clock, timeoutMs: decisionMs, asked: (name) => this.#waits(name) },
       signal,
-    );
-    const before = this.#current;
+    ).catch(async (err: unknown) => {
+      if (err instanceof CertificateError && err.failure.code === 'not-usable') await pending?.drop();
+      throw err;
+    });
     this.#current = await store.write(certificate, key, clock.now());
+    await pending?.drop();
     if (before) this.#counts.replaced(this.#current.notBefore - before.notBefore);
     this.#problem = '';
     log.info({ purpose, notAfter: this.#current.leaf.validTo }, 'certificate is in force');

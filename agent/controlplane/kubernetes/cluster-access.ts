@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { readIfPresent, writeFileAtomic } from '../../../base/atomic-file.js';
 import type { Clock } from '../../../base/clock.js';
 import { errorText } from '../../../base/errors.js';
@@ -6,6 +7,7 @@ import type { RunProgram } from '../../../base/run-program.js';
 import type { ClusterSettings } from '../../config/cluster-config.js';
 import {
   CertificateStore,
+  PendingKey,
   rotatingClientCertificate,
   type CertificateApi,
   type RotatingCertificate,
@@ -67,7 +69,8 @@ export async function openClusterAccess(
   const bootstrapClient =
     bootstrap && new ApiClient(bootstrap, { userAgent }, { ...deps, log: deps.log.child({ client: 'bootstrap' }) });
   let main: CertificateApi | undefined;
-  const certificate: RotatingCertificate = rotatingClientCertificate(nodeName, rotateCertificates, {
+  const pending = new PendingKey(join(certDir, 'kubelet-client.key.tmp'));
+  const certificate: RotatingCertificate = rotatingClientCertificate(nodeName, rotateCertificates, pending, {
     store,
     clock: deps.clock,
     log: deps.log,
@@ -125,7 +128,7 @@ async function contentOf(material: Material | undefined): Promise<string | undef
 /** What later starts, and people with kubectl, find. */
 async function writeKubeconfig(
   path: string,
-  { server, ca, serverName, insecure }: ClusterConfig,
+  { server, ca, serverName, insecure, proxyUrl }: ClusterConfig,
   certificate: string,
 ): Promise<void> {
   const text = await contentOf(ca);
@@ -134,6 +137,7 @@ async function writeKubeconfig(
     ...(text !== undefined && { 'certificate-authority-data': Buffer.from(text).toString('base64') }),
     ...(serverName !== undefined && { 'tls-server-name': serverName }),
     ...(insecure && { 'insecure-skip-tls-verify': true }),
+    ...(proxyUrl !== undefined && { 'proxy-url': proxyUrl }),
   };
   const user = { 'client-certificate': certificate, 'client-key': certificate };
   const config = {

@@ -32,6 +32,11 @@ const kept = [
   'node.kubernetes.io/instance-type',
   'beta.kubernetes.io/instance-type',
 ];
+/** What others act on while a node has it: that they attach its volumes, and which addresses a cloud's controller must tell. */
+const goesWhenUnwanted = [
+  'volumes.kubernetes.io/controller-managed-attach-detach',
+  'alpha.kubernetes.io/provided-node-ip',
+];
 const heartbeatTimeoutMs = 10_000;
 /** Somebody else may write the lease once; who does so again and again is another agent. */
 const leaseContests = 4;
@@ -255,11 +260,12 @@ export class OwnNode {
       throw statusOf(cause) === 403 && statusOf(err) === 404 ? cause : err;
     }
     const labels = changes(existing.metadata?.labels, node.metadata?.labels, kept);
-    const annotations = changes(
-      existing.metadata?.annotations,
-      node.metadata?.annotations,
-      Object.keys(node.metadata?.annotations ?? {}),
-    );
+    const { annotations: had = {} } = existing.metadata ?? {};
+    const { annotations: wanted = {} } = node.metadata ?? {};
+    const annotations = {
+      ...changes(had, wanted, Object.keys(wanted)),
+      ...Object.fromEntries(goesWhenUnwanted.filter((key) => key in had && !(key in wanted)).map((key) => [key, null])),
+    };
     let current = existing;
     if (Object.keys(labels).length + Object.keys(annotations).length > 0) {
       const body = { metadata: { labels, annotations } };
@@ -298,6 +304,9 @@ export class OwnNode {
         each?.spec,
         each?.metadata?.deletionTimestamp,
         each?.status?.volumesInUse,
+        each?.status?.capacity,
+        each?.status?.allocatable,
+        each?.status?.addresses,
       ]);
     if (node && words(before) !== words(node))
       lastKnown.put(`Node/${this.name}`, { ...node, metadata: { ...node.metadata, managedFields: undefined } });

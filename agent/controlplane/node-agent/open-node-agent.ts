@@ -37,7 +37,7 @@ export function openNodeAgent(nodeName: string, settings: ClusterSettings, deps:
   const own = deps.source ?? basicSource();
   const source = externalCloudProvider ? leavingAddressesToProvider(own, nodeIps.length > 0) : own;
   const { architecture } = host;
-  const provided = externalCloudProvider && nodeIps.length > 0;
+  const provided = externalCloudProvider && nodeIps.length > 0 && settings.anyNodeIp !== true;
   const agent = new NodeAgent(
     {
       nodeName,
@@ -51,7 +51,7 @@ export function openNodeAgent(nodeName: string, settings: ClusterSettings, deps:
         ...settings.labels,
       },
       annotations: {
-        'volumes.kubernetes.io/controller-managed-attach-detach': 'true',
+        ...(settings.controllerAttaches && { 'volumes.kubernetes.io/controller-managed-attach-detach': 'true' }),
         ...(provided && { 'alpha.kubernetes.io/provided-node-ip': nodeIps.join(',') }),
       },
       taints: [

@@ -84,6 +84,17 @@ test('mounts of images are storage operations with counts of their own; several 
   expect(store.snapshots().filter(({ name }) => name === 'volumes')).toHaveLength(1);
 });
 
+test('how long it took to measure volumes is told by the way it was done, and is no operation of storage', () => {
+  const store = new MetricsStore();
+  for (const way of ['du', 'du', 'hostpath.csi.example.com'])
+    store.storageOperation('volume_metric_collection', way, 0.1, false);
+  expect(seriesOf(store, 'kubelet_volume_metric_collection_duration_seconds')).toEqual([
+    'du = 2',
+    'hostpath.csi.example.com = 1',
+  ]);
+  expect(seriesOf(store, 'storage_operation_duration_seconds')).toEqual([]);
+});
+
 test.each([
   [undefined, 'OK'],
   ['not-found', 'NotFound'],

@@ -49,6 +49,11 @@ export class PluginMetrics {
     'Storage operation end to end duration in seconds',
     csiSeconds,
   );
+  readonly #usages = new HistogramMetric(
+    'kubelet_volume_metric_collection_duration_seconds',
+    'Duration in seconds to calculate volume stats',
+    usualSeconds,
+  );
   readonly #images = {
     asked: new CounterMetric('kubelet_image_volume_requested_total', 'Number of requested image volumes.'),
     mounted: new CounterMetric(
@@ -109,6 +114,7 @@ export class PluginMetrics {
   storageOperation(operation: string, plugin: string, seconds: number, failed: boolean): void {
     if (operation === 'overall_volume_mount')
       return this.#mounts.observe({ operation_name: operation, plugin_name: plugin }, seconds);
+    if (operation === 'volume_metric_collection') return this.#usages.observe({ metric_source: plugin }, seconds);
     const status = failed ? 'fail-unknown' : 'success';
     this.#storage.observe({ migrated: 'false', operation_name: operation, status, volume_plugin: plugin }, seconds);
     if (operation !== 'volume_mount' || plugin !== 'kubernetes.io/image') return;
@@ -136,6 +142,7 @@ export class PluginMetrics {
       this.#csiCalls,
       this.#storage,
       this.#mounts,
+      this.#usages,
       ...Object.values(this.#images),
       this.#credentials,
       this.#credentialErrors,

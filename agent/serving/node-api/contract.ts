@@ -54,6 +54,12 @@ export interface AppliedObject {
   readonly verb: 'created' | 'configured' | 'unchanged' | 'deleted';
 }
 
+/** What became of a manifest's objects: those that could not be deleted keep none of the others. */
+export interface DeletedObjects extends List<AppliedObject> {
+  /** An HTTP status and the words for it. */
+  readonly failures: ReadonlyArray<{ readonly status: number; readonly message: string }>;
+}
+
 /** An object of the local store without what must stay secret. */
 export interface ObjectRow {
   readonly apiVersion: string;

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { errnoOf } from '../../../base/errors.js';
 import type { RuntimeContext } from '../context.js';
 import { emitContainer, emitStarted } from '../emit-event.js';
-import { innerCgroup } from '../host/inner-cgroup.js';
+import { innerCgroup } from '../../stats/inner-cgroup.js';
 import { mayBeAlive, isSameAlive } from '../host/process-identity.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import type { ContainerExit } from '../state/records.js';

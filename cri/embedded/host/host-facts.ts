@@ -1,18 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
-import { errnoOf } from '../../../base/errors.js';
+import { readCgroupHost, type CgroupHost } from '../../stats/cgroup-host.js';
 import { capabilityNames } from '../oci-spec/capabilities.js';
 import { userNamespacesLack } from './user-namespaces.js';
 
 /** What this machine and this process can do; read once when the runtime opens. */
-export interface HostFacts {
-  readonly cgroupVersion: 1 | 2;
-  /** Mount point of a v1 controller, or of the unified hierarchy for every controller on v2. */
-  readonly cgroupMount: (controller: string) => string;
-  /** Every hierarchy a container's cgroup may have a folder in. */
-  readonly cgroupHierarchies: readonly string[];
+export interface HostFacts extends CgroupHost {
   readonly swapLimit: boolean;
-  readonly hugepageSizes: readonly string[];
   readonly capabilities: readonly string[];
   /** Lowest oom_score_adj this process may give; -1000 with CAP_SYS_RESOURCE. */
   readonly oomScoreFloor: number;
@@ -33,15 +27,13 @@ export function readHostFacts(): HostFacts {
   const bounding = /^CapBnd:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0';
   const capabilities = capabilityNames(BigInt(`0x${bounding}`));
   const mayRaise = capabilities.includes('CAP_SYS_RESOURCE');
-  const cgroups = cgroupMounts();
+  const cgroups = readCgroupHost();
   const kernel = release();
   const [major = 0, minor = 0] = kernel.split('.').map(Number);
   return {
-    cgroupVersion: cgroups.version,
-    cgroupMount: cgroups.mountOf,
-    cgroupHierarchies: cgroups.hierarchies,
-    swapLimit: cgroups.version === 2 || existsSync(`${cgroups.mountOf('memory')}/memory.memsw.limit_in_bytes`),
-    hugepageSizes: hugepageSizes(),
+    ...cgroups,
+    swapLimit:
+      cgroups.cgroupVersion === 2 || existsSync(`${cgroups.cgroupMount('memory')}/memory.memsw.limit_in_bytes`),
     capabilities,
     oomScoreFloor: mayRaise ? -1000 : Number(readFileSync('/proc/self/oom_score_adj', 'utf8')),
     hardLimits: mayRaise ? {} : hardLimits(readFileSync('/proc/self/limits', 'utf8')),
@@ -52,49 +44,6 @@ export function readHostFacts(): HostFacts {
     overlayVolatile: major > 5 || (major === 5 && minor >= 10),
     userNamespacesLack: userNamespacesLack(kernel),
   };
-}
-
-interface CgroupMounts {
-  readonly version: 1 | 2;
-  readonly mountOf: (controller: string) => string;
-  readonly hierarchies: readonly string[];
-}
-
-/** A unified hierarchy on /sys/fs/cgroup is v2; a mount per controller is v1, whatever else is mounted beside them. */
-function cgroupMounts(): CgroupMounts {
-  const root = '/sys/fs/cgroup';
-  if (existsSync(`${root}/cgroup.controllers`)) {
-    return { version: 2, mountOf: () => root, hierarchies: [root] };
-  }
-  const mounts = new Map<string, string>();
-  const hierarchies = new Set<string>();
-  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
-    const [left = '', right = ''] = line.split(' - ');
-    const [type, , options = ''] = right.split(' ');
-    if (type !== 'cgroup' && type !== 'cgroup2') continue;
-    const path = left.split(' ')[4] ?? '';
-    hierarchies.add(path);
-    if (type === 'cgroup2') continue;
-    for (const option of options.split(',')) mounts.set(option, path);
-  }
-  return {
-    version: 1,
-    mountOf: (controller) => mounts.get(controller) ?? `${root}/${controller}`,
-    hierarchies: [...hierarchies],
-  };
-}
-
-function hugepageSizes(): string[] {
-  try {
-    return readdirSync('/sys/kernel/mm/hugepages').map((name) => {
-      const kib = Number(/^hugepages-(\d+)kB$/.exec(name)?.[1] ?? 0);
-      if (kib >= 1024 * 1024) return `${kib / 1024 / 1024}GB`;
-      return kib >= 1024 ? `${kib / 1024}MB` : `${kib}KB`;
-    });
-  } catch (err) {
-    if (errnoOf(err) === 'ENOENT') return [];
-    throw err;
-  }
 }
 
 const limitNames: Readonly<Record<string, string>> = {

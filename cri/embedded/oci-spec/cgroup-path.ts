@@ -1,3 +1,5 @@
+import { scopeSubgroup } from '../../stats/inner-cgroup.js';
+
 /** Where a container's cgroup is: in the words of the OCI runtime, and as the path below the hierarchy. */
 export interface CgroupPath {
   /** `linux.cgroupsPath`. */
@@ -18,9 +20,6 @@ export function containerCgroup(driver: 'cgroupfs' | 'systemd', parent: string, 
   const slice = given.slice(given.lastIndexOf('/') + 1);
   return { oci: `${slice}:berth:${id}`, path: `${expandSlice(slice)}/berth-${id}.scope` };
 }
-
-/** The cgroup below a scope in which crun puts a container. */
-export const scopeSubgroup = 'container';
 
 /**
  * What a scope of systemd is told. crun writes limits itself: in the scope's own cgroup systemd would take them away with its next

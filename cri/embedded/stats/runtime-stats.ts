@@ -1,4 +1,3 @@
-import { statfsSync } from 'node:fs';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
 import { matches } from '../containers/container-status.js';
 import type { RuntimeContext } from '../context.js';
@@ -6,10 +5,11 @@ import { readProc } from '../host/process-identity.js';
 import { podCgroup } from '../oci-spec/cgroup-path.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import type { SandboxEntry } from '../state/sandbox-entry.js';
-import { readCgroupStats, type CgroupStats } from './cgroup-stats.js';
-import type { LayerFilesystem, MetricSource } from './container-metrics.js';
-import { readMetricCounters } from './metric-counters.js';
-import { metricDescriptors, podMetrics } from './metrics.js';
+import { readCgroupStats, type CgroupStats } from '../../stats/cgroup-stats.js';
+import type { LayerFilesystem, MetricSource } from '../../stats/container-metrics.js';
+import { layerFilesystem } from '../../stats/layer-filesystem.js';
+import { readMetricCounters } from '../../stats/metric-counters.js';
+import { metricDescriptors, podMetrics } from '../../stats/metrics.js';
 import { parseNetDev, type InterfaceCounters } from '../../../base/net-dev.js';
 import { networkUsage } from '../../stats/network-stats.js';
 import { WritableLayers } from './writable-layers.js';
@@ -111,7 +111,7 @@ export class RuntimeStats {
     return ready.map((sandbox) =>
       podMetrics(
         sandbox.record,
-        this.#podCgroupStats(sandbox, runningOf(sandbox)),
+        this.#podCgroupStats(sandbox, runningOf(sandbox))?.processes,
         this.#interfaces(sandbox),
         runningOf(sandbox).flatMap((entry) => this.#metricSource(entry, filesystem)),
         timestamp,
@@ -186,16 +186,6 @@ export class RuntimeStats {
 
 const runningOf = (sandbox: SandboxEntry): ContainerEntry[] =>
   [...sandbox.containers].filter((entry) => entry.init !== undefined);
-
-function layerFilesystem(folder: string): LayerFilesystem | undefined {
-  try {
-    const { blocks, bsize, files, ffree } = statfsSync(folder);
-    return { bytes: blocks * bsize, inodes: files, inodesFree: ffree };
-  } catch {
-    // Nothing else in the answer hangs on it.
-    return undefined;
-  }
-}
 
 function memoryUsage(stats: CgroupStats, timestamp: number): v1.MemoryUsage {
   const { memoryLimit: limit } = stats;

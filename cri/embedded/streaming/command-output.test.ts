@@ -1,5 +1,5 @@
 import { PassThrough, Writable } from 'node:stream';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { CommandOutput, outputIdleMs } from './command-output.js';
 
 const { signal } = new AbortController();
@@ -54,4 +54,39 @@ test('an output that is held open and silent ends nothing later than the idle ti
   expect(performance.now() - began).toBeGreaterThanOrEqual(outputIdleMs - 1);
   expect(text()).toBe('all there is');
   expect(source.destroyed).toBe(true);
+});
+
+test('what came before the command runs is held back until it does', async () => {
+  const source = new PassThrough();
+  const { sink, text } = collected();
+  let runs = false;
+  const output = new CommandOutput(source, sink, () => runs);
+  source.write('one ');
+  await vi.waitFor(() => expect(source.readableLength).toBe(0));
+  expect(text()).toBe('');
+  runs = true;
+  await vi.waitFor(() => expect(text()).toBe('one '));
+  source.end('two');
+  await output.finish(signal);
+  expect(text()).toBe('one two');
+});
+
+test.each([true, false])('held back to the end, it is output where the command started (%s)', async (started) => {
+  const source = new PassThrough();
+  const { sink, text } = collected();
+  const output = new CommandOutput(source, sink, () => false);
+  source.end('words');
+  await vi.waitFor(() => expect(source.readableLength).toBe(0));
+  if (started) await output.finish(signal);
+  else output.discard();
+  expect(text()).toBe(started ? 'words' : '');
+});
+
+test('more than an OCI runtime says is output', async () => {
+  const source = new PassThrough();
+  const { sink, text } = collected();
+  const output = new CommandOutput(source, sink, () => false);
+  source.end('x'.repeat(70_000));
+  await vi.waitFor(() => expect(text()).toHaveLength(70_000));
+  await output.finish(signal);
 });

@@ -16,7 +16,8 @@ import { identify, signalProcess } from '../host/process-identity.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import { execProcess } from './exec-process.js';
 import { LogLineParser } from './log-lines.js';
-import { execFolder, runtimeWords } from './run-exec.js';
+import { execFolder } from './run-exec.js';
+import { runtimeWords } from './runtime-words.js';
 
 const sigKill = 9;
 /** How long a first size is waited for: a client that has one sends it at once. */

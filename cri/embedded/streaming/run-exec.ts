@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { errnoOf } from '../../../base/errors.js';
 import { criError } from '../../contract/cri-error.js';
@@ -10,6 +10,7 @@ import { identify, readPidFile, signalProcess } from '../host/process-identity.j
 import type { OciProcess } from '../oci-spec/oci-types.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import { CommandOutput, outputIdleMs } from './command-output.js';
+import { runtimeWords } from './runtime-words.js';
 
 export interface ExecStreams {
   readonly stdin?: Readable | undefined;
@@ -52,11 +53,10 @@ export async function runExec(
   });
   try {
     writeFileSync(`${folder}/process.json`, JSON.stringify(process), { mode: 0o600 });
-    const code = await pump(argv, folder, io, signal);
-    const refused = code === 0 ? '' : runtimeWords(`${folder}/log`);
-    if (refused !== '') {
-      throw criError('unknown', `exec in container ${record.metadata.name}: ${refused}`);
-    }
+    const code = await pump(argv, folder, io, signal).catch((err: unknown) => {
+      if (!(err instanceof NotStarted)) throw err;
+      throw criError('unknown', `exec in container ${record.metadata.name}: ${err.message}`);
+    });
     done({ response: { exitCode: code } });
     return code;
   } catch (err) {
@@ -73,15 +73,8 @@ export function execFolder(context: RuntimeContext): string {
   return folder;
 }
 
-/** What the OCI runtime logs about itself: the command could not be started. Empty when it was. */
-export function runtimeWords(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch (err) {
-    if (errnoOf(err) === 'ENOENT') return '';
-    throw err;
-  }
-}
+/** In the words of the OCI runtime. */
+class NotStarted extends Error {}
 
 function pump(
   argv: readonly [string, ...string[]],
@@ -100,7 +93,10 @@ function pump(
       ],
       detached: true,
     });
-    const outputs = [new CommandOutput(child.stdout, io.stdout), new CommandOutput(child.stderr, io.stderr)];
+    const outputs = [
+      new CommandOutput(child.stdout, io.stdout),
+      new CommandOutput(child.stderr, io.stderr, () => commandRuns(folder, child.pid)),
+    ];
     const unpipe = pipeInput(io.stdin, child.stdin);
     let abortTimer: NodeJS.Timeout | undefined;
     const onAbort = (): void => {
@@ -128,12 +124,33 @@ function pump(
       );
     });
     child.on('exit', (code) => {
+      const refused = code === 0 || signal.aborted ? '' : runtimeWords(`${folder}/log`);
+      if (refused !== '') {
+        for (const output of outputs) output.discard();
+        return settle(() => reject(new NotStarted(refused)));
+      }
       // Gone with its namespace or killed: as a shell reports SIGKILL.
       void Promise.all(outputs.map(async (output) => await output.finish(signal))).then(() =>
         settle(() => resolve(code ?? 128 + sigKill)),
       );
     });
   });
+}
+
+/** Its process is there, and runs another program than the OCI runtime, which says on the same streams why it cannot start a command. */
+function commandRuns(folder: string, ociPid: number | undefined): boolean {
+  const pid = readPidFile(`${folder}/pid`);
+  const program = pid === undefined ? undefined : programOf(pid);
+  return program !== undefined && program !== programOf(ociPid ?? 0);
+}
+
+function programOf(pid: number): string | undefined {
+  try {
+    const { dev, ino } = statSync(`/proc/${pid}/exe`, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
 }
 
 function killCommand(folder: string): boolean {

@@ -30,6 +30,7 @@ export interface ContractSubject extends AsyncDisposable {
       | 'exec-cut'
       | 'no-log'
       | 'stats'
+      | 'metrics'
       | 'events'
       | 'shared-pid'
       | 'shared-uts'

@@ -25,6 +25,35 @@ export function statsAndEventsCases({ subject, runPod }: ContractCases): void {
     );
   });
 
+  test('metrics: every one is told as it is described; those of a container are its own', async (context) => {
+    if (subject().cannot?.metrics !== undefined) return context.skip(subject().cannot?.metrics);
+    await using pod = await runPod();
+    const containerId = await pod.start('main', ['sh', '-c', 'sleep 1000 & wait'], {
+      linux: { resources: { memoryLimitInBytes: 64 * 1024 * 1024, cpuShares: 512 } },
+    });
+    const { descriptors = [] } = await subject().runtime.listMetricDescriptors({}, signal);
+    const keys = new Map(descriptors.map(({ name, labelKeys }) => [name, labelKeys?.length]));
+    const own = await eventually('its two processes', async () => {
+      const { podMetrics = [] } = await subject().runtime.listPodSandboxMetrics({}, signal);
+      const [ofPod, ...others] = podMetrics.filter(({ podSandboxId }) => podSandboxId === pod.id);
+      expect(others).toEqual([]);
+      const [ofContainer] = ofPod?.containerMetrics ?? [];
+      expect(ofContainer?.containerId).toBe(containerId);
+      for (const { name, labelValues } of [...(ofPod?.metrics ?? []), ...(ofContainer?.metrics ?? [])])
+        expect([name, labelValues?.length]).toEqual([name, keys.get(name)]);
+      const value = (name: string): number => {
+        const found = ofContainer?.metrics?.find((one) => one.name === `container_${name}`);
+        return found?.value?.value ?? -1;
+      };
+      expect(ofPod?.metrics?.map(({ name }) => name)).toContain('container_processes');
+      return value('processes') === 2 && value;
+    });
+    expect(own('spec_memory_limit_bytes')).toBe(64 * 1024 * 1024);
+    expect(own('spec_cpu_shares')).toBe(512);
+    expect(own('memory_working_set_bytes')).toBeGreaterThan(10_000);
+    expect(own('start_time_seconds')).toBeGreaterThan(1_600_000_000);
+  });
+
   test('events tell the life of a container, once and in order', async (context) => {
     if (subject().cannot?.events !== undefined) return context.skip(subject().cannot?.events);
     const stop = new AbortController();

@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
+import { linkSignal } from '../../../base/signals.js';
 import { CriError } from '../../../cri/index.js';
 import { eventually } from '../../support/daemon.js';
 import { code, decode, signal, sleeper, type ContractCases } from './cases.js';
@@ -89,7 +90,7 @@ export function streamCases({ subject, runPod, ended }: ContractCases): void {
       if (why === undefined) {
         await expect(exec).rejects.toBeInstanceOf(CriError);
         await expect(exec).rejects.toThrow(/no-such-program|executable file/);
-        expect(stdout.text).toBe('');
+        expect([stdout.text, stderr.text]).toEqual(['', '']);
       } else {
         expect((await exec).exitCode).not.toBe(0);
       }
@@ -145,6 +146,39 @@ export function streamCases({ subject, runPod, ended }: ContractCases): void {
     await eventually('the answer', () => /22 77\r\ngot go\r\n/.test(stdout.text));
     stdin.write('end\n');
     expect((await done).exitCode).toBe(6);
+  });
+
+  // Which of the two ends is told first is up to the moment.
+  const attempts = [1, 2];
+  const untilEnd = ['sh', '-c', 'until test -e /end; do :; done'];
+
+  test('execSync: a command that ends its container ends too, and all it said is there', async () => {
+    await using pod = await runPod();
+    for (const attempt of attempts) {
+      const containerId = await pod.start(`main-${attempt}`, untilEnd);
+      const cmd = ['sh', '-c', 'echo said; touch /end'];
+      const { stdout } = await subject().runtime.execSync({ containerId, cmd, timeout: 60 }, signal);
+      expect(decode(stdout)).toBe('said\n');
+      expect((await ended(containerId)).exitCode).toBe(0);
+    }
+  });
+
+  test.each([false, true])('exec: a command that ends its container ends too (terminal: %s)', async (tty) => {
+    await using pod = await runPod();
+    for (const attempt of attempts) {
+      const containerId = await pod.start(`main-${attempt}`, untilEnd);
+      const stdin = new PassThrough();
+      const stdout = new Recorder();
+      const cmd = ['sh', '-c', 'echo said; read x; touch /end'];
+      using limit = linkSignal(signal, { timeoutMs: 60_000, what: 'the end of the command' });
+      const request = { containerId, cmd, tty, stdin: true, stdout: true };
+      const done = subject().streaming.exec(request, { stdin, stdout }, limit.signal);
+      // Some runtimes lose what a terminal says in its very last moment.
+      await eventually('its words', () => stdout.text.includes('said'));
+      stdin.write('go\n');
+      await done;
+      expect((await ended(containerId)).exitCode).toBe(0);
+    }
   });
 
   test('exec: an abort ends the command', async (context) => {

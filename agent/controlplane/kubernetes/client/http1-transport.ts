@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { Pool, ProxyAgent, type Dispatcher } from 'undici';
+import { Pool, ProxyAgent, Socks5ProxyAgent, type Dispatcher } from 'undici';
 import type { Credentials } from './credentials.js';
 import { connectionError } from './http2-session.js';
 import type { HttpAnswer, HttpRequest, OpenTransport, Transport } from './transport.js';
@@ -50,10 +50,14 @@ export const openHttp1Transport: OpenTransport = (server, credentials, proxyUrl)
   const tls = tlsOptions(server, credentials);
   // Watches may be silent for minutes; whoever waits for an answer has a time limit of its own.
   const limits = { headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: 30_000 };
-  const make = (): Dispatcher =>
-    proxyUrl === undefined
-      ? new Pool(server.origin, { ...limits, connect: { ...tls, timeout: 10_000 }, allowH2: false })
-      : new ProxyAgent({ uri: proxyUrl, requestTls: tls, ...limits });
+  const make = (): Dispatcher => {
+    if (proxyUrl === undefined)
+      return new Pool(server.origin, { ...limits, connect: { ...tls, timeout: 10_000 }, allowH2: false });
+    // The agent for all proxies hands this one the name and the password as they are escaped in the URL.
+    const options = { requestTls: tls, ...limits };
+    if (new URL(proxyUrl).protocol === 'socks5:') return new Socks5ProxyAgent(proxyUrl, options);
+    return new ProxyAgent({ uri: proxyUrl, ...options });
+  };
   return new Http1Transport(server, make);
 };
 

@@ -46,6 +46,10 @@ describe('a kubeconfig', () => {
     });
   });
 
+  test.each(['http://p:3128', 'https://p', 'socks5://me:a%25b@p:1080'])('may name the proxy %s', (url) => {
+    expect(parseKubeconfig(file({}, { 'proxy-url': url }), '/c').proxyUrl).toBe(url);
+  });
+
   test('is read as YAML too', async () => {
     await writeFile(
       join(dir, 'c'),
@@ -57,6 +61,11 @@ describe('a kubeconfig', () => {
   test.each<[string, unknown, string]>([
     ['no context', {}, 'no current-context'],
     ['a context that is not there', { 'current-context': 'x', contexts: [] }, 'contexts holds none with the name "x"'],
+    [
+      'a proxy of a kind that nobody speaks',
+      file({}, { 'proxy-url': 'ftp://proxy:21' }),
+      'clusters[c].cluster.proxy-url is not the URL of a proxy',
+    ],
     ['a server that is no URL', file({}, { server: 'c:6443' }), 'is not a URL'],
     [
       'a plugin of an unknown version',

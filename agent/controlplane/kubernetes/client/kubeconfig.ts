@@ -72,6 +72,12 @@ export function parseKubeconfig(root: unknown, path: string, context?: string): 
   const server = text(cluster, 'server');
   if (!server || !URL.canParse(server) || !/^https?:/.test(server))
     throw invalid(path, `clusters[${text(chosen, 'cluster')}].cluster.server is not a URL`);
+  const proxyUrl = text(cluster, 'proxy-url') || undefined;
+  if (proxyUrl !== undefined && !isProxy(proxyUrl))
+    throw invalid(
+      path,
+      `clusters[${text(chosen, 'cluster')}].cluster.proxy-url is not the URL of a proxy: http, https and socks5 can be used`,
+    );
   const folder = dirname(path);
   const username = text(user, 'username');
   const tokenFile = text(user, 'tokenFile');
@@ -81,7 +87,7 @@ export function parseKubeconfig(root: unknown, path: string, context?: string): 
     serverName: text(cluster, 'tls-server-name'),
     insecure: cluster['insecure-skip-tls-verify'] === true,
     ca: material(cluster, 'certificate-authority', folder),
-    proxyUrl: text(cluster, 'proxy-url'),
+    proxyUrl,
     clientCertificate: material(user, 'client-certificate', folder),
     clientKey: material(user, 'client-key', folder),
     // A token file goes before a token, as in every Kubernetes client.
@@ -95,6 +101,8 @@ export function parseKubeconfig(root: unknown, path: string, context?: string): 
     namespace: text(chosen, 'namespace') ?? 'default',
   };
 }
+
+const isProxy = (url: string): boolean => URL.canParse(url) && /^(https?|socks5):$/.test(new URL(url).protocol);
 
 function execPlugin(exec: Fields, folder: string, path: string): ExecPlugin {
   const apiVersion = text(exec, 'apiVersion') ?? '';

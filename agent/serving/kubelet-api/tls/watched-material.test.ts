@@ -1,3 +1,4 @@
+import { watch, type FSWatcher } from 'node:fs';
 import { mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { selfSigned } from './self-signed.js';
 import { WatchedMaterial } from './watched-material.js';
 import type { TlsMaterial } from './read-material.js';
 
+const closing = (watcher: FSWatcher): Disposable => ({ [Symbol.dispose]: () => watcher.close() });
 const pair = async (certDir: string): Promise<{ cert: string; key: string }> =>
   await selfSigned({ certDir, nodeName: 'here', addresses: [], now: Date.now() });
 
@@ -27,15 +29,12 @@ test('certificates follow their files, and are left alone while something else c
     ] as const)
       await writeFile(path, text);
     const seen: TlsMaterial[] = [];
-    // The clock is asked whenever the files are looked at.
-    let looks = 0;
-    const clock = { ...systemClock, now: () => (looks++, Date.now()) };
     const tls = { certFile, keyFile, certDir: dir, fromCluster: false } as ConstructorParameters<
       typeof WatchedMaterial
     >[0]['tls'];
     await using material = new WatchedMaterial(
       { tls, clientCaFile, nodeName: 'here', addresses: [] },
-      { clock, log: silentLogger },
+      { clock: systemClock, log: silentLogger },
       (each) => void seen.push(each),
     );
     const read = vi.spyOn(material, 'read');
@@ -51,10 +50,15 @@ test('certificates follow their files, and are left alone while something else c
     expect(seen).toHaveLength(2);
 
     read.mockClear();
-    const looked = looks;
+    const told: (string | null)[] = [];
+    using _told = closing(watch(dir, (_event, name) => void told.push(name)));
     await writeFile(join(dir, 'beside'), 'again');
-    await expect.poll(() => looks, { timeout: 60_000 }).toBeGreaterThan(looked);
+    await expect.poll(() => told.includes('beside'), { timeout: 60_000 }).toBe(true);
     expect(read).not.toHaveBeenCalled();
+    await writeFile(join(dir, 'ca.new'), first.cert);
+    await rename(join(dir, 'ca.new'), clientCaFile);
+    await expect.poll(() => seen.at(-1)?.clientCa, { timeout: 60_000 }).toBe(first.cert);
+    expect(seen).toHaveLength(3);
   } finally {
     await rm(dir, { recursive: true });
   }

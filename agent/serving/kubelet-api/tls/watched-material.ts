@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { watch, type FSWatcher } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { fileStamp } from '../../../../base/file-stamp.js';
 import type { Clock } from '../../../../base/clock.js';
 import { errorText } from '../../../../base/errors.js';
@@ -73,9 +73,18 @@ export class WatchedMaterial implements AsyncDisposable {
     await Promise.all([this.#polling, this.#reading]);
   }
 
+  /** Other files of the folder may change all the time. */
   #watch(folder: string): void {
+    const names = new Set(
+      materialFiles(this.#options)
+        .filter((file) => dirname(file) === folder)
+        .map((file) => basename(file)),
+    );
+    // By which a mounted volume changes all its files at once.
+    names.add('..data');
     try {
-      const watcher = watch(folder, () => {
+      const watcher = watch(folder, (_event, name) => {
+        if (name !== null && !names.has(name)) return;
         clearTimeout(this.#timer);
         this.#timer = setTimeout(() => void this.#look(), settleMs);
       });

@@ -1,3 +1,4 @@
+import { errorText } from '../../../../base/errors.js';
 import type { Agent } from '../../../agent.js';
 import {
   isNamespaced,
@@ -14,9 +15,9 @@ import type { LocalControlPlane } from '../../../controlplane/local/local-contro
 import type { ObjectKey, StoredObject } from '../../../controlplane/local/object-store.js';
 import type { ReadableKind } from '../../../controlplane/control-plane.js';
 import { resizeProblem } from '../../../resources/resize/resize-problem.js';
-import { ApiError } from '../api-error.js';
+import { ApiError, reasonStatus } from '../api-error.js';
 import { forbiddenPodChange, sameObject } from '../applied-change.js';
-import type { AppliedObject, List, ObjectRow } from '../contract.js';
+import type { AppliedObject, DeletedObjects, List, ObjectRow } from '../contract.js';
 import { kindOf } from '../object-kinds.js';
 import { findPod, manifestOf, manifestOfObject } from '../pod-view.js';
 import { flag, readBody, value, wholeNumber, type Answer, type ApiRequest, type CallRoute } from '../route.js';
@@ -29,7 +30,10 @@ export function objectRoutes(agent: Agent): CallRoute[] {
   let reader: Promise<ManifestReader> | undefined;
   const read = async (request: ApiRequest): Promise<ManifestEntry[]> => {
     const text = await readBody(request.raw, mostManifestBytes);
-    reader ??= loadManifestReader();
+    reader ??= loadManifestReader().catch((err: unknown) => {
+      reader = undefined;
+      throw err;
+    });
     return (await reader).readText(text);
   };
   return [
@@ -180,17 +184,20 @@ function refusals(
 
 async function deleteAll(agent: Agent, entries: readonly ManifestEntry[], query: URLSearchParams): Promise<Answer> {
   const items: AppliedObject[] = [];
-  const missing: string[] = [];
+  const failed: ApiError[] = [];
   for (const object of readable(entries, query.get('namespace') ?? 'default').toReversed()) {
     try {
       items.push(await deleteOne(agent, keyOf(object), query));
     } catch (err) {
-      if (!(err instanceof ApiError) || err.failure.code !== 'NotFound') throw err;
-      missing.push(err.message);
+      // That one is gone, or given by a manifest, keeps none of the others from going.
+      if (!(err instanceof ApiError) || !['NotFound', 'Conflict'].includes(err.failure.code)) throw err;
+      failed.push(err);
     }
   }
-  if (items.length === 0 && missing.length > 0) throw new ApiError('NotFound', missing.join('\n'));
-  return value({ items } satisfies List<AppliedObject>);
+  const worst = failed.find(({ failure }) => failure.code !== 'NotFound') ?? failed[0];
+  if (items.length === 0 && worst) throw new ApiError(worst.failure.code, failed.map(errorText).join('\n'));
+  const failures = failed.map(({ failure, message }) => ({ status: reasonStatus[failure.code], message }));
+  return value({ items, failures } satisfies DeletedObjects);
 }
 
 async function deleteOne(agent: Agent, key: ObjectKey, query: URLSearchParams): Promise<AppliedObject> {

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { errnoOf } from '../../../base/errors.js';
-import type { HostFacts } from '../host/host-facts.js';
+import { errnoOf } from '../../base/errors.js';
+import type { CgroupHost } from './cgroup-host.js';
 
 /** What only the metrics of cAdvisor ask for, beside what every statistic reads. Undefined where the kernel does not tell it. */
 export interface MetricCounters {
@@ -40,11 +40,14 @@ export interface HugepageUsage {
   readonly peak: number | undefined;
 }
 
-type Host = Pick<HostFacts, 'cgroupVersion' | 'cgroupMount' | 'hugepageSizes'>;
 type Read = (controller: string, file: string) => string | undefined;
 
 /** `initPid` is the container's first process as the host numbers it. */
-export function readMetricCounters(host: Host, cgroup: string, initPid: number): MetricCounters {
+export function readMetricCounters(
+  host: Omit<CgroupHost, 'cgroupHierarchies'>,
+  cgroup: string,
+  initPid: number,
+): MetricCounters {
   const read: Read = (controller, file) =>
     textIf(`${host.cgroupMount(host.cgroupVersion === 2 ? '' : controller)}${cgroup}/${file}`);
   const pids = (read('pids', 'cgroup.procs') ?? '').split('\n').filter((pid) => pid !== '');

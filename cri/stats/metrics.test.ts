@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ContainerRecord, SandboxRecord } from '../state/records.js';
-import type { MetricSource } from './container-metrics.js';
+import type { MeasuredContainer, MetricSource } from './container-metrics.js';
 import { metricDescriptors, podMetrics } from './metrics.js';
 
 /** What critest (v1.37) asks of every runtime; of the second list only where the machine counts it. */
@@ -22,14 +21,15 @@ const whereCounted = [
   'pressure_memory_waiting_seconds_total spec_cpu_quota spec_memory_reservation_limit_bytes ulimits_soft',
 ].flatMap((line) => line.split(' ').map((name) => `container_${name}`));
 
-const record = {
+const record: MeasuredContainer = {
   id: 'c1',
-  metadata: { name: 'main', attempt: 0 },
+  metadata: { name: 'main' },
   image: { image: 'busybox' },
+  imageId: '',
   createdAtMs: 1000,
   resources: { memorySwapLimitInBytes: -1 },
-} as unknown as ContainerRecord;
-const sandbox = { id: 's1', metadata: { name: 'pod', namespace: 'ns', uid: 'u', attempt: 0 } } as SandboxRecord;
+};
+const sandbox = { id: 's1', metadata: { name: 'pod', namespace: 'ns' } };
 const cgroup = {
   cpuNanos: 1,
   cpuUserNanos: 1,
@@ -67,7 +67,7 @@ const source: MetricSource = {
   record,
   cgroup,
   counters,
-  layer: { atMs: 0, bytes: 0, inodes: 0 },
+  layer: { bytes: 0 },
   filesystem: { bytes: 1, inodes: 1, inodesFree: 1 },
   nowMs: 5000,
 };

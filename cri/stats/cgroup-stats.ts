@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import type * as v1 from '../../../proto/generated/cri-v1.js';
-import { errnoOf } from '../../../base/errors.js';
-import type { HostFacts } from '../host/host-facts.js';
-import { innerCgroup } from '../host/inner-cgroup.js';
+import type * as v1 from '../../proto/generated/cri-v1.js';
+import { errnoOf } from '../../base/errors.js';
+import type { CgroupHost } from './cgroup-host.js';
+import { innerCgroup } from './inner-cgroup.js';
 
 /** Counters of one cgroup, of either version, in base units. */
 export interface CgroupStats {
@@ -29,7 +29,7 @@ const v1Unlimited = 0x7ffffffffffff000;
 
 /** Undefined when the cgroup is gone. `read` returns a file's text below the hierarchy of a controller. */
 export function readCgroupStats(
-  host: Pick<HostFacts, 'cgroupVersion' | 'cgroupMount'>,
+  host: Pick<CgroupHost, 'cgroupVersion' | 'cgroupMount'>,
   cgroup: string,
 ): CgroupStats | undefined {
   const inner = innerCgroup(host, 'memory', cgroup);

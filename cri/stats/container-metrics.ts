@@ -1,8 +1,6 @@
-import type * as v1 from '../../../proto/generated/cri-v1.js';
-import type { ContainerRecord } from '../state/records.js';
+import type * as v1 from '../../proto/generated/cri-v1.js';
 import type { CgroupStats } from './cgroup-stats.js';
 import type { MetricCounters } from './metric-counters.js';
-import type { LayerUsage } from './writable-layers.js';
 
 /** The filesystem that writable layers are on. */
 export interface LayerFilesystem {
@@ -11,11 +9,22 @@ export interface LayerFilesystem {
   readonly inodesFree: number;
 }
 
+/** What is told of a container beside its counters. */
+export interface MeasuredContainer {
+  readonly id: string;
+  readonly metadata: { readonly name: string };
+  readonly image: v1.ImageSpec;
+  readonly imageId: string;
+  readonly resources: v1.LinuxContainerResources;
+  readonly createdAtMs: number;
+  readonly startedAtMs?: number | undefined;
+}
+
 export interface MetricSource {
-  readonly record: ContainerRecord;
+  readonly record: MeasuredContainer;
   readonly cgroup: CgroupStats;
   readonly counters: MetricCounters;
-  readonly layer: LayerUsage | undefined;
+  readonly layer: { readonly bytes: number } | undefined;
   readonly filesystem: LayerFilesystem | undefined;
   readonly nowMs: number;
 }

@@ -1,10 +1,12 @@
 import { existsSync } from 'node:fs';
-import { scopeSubgroup } from '../oci-spec/cgroup-path.js';
-import type { HostFacts } from './host-facts.js';
+import type { CgroupHost } from './cgroup-host.js';
+
+/** The cgroup below a scope in which crun puts a container. */
+export const scopeSubgroup = 'container';
 
 /** Where the limits and counts of a container are: with crun in a cgroup of its own below the scope of systemd. */
 export function innerCgroup(
-  host: Pick<HostFacts, 'cgroupMount' | 'cgroupVersion'>,
+  host: Pick<CgroupHost, 'cgroupMount' | 'cgroupVersion'>,
   controller: string,
   cgroup: string,
 ): string {

@@ -1,7 +1,5 @@
-import type * as v1 from '../../../proto/generated/cri-v1.js';
-import type { InterfaceCounters } from '../../../base/net-dev.js';
-import type { SandboxRecord } from '../state/records.js';
-import type { CgroupStats } from './cgroup-stats.js';
+import type * as v1 from '../../proto/generated/cri-v1.js';
+import type { InterfaceCounters } from '../../base/net-dev.js';
 import { containerMetrics, type MetricSource } from './container-metrics.js';
 
 const labelKeys = ['id', 'name', 'image', 'container', 'pod', 'namespace'] as const;
@@ -40,9 +38,15 @@ export function metricDescriptors(): v1.MetricDescriptor[] {
   ];
 }
 
+export interface MeasuredSandbox {
+  readonly id: string;
+  readonly metadata: { readonly name: string; readonly namespace: string };
+}
+
+/** `processes` of the whole pod, where they are counted. */
 export function podMetrics(
-  sandbox: SandboxRecord,
-  podCgroup: CgroupStats | undefined,
+  sandbox: MeasuredSandbox,
+  processCount: number | undefined,
   interfaces: readonly InterfaceCounters[],
   containers: readonly MetricSource[],
   timestamp: number,
@@ -59,7 +63,7 @@ export function podMetrics(
     })),
   );
   const processes: v1.Metric[] =
-    podCgroup === undefined
+    processCount === undefined
       ? []
       : [
           {
@@ -67,7 +71,7 @@ export function podMetrics(
             timestamp,
             metricType: 'GAUGE',
             labelValues: podLabels,
-            value: { value: podCgroup.processes },
+            value: { value: processCount },
           },
         ];
   return {
