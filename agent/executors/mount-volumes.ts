@@ -11,7 +11,7 @@ export const mountVolumes = (deps: ExecutorDeps): Executors['mount-volumes'] =>
       await deps.volumes.mountPod(desired.pod, signal);
     } catch (err) {
       const failure = err instanceof VolumeError ? err.failure : undefined;
-      const reason = failure?.call.startsWith('MapVolume.') ? 'FailedMapVolume' : 'FailedMount';
+      const reason = err instanceof VolumeError ? err.reason : 'FailedMount';
       if (failure?.code === 'no-room')
         deps.reject(
           pod.uid,

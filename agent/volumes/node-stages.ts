@@ -1,7 +1,7 @@
 import { KeyedLock } from '../../base/fifo-limit.js';
 import type { PodUid } from '../api/index.js';
 import { counted, countedName, type CountOperation, type StorageOperation } from './storage-operations.js';
-import { VolumeError } from './volume-error.js';
+import { attachVolume, VolumeError } from './volume-error.js';
 import type { FoundStage, NodeStage, PodVolume, VolumePlugin } from './volume-plugin.js';
 
 interface Entry {
@@ -12,8 +12,13 @@ interface Entry {
   confirmed: boolean;
   /** In the kubelet's word; of what an earlier run left only the plugin is known. */
   countedAs: string;
+  /** That it is attached was told to a pod, by this run or an earlier one. */
+  told: boolean;
   readonly users: Set<PodUid>;
 }
+
+/** Hears of each volume that was attached by a call of this agent, for which pod. */
+export type TellAttached = (volume: PodVolume) => void;
 
 /** Says on the Node object which volumes this node uses, before they are: until then a controller may detach them. */
 export type ReportVolumesInUse = (names: readonly string[], signal: AbortSignal) => Promise<void>;
@@ -25,9 +30,11 @@ export class NodeStages {
   readonly #report: ReportVolumesInUse | undefined;
 
   readonly #count: CountOperation;
+  readonly #attached: TellAttached;
 
-  constructor(count: CountOperation, report?: ReportVolumesInUse) {
+  constructor(count: CountOperation, attached: TellAttached, report?: ReportVolumesInUse) {
     this.#count = count;
+    this.#attached = attached;
     this.#report = report;
   }
 
@@ -39,6 +46,7 @@ export class NodeStages {
       stage,
       confirmed: false,
       countedAs: plugin.name,
+      told: true,
       users: new Set(),
     });
   }
@@ -70,7 +78,11 @@ export class NodeStages {
         entry.users.add(volume.uid);
         entry.countedAs = countedName(plugin.name, volume.origin);
         if (plugin.uniqueName) await this.#report?.(this.volumesInUse, signal);
-        if (!entry.confirmed) entry.stage = await make(plugin, volume, this.#count, tell, signal);
+        const attached = (): void => {
+          if (!entry.told) this.#attached(volume);
+          entry.told = true;
+        };
+        if (!entry.confirmed) entry.stage = await make(plugin, volume, { count: this.#count, tell, attached }, signal);
         entry.confirmed = true;
         return entry.stage;
       },
@@ -133,32 +145,47 @@ export class NodeStages {
 
   #enter(plugin: VolumePlugin, key: string): Entry {
     const id = idOf(plugin, key);
-    const fresh = { plugin, key, stage: {}, confirmed: false, countedAs: plugin.name, users: new Set<PodUid>() };
+    const fresh = {
+      plugin,
+      key,
+      stage: {},
+      confirmed: false,
+      countedAs: plugin.name,
+      told: false,
+      users: new Set<PodUid>(),
+    };
     const entry = this.#entries.get(id) ?? fresh;
     this.#entries.set(id, entry);
     return entry;
   }
 }
 
+interface Listeners {
+  readonly count: CountOperation;
+  readonly tell: (call: string) => void;
+  readonly attached: () => void;
+}
+
 async function make(
   plugin: VolumePlugin,
   volume: PodVolume,
-  count: CountOperation,
-  tell: (call: string) => void,
+  { count, tell, attached }: Listeners,
   signal: AbortSignal,
 ): Promise<NodeStage> {
   const attach = plugin.attach?.bind(plugin);
   const stageIt = plugin.stage?.bind(plugin);
   const told = { volume: volume.specName, plugin: plugin.name };
   const name = countedName(plugin.name, volume.origin);
+  const attachCall = plugin.attachesHere ? attachVolume : waitForAttach;
   let stage: NodeStage = {};
   try {
-    if (attach) tell(attachVolume);
+    if (attach) tell(attachCall);
     if (attach) stage = await counted(count, 'volume_attach', name, () => attach(volume, signal));
   } catch (err) {
     signal.throwIfAborted();
-    throw VolumeError.of({ ...told, call: attachVolume }, err);
+    throw VolumeError.of({ ...told, call: attachCall }, err);
   }
+  if (stage.attachedHere) attached();
   try {
     if (!stageIt) return stage;
     tell(mountDevice);
@@ -169,7 +196,7 @@ async function make(
   }
 }
 
-const attachVolume = 'AttachVolume.Attach';
+const waitForAttach = 'MountVolume.WaitForAttach';
 const mountDevice = 'MountVolume.MountDevice';
 
 const idOf = (plugin: VolumePlugin, key: string): string => `${plugin.name} ${key}`;

@@ -10,6 +10,7 @@ import type { DriverCall } from '../../csi/index.js';
 import {
   podUidOf,
   type NodeIdentity,
+  type PersistentVolume,
   type PersistentVolumeClaim,
   type Pod,
   type PodUid,
@@ -26,7 +27,7 @@ import { findPodVolumes, findPresentPods } from './found-volumes.js';
 import { PodVolumeManager } from './manager.js';
 import { Mounter } from './mounts/mounter.js';
 import { shareFolder } from './mounts/share-folder.js';
-import { NodeStages, type ReportVolumesInUse } from './node-stages.js';
+import { NodeStages, type ReportVolumesInUse, type TellAttached } from './node-stages.js';
 import { ObjectWatches, type ClusterNode } from './object-watches.js';
 import type { ContentSources } from './payload/content-sources.js';
 import { PodCertificates } from './payload/pod-certificates.js';
@@ -53,6 +54,7 @@ import type { CountOperation } from './storage-operations.js';
 import { VolumeUsages } from './usage.js';
 import type { VolumeManager } from './volume-manager.js';
 import { VolumePaths } from './volume-paths.js';
+import { attachVolume } from './volume-error.js';
 import type { VolumePlugin } from './volume-plugin.js';
 
 export interface VolumeManagerOptions {
@@ -61,6 +63,8 @@ export interface VolumeManagerOptions {
   readonly nodeName: string;
   /** No cluster: claims are bound, volumes attached and provisioned by the agent itself. False when absent. */
   readonly standalone?: boolean | undefined;
+  /** In a cluster: volumes are attached by the agent too, where the driver can be asked to from here. False when absent. */
+  readonly attachesHere?: boolean | undefined;
   /** Mounts that containers make below `rootDir` reach the host and each other, also where the machine's own mounts are private. */
   readonly shareRootDir?: boolean | undefined;
   /** The SELinux label of containers' files; the machine's own when absent, and none where SELinux is off. */
@@ -153,6 +157,7 @@ export async function openVolumeManager(
   const at = deps.at ?? (() => {});
   const context: PluginContext = {
     ...{ paths, nodeName, standalone, seLinuxFileContext, mounter, run, clock, log, objects, read, tokens, warn, at },
+    attachesHere: standalone || options.attachesHere === true,
     lookAgain: (uid) => link.manager?.lookAgain(uid),
     followAttached: (uid) => watches.followAttached(uid),
     lifetime: signal,
@@ -167,7 +172,7 @@ export async function openVolumeManager(
   const plugins = [...given, ...builtIn.filter(({ name }) => !given.some((other) => other.name === name))];
   const present = await findPresentPods(paths);
   const count = deps.count ?? (() => {});
-  const stages = new NodeStages(count, deps.reportVolumesInUse);
+  const stages = new NodeStages(count, tellerOfAttached(deps.events), deps.reportVolumesInUse);
   await recoverStages(stages, plugins, present, paths, log, signal);
   const claimChanged = (): void => link.manager?.claimChanged();
   const binder = standalone
@@ -188,6 +193,7 @@ export async function openVolumeManager(
     stages,
     plugins,
     event,
+    volumeEvent: warnerOfVolumes(deps.events),
     count,
     clock,
     claimGrowth: async (claim, growth, asked) => {
@@ -207,7 +213,7 @@ export async function openVolumeManager(
     plugins,
     podMounter,
     ...{ patienceMs, underWay },
-    usages: new VolumeUsages({ run }, signal),
+    usages: new VolumeUsages({ run, count }, signal),
     count,
     clock,
     log,
@@ -232,6 +238,23 @@ export async function openVolumeManager(
   link.manager = manager;
   return manager;
 }
+
+const tellerOfAttached =
+  (events: EventRecorder): TellAttached =>
+  ({ pod, specName }) =>
+    events.record(
+      podReference(pod),
+      'Normal',
+      'SuccessfulAttachVolume',
+      `${attachVolume} succeeded for volume "${specName}"`,
+    );
+
+const warnerOfVolumes =
+  (events: EventRecorder) =>
+  ({ metadata }: PersistentVolume, reason: string, message: string): void => {
+    const { name, uid } = metadata ?? {};
+    events.record({ apiVersion: 'v1', kind: 'PersistentVolume', name, uid }, 'Warning', reason, message);
+  };
 
 function nameInBinding(claim: PersistentVolumeClaim | undefined): string | undefined {
   return claim && (claim.spec?.volumeName || provisionedName(claim));

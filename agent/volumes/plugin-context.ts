@@ -16,6 +16,8 @@ export interface PluginContext extends OwnershipDeps {
   readonly nodeName: string;
   /** No cluster: claims, attaching and provisioning are the agent's own work. */
   readonly standalone: boolean;
+  /** Volumes are attached by the agent itself, and by no controller: without a cluster, or where its configuration wants it so. */
+  readonly attachesHere: boolean;
   /** The SELinux label of containers' files; undefined where SELinux is off. */
   readonly seLinuxFileContext?: string | undefined;
   readonly mounter: Mounter;

@@ -3,7 +3,7 @@ import { lstat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errnoOf } from '../../base/errors.js';
 import type { DriverCall } from '../../csi/index.js';
-import { podUidOf, type Pod, type PodUid } from '../api/index.js';
+import { podUidOf, type PersistentVolume, type Pod, type PodUid } from '../api/index.js';
 import { callsFor, callsText } from './call-words.js';
 import type { MountedVolume } from './container-mounts.js';
 import type { MountRequest, Mounter } from './mounts/mounter.js';
@@ -27,6 +27,8 @@ export interface PodMounterDeps extends GrowDeps {
   origin(pod: Pod, wanted: WantedVolume, signal: AbortSignal): Promise<VolumeOrigin>;
   /** The volume that is being made or found for a claim of the pod now, where its name is known. */
   nameInBinding(uid: PodUid, volume: string): string | undefined;
+  /** A warning on the PersistentVolume itself. */
+  volumeEvent(volume: PersistentVolume, reason: string, message: string): void;
   /** Calls of storage drivers that have not ended. */
   underWay(): readonly DriverCall[];
   /** What a volume of the pod waited for has ended. */
@@ -250,7 +252,21 @@ export class PodMounter implements AsyncDisposable {
       this.#publish(one, mounted, tell, signal).finally(() => this.#at.delete(key));
     if (mounted.has(volume.name)) return await work();
     const name = countedName(plugin.name, volume.origin);
-    return await counted(this.#deps.count, volume.block ? 'map_volume' : 'volume_mount', name, work);
+    try {
+      return await counted(this.#deps.count, volume.block ? 'map_volume' : 'volume_mount', name, work);
+    } catch (err) {
+      this.#tellOfFileSystem(volume, err);
+      throw err;
+    }
+  }
+
+  /** Whoever made the PersistentVolume can mend it, and whoever has the pod cannot. */
+  #tellOfFileSystem({ origin, specName }: PodVolume, err: unknown): void {
+    const problem = err instanceof VolumeError ? err.cause : err;
+    const isWrong = problem instanceof VolumeProblem && problem.failure.code === 'wrong-file-system';
+    if (!isWrong || origin.kind !== 'persistent') return;
+    const words = `MountVolume failed for volume "${specName}" ${problem.message}`;
+    this.#deps.volumeEvent(origin.persistentVolume, 'FailedMountOnFilesystemMismatch', words);
   }
 
   async #publish(

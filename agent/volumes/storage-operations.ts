@@ -12,15 +12,21 @@ export type StorageOperation =
   | 'unmap_volume'
   | 'volume_fs_resize'
   /** From when the pod came with the volume, until it is mounted. */
-  | 'overall_volume_mount';
+  | 'overall_volume_mount'
+  /** How full a volume is; the plugin is then how it was measured. */
+  | 'volume_metric_collection';
 
 export type CountOperation = (operation: StorageOperation, plugin: string, seconds: number, failed: boolean) => void;
 
 /** The kubelet's word for what makes a volume: CSI drivers are told apart. */
 export function countedName(plugin: string, origin: VolumeOrigin): string {
-  const source = origin.kind === 'persistent' ? origin.persistentVolume.spec : origin.volume;
-  return source?.csi ? `${plugin}:${source.csi.driver}` : plugin;
+  const driver = csiDriverOf(origin);
+  return driver === undefined ? plugin : `${plugin}:${driver}`;
 }
+
+/** The driver of a CSI volume. */
+export const csiDriverOf = (origin: VolumeOrigin): string | undefined =>
+  (origin.kind === 'persistent' ? origin.persistentVolume.spec : origin.volume)?.csi?.driver;
 
 /** Does the work and counts it. */
 export async function counted<T>(

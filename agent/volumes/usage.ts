@@ -5,11 +5,13 @@ import { orAbort } from '../../base/signals.js';
 import { programSucceeded, type RunProgram } from '../../base/run-program.js';
 import { walkTree } from './fs/walk-tree.js';
 import { mountHolding, readMountInfo } from './mounts/mount-table.js';
+import { counted, csiDriverOf, type CountOperation } from './storage-operations.js';
 import type { VolumeUsage } from './volume-manager.js';
 import type { PluginVolume } from './pod-mounter.js';
 
 export interface UsageDeps {
   readonly run: RunProgram;
+  readonly count: CountOperation;
 }
 
 /** Space that volumes take. Measured when asked, never twice at a time; how often is for those who ask to say. */
@@ -54,17 +56,22 @@ async function measure(measured: PluginVolume, deps: UsageDeps, signal: AbortSig
           name: volume.origin.claim.metadata?.name ?? '',
         }
       : undefined;
-  const told = await plugin.stats?.(volume, published, signal);
+  const timed = <T>(how: string, work: () => Promise<T>): Promise<T> =>
+    counted(deps.count, 'volume_metric_collection', how, work);
+  const told =
+    plugin.stats &&
+    (await timed(csiDriverOf(volume.origin) ?? '', async () => await plugin.stats?.(volume, published, signal)));
   if (told) return { ...told, volume: volume.name, claim };
   if (published.hostPath === undefined || !plugin.hasFolder) return undefined;
   const remote = !plugin.deletesContent && (await isRemote(published.hostPath));
-  const whole = remote
-    ? await remoteUsage(published.hostPath, deps.run, signal)
-    : await fileSystemUsage(published.hostPath);
-  if (!whole) return undefined;
+  const path = published.hostPath;
   const ownFileSystem = !plugin.deletesContent || plugin.memory?.(volume) !== undefined;
-  const used = ownFileSystem ? {} : await folderUsage(published.hostPath, signal);
-  return { ...whole, ...used, volume: volume.name, claim };
+  // By the kubelet's names for the two ways.
+  const usage = await timed(ownFileSystem ? 'statfs' : 'du', async () => {
+    const whole = remote ? await remoteUsage(path, deps.run, signal) : await fileSystemUsage(path);
+    return whole && (ownFileSystem ? whole : { ...whole, ...(await folderUsage(path, signal)) });
+  });
+  return usage && { ...usage, volume: volume.name, claim };
 }
 
 async function fileSystemUsage(path: string): Promise<Omit<VolumeUsage, 'volume'>> {

@@ -15,6 +15,8 @@ export type VolumeProblemCode =
   | 'busy'
   /** No plugin of this agent handles such a volume. */
   | 'unsupported'
+  /** What is on the device cannot be mounted, and is another file system than was asked for. */
+  | 'wrong-file-system'
   /** The kernel or the file system refused. */
   | 'failed';
 
@@ -24,6 +26,9 @@ export class VolumeProblem extends BerthError<{ readonly code: VolumeProblemCode
     super(message, { code }, cause === undefined ? undefined : { cause });
   }
 }
+
+/** The kubelet's word for what the attach/detach controller does. */
+export const attachVolume = 'AttachVolume.Attach';
 
 export interface VolumeFailure {
   readonly code: VolumeProblemCode;
@@ -49,6 +54,13 @@ export class VolumeError extends BerthError<VolumeFailure> {
       { ...failure, code },
       { cause },
     );
+  }
+
+  /** The reason of the event that tells a pod of it. */
+  get reason(): 'FailedAttachVolume' | 'FailedMapVolume' | 'FailedMount' {
+    const { call } = this.failure;
+    if (call === attachVolume) return 'FailedAttachVolume';
+    return call.startsWith('MapVolume.') ? 'FailedMapVolume' : 'FailedMount';
   }
 
   /** One error for several volumes: all have their say, and the one that weighs most decides the code. */

@@ -41,6 +41,8 @@ export interface NodeStage {
   readonly devicePath?: string | undefined;
   readonly stagePath?: string | undefined;
   readonly context?: Readonly<Record<string, string>> | undefined;
+  /** Attached by a call of this agent, and not by a cluster's controller or by nobody. */
+  readonly attachedHere?: boolean | undefined;
 }
 
 export interface PublishRequest {
@@ -116,6 +118,8 @@ export interface VolumePlugin {
   /** What the Node's `volumesInUse` calls it, for volumes that are attached. */
   uniqueName?(stageKey: string): string;
   attach?(volume: PodVolume, signal: AbortSignal): Promise<NodeStage>;
+  /** `attach` does here what a cluster's attach/detach controller does there; else it waits for that, or for a device. */
+  readonly attachesHere?: boolean | undefined;
   stage?(volume: PodVolume, attached: NodeStage, signal: AbortSignal): Promise<NodeStage>;
   publish(request: PublishRequest, signal: AbortSignal): Promise<PublishedVolume>;
   /** The manager unmounts what is mounted at or below the folder and removes it; with this, the plugin does so before. */

@@ -47,6 +47,7 @@ export async function wireVolumes(
       shareRootDir: paths.shareRootDir,
       nodeName,
       standalone: cluster === undefined,
+      attachesHere: cluster?.controllerAttaches === false,
     },
     {
       ...{ run, recorder, log, clock, events, objects: controlPlane, certificates: controlPlane, at },

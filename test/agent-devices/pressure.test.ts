@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { AgentConfig } from '../../agent/config/agent-config.js';
 import { withDefaults, type KubeletConfiguration } from '../../agent/config/kubelet/index.js';
 import { AgentWorld, type AgentRun } from '../agent/agent-world.js';
@@ -41,27 +41,39 @@ async function end(world: AgentWorld, run: AgentRun): Promise<void> {
   expect(await world.leftovers()).toEqual([]);
 }
 
-/** Threads the machine may still have. */
-function threadsLeft(): number {
+/** What the machine has as soon as nothing runs: any count of threads is too many. */
+function threadsAtMost(): number {
   const read = (path: string): number => Number(readFileSync(path, 'utf8'));
-  const threads = Number(/^\S+ \S+ \S+ \d+\/(\d+)/.exec(readFileSync('/proc/loadavg', 'utf8'))?.[1]);
-  return Math.min(read('/proc/sys/kernel/pid_max'), read('/proc/sys/kernel/threads-max')) - threads;
+  return Math.min(read('/proc/sys/kernel/pid_max'), read('/proc/sys/kernel/threads-max'));
+}
+
+async function logOf(world: AgentWorld, pod: string): Promise<string> {
+  const { podLogsDir } = world.config.paths;
+  const folder = (await readdir(podLogsDir)).find((name) => name.startsWith(`default_${pod}_`)) ?? '';
+  return await readFile(join(podLogsDir, folder, 'main/0.log'), 'utf8').catch(() => '');
 }
 
 test('a fork bomb: bounded by the limit of its pod, and gone when the node runs short of processes', async () => {
-  const limit = 700;
+  const evictionHard: Record<string, string> = {};
   await using world = await AgentWorld.open(
-    withKubelet({ evictionHard: { 'pid.available': String(threadsLeft() - limit / 2) } }, (config) => ({
+    withKubelet({ evictionHard }, (config) => ({
       ...config,
-      cgroups: { ...config.cgroups, podPidsLimit: limit },
+      cgroups: { ...config.cgroups, podPidsLimit: 300 },
     })),
   );
-  await using run = await world.start();
-  await run.apply(quiet);
-  await run.untilReady('quiet');
+  const before = await world.start();
+  // It is critical: however short the node stays of processes, this pod never goes.
+  await before.apply(podManifest('quiet', { containers: [container('main')], priority: 2_000_000_000 }));
+  await before.untilReady('quiet');
   // Ends with the shell that cannot fork any more; what it made stays.
-  const bomb = '( while :; do sleep 1000000 & done ) 2>/dev/null; exec sleep 1000000';
-  await run.apply(podManifest('bomb', { containers: [script('main', bomb)] }));
+  const bomb = '( while :; do sleep 1000000 & done ) 2>/dev/null; echo bounded; exec sleep 1000000';
+  await before.apply(podManifest('bomb', { containers: [script('main', bomb)] }));
+  await vi.waitUntil(async () => (await logOf(world, 'bomb')).includes('bounded'), { timeout: 60_000, interval: 200 });
+  await before[Symbol.asyncDispose]();
+
+  // How many threads others have meanwhile must not matter: the agent that comes next finds too many.
+  evictionHard['pid.available'] = String(threadsAtMost());
+  await using run = await world.start();
   expect(await evicted(run, 'bomb', { type: 'PIDPressure', reason: 'NodeHasInsufficientPID' })).toMatch(
     /^The node was low on resource: pids\. Threshold quantity: /,
   );

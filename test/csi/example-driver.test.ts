@@ -281,6 +281,17 @@ test('a final error: nothing was done', async () => {
   expect((await failureOf(life.stage(signal))).failure).toMatchObject({ code: 'not-found', certainty: 'final' });
 });
 
+test('a stage that fails half way leaves no device: nobody asks to unstage what was refused', async () => {
+  await using world = await CsiWorld.open();
+  await using _example = await startDriver(world);
+  const driver = await ready(world);
+  const life = new VolumeLife({ driver, root: world.root, name: 'pv-1', use: { ...files, fsType: 'nosuchfs' } });
+  await life.create(megabyte, { kind: 'image' }, signal);
+  const { failure } = await failureOf(life.stage(signal));
+  expect(failure).toMatchObject({ code: 'internal', certainty: 'final' });
+  expect(await loopsUnder(world.root)).toEqual([]);
+});
+
 test('two operations on one volume at once: the second one is told to come back', async () => {
   await using world = await CsiWorld.open();
   await using _example = await startDriver(world);

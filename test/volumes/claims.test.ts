@@ -202,6 +202,27 @@ test('a disk with something else than a file system on it is never formatted', a
   }
 });
 
+test('a disk with another file system than its volume says is told on the volume, which alone can be mended', async () => {
+  await using world = await VolumeWorld.open();
+  const image = join(world.root, 'image');
+  await hostProgram(['truncate', '-s', '8M', image]);
+  await hostProgram(['mkfs.ext4', '-q', image]);
+  const device = (await hostProgram(['losetup', '--find', '--show', image])).trim();
+  try {
+    claim(world.objects);
+    world.objects.put('PersistentVolume', volume('disk', { local: { path: device, fsType: 'ext9' } }));
+    const pod = podOf({ volumes: claimed });
+    const { message } = await failureOf(world.mount(pod));
+    expect(message).toContain(`mount ${device}, which holds ext4, as ext9: exited with`);
+    expect(world.events).toEqual([
+      expect.stringContaining('Warning FailedMountOnFilesystemMismatch MountVolume failed for volume "disk" mount'),
+    ]);
+    await world.unmount(pod);
+  } finally {
+    await hostProgram(['losetup', '--detach', device]);
+  }
+});
+
 test('an image volume is left to the runtime', async () => {
   const pulls: string[] = [];
   await using world = await VolumeWorld.open({

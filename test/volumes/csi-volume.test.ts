@@ -40,9 +40,15 @@ test('a claim of a storage class is made, attached, staged, published, kept over
   expect([...volumes.manager.wantedByPlugin]).toEqual([[`kubernetes.io/csi:${name}`, 2]]);
   expect([...volumes.manager.mountedByPlugin]).toEqual([[`kubernetes.io/csi:${name}`, 2]]);
 
+  const attached = (): string[] => volumes.events.filter((event) => event.includes('Attach'));
+  const told = 'Normal SuccessfulAttachVolume AttachVolume.Attach succeeded for volume "pvc-uid-of-mine"';
+  expect(attached()).toEqual([told]);
+
   await volumes.restart();
   await volumes.mount(pods[0]!);
   expect(volumes.manager.volumesInUse).toHaveLength(1);
+  // It was attached all the time.
+  expect(attached()).toEqual([told]);
   world.csi.calls.length = 0;
   await volumes.unmount(pods[0]!);
   expect(world.csi.verbs()).toEqual(['NodeUnpublishVolume']);
@@ -64,6 +70,7 @@ test('a claim of a storage class is made, attached, staged, published, kept over
   const again = podUsing('mine');
   await volumes.mount(again);
   expect(await readFile(join(await volumes.hostPath(again), 'f'), 'utf8')).toBe('shared');
+  expect(attached()).toEqual([told, told]);
   volumes.objects.remove('PersistentVolumeClaim', 'default', 'mine');
   await volumes.unmount(again);
   expect(world.csi.verbs()).toContain('DeleteVolume');
@@ -270,10 +277,8 @@ test('a corrupt vol_data.json is worked out anew', async () => {
   expect(await volumes.mounts()).toEqual([]);
 });
 
-test('in a cluster a volume waits for its VolumeAttachment and says so', async () => {
-  await using world = await CsiVolumeWorld.open(example, ['--attach']);
-  await using cluster = await VolumeWorld.open({ standalone: false, drivers: { csi: world.csi.drivers } });
-  const { objects } = cluster;
+/** Claim `mine`, bound to volume `h` of the driver. */
+function bindMine({ objects }: VolumeWorld): void {
   objects.put('PersistentVolumeClaim', {
     metadata: { name: 'mine', namespace: 'default', uid: 'c' },
     spec: { volumeName: 'pv' },
@@ -283,9 +288,34 @@ test('in a cluster a volume waits for its VolumeAttachment and says so', async (
     metadata: { name: 'pv' },
     spec: { claimRef: { uid: 'c' }, accessModes: ['ReadWriteOnce'], csi: { driver: name, volumeHandle: 'h' } },
   });
+}
+
+test('in a cluster where the agent is to attach, a volume that needs it is refused by the name of the key', async () => {
+  await using world = await CsiVolumeWorld.open(example, ['--attach']);
+  const drivers = { csi: world.csi.drivers };
+  await using cluster = await VolumeWorld.open({ standalone: false, attachesHere: true, drivers });
+  bindMine(cluster);
+  const pod = podUsing('mine');
+  const error = await failureOf(cluster.mount(pod));
+  expect(error.message).toMatch(/not supported: the volumes of \S+ need enableControllerAttachDetach: true$/);
+  expect(error).toMatchObject({ failure: { code: 'refused' }, reason: 'FailedAttachVolume' });
+  expect(world.csi.verbs()).not.toContain('ControllerPublishVolume');
+  // Which drivers need none says the cluster: this one is asked to stage what nobody made.
+  cluster.objects.put('CSIDriver', { metadata: { name }, spec: { attachRequired: false } });
+  expect((await failureOf(cluster.mount(pod))).message).toMatch(/NodeStageVolume .* there is no volume h$/);
+  expect(cluster.events).toEqual([]);
+  await cluster.unmount(pod);
+  expect(await cluster.mounts()).toEqual([]);
+});
+
+test('in a cluster a volume waits for its VolumeAttachment and says so', async () => {
+  await using world = await CsiVolumeWorld.open(example, ['--attach']);
+  await using cluster = await VolumeWorld.open({ standalone: false, drivers: { csi: world.csi.drivers } });
+  const { objects } = cluster;
+  bindMine(cluster);
   const pod = podUsing('mine');
   const { message } = await failureOf(cluster.mount(pod));
-  expect(message).toMatch(/^AttachVolume.Attach failed for volume "pv" .*has not begun to attach/);
+  expect(message).toMatch(/^MountVolume.WaitForAttach failed for volume "pv" .*has not begun to attach/);
   const attachment = /VolumeAttachment (csi-[0-9a-f]{64})/.exec(message)?.[1] ?? '';
   const woken: string[] = [];
   using _ = cluster.manager.onChange((uid) => woken.push(uid));

@@ -47,6 +47,10 @@ case "$1" in
 esac
 `;
 
+/** That it was attached is told too. */
+const growths = ({ events }: { readonly events: readonly string[] }): string[] =>
+  events.filter((event) => event.includes('Resize'));
+
 test.skipIf(withoutJq || withoutXfs)(
   'a claim that asks for more grows a FlexVolume under its pod, by the agent where the driver grows no file systems',
   async () => {
@@ -73,17 +77,17 @@ test.skipIf(withoutJq || withoutXfs)(
     await volumes.mount(first);
     await writeFile(join(await volumes.hostPath(first), 'kept'), 'user data');
     expect(await sizeOf(volumes, first)).toBeLessThan(270 * mega);
-    expect(volumes.events).toEqual([]);
+    expect(growths(volumes)).toEqual([]);
 
     // Online: under the pod that uses it.
     ask(volumes, '400Mi');
     await volumes.mount(first);
-    expect(volumes.events).toEqual([expect.stringContaining('Normal FileSystemResizeSuccessful')]);
+    expect(growths(volumes)).toEqual([expect.stringContaining('Normal FileSystemResizeSuccessful')]);
     expect(await sizeOf(volumes, first)).toBeGreaterThan(330 * mega);
     await volumes.mount(first);
     await volumes.restart();
     await volumes.mount(first);
-    expect(volumes.events).toHaveLength(1);
+    expect(growths(volumes)).toHaveLength(1);
     await volumes.unmount(first);
 
     // Offline: nobody has it mounted, the next pod finds it grown.
@@ -92,7 +96,7 @@ test.skipIf(withoutJq || withoutXfs)(
     const next = pod();
     await volumes.mount(next);
     expect(await sizeOf(volumes, next)).toBeGreaterThan(410 * mega);
-    expect(volumes.events).toHaveLength(2);
+    expect(growths(volumes)).toHaveLength(2);
     await volumes.unmount(next);
   },
 );

@@ -65,7 +65,7 @@ test('a Fibre Channel disk is found, formatted once, mounted once, and let go af
   });
   const pods = [podOf({ volumes: inline, pod: { securityContext: { fsGroup: 3000 } } }), podOf({ volumes: inline })];
   expect((await failureOf(world.mount(pods[0]!))).message).toMatch(
-    /^AttachVolume.Attach failed for volume "disk" : kubernetes.io\/fc: no fc disk found: .* leads to 500a0981891b8dc5, 500a0981891b8dc6 lun 3/,
+    /^MountVolume.WaitForAttach failed for volume "disk" : kubernetes.io\/fc: no fc disk found: .* leads to 500a0981891b8dc5, 500a0981891b8dc6 lun 3/,
   );
   expect(await array.told('class/scsi_host/host0/scan')).toBe('- - -');
   await array.appear();

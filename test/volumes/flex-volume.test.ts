@@ -131,6 +131,26 @@ test.skipIf(withoutJq)(
   },
 );
 
+test.skipIf(withoutJq)('in a cluster where the agent is to attach, it asks the driver itself', async () => {
+  await using world = await FlexWorld.open(runProgram, false, { attachesHere: true });
+  const { volumes } = world;
+  const pod = podWith({
+    driver: 'example.com/loopback',
+    options: { image: join(world.drivers, 'disk.img'), create: '16m' },
+  });
+  await volumes.mount(pod);
+  expect(await loopsUnder(world.drivers)).toHaveLength(1);
+  expect(volumes.events).toEqual(['Normal SuccessfulAttachVolume AttachVolume.Attach succeeded for volume "flex"']);
+  await volumes.unmount(pod);
+  expect(await loopsUnder(world.drivers)).toEqual([]);
+
+  const other = podWith({ driver: 'example.com/loopback', options: { image: join(world.drivers, 'none.img') } });
+  const error = await failureOf(volumes.mount(other));
+  expect(error.message).toMatch(/^AttachVolume.Attach failed for volume "flex" : flexvolume: /);
+  expect(error).toMatchObject({ reason: 'FailedAttachVolume' });
+  await volumes.unmount(other);
+});
+
 test.skipIf(withoutJq)('in a cluster, its controller attaches and detaches: a pod waits for that', async () => {
   await using world = await FlexWorld.open(runProgram, false);
   const { volumes } = world;
@@ -138,7 +158,7 @@ test.skipIf(withoutJq)('in a cluster, its controller attaches and detaches: a po
   const pod = podWith({ driver: 'example.com/loopback', options: { image, create: '16m' } });
   volumes.objects.put('Node', { metadata: { name: 'here' } });
   expect((await failureOf(volumes.mount(pod))).message).toMatch(
-    /^AttachVolume.Attach failed for volume "flex" : flexvolume: the cluster has not attached volume example.com\/loopback\/flex to node here yet/,
+    /^MountVolume.WaitForAttach failed for volume "flex" : flexvolume: the cluster has not attached volume example.com\/loopback\/flex to node here yet/,
   );
   // It was not asked to: another node may still have the volume.
   expect(await loopsUnder(world.drivers)).toEqual([]);
@@ -248,4 +268,5 @@ test.skipIf(withoutJq)(
       }
     }
   },
+  300_000,
 );

@@ -30,7 +30,7 @@ export class FlexWorld implements AsyncDisposable {
   static async open(
     run: RunProgram = runProgram,
     standalone = true,
-    options: Pick<WorldOptions, 'diskMegabytes' | 'patienceMs'> = {},
+    options: Pick<WorldOptions, 'diskMegabytes' | 'patienceMs' | 'attachesHere'> = {},
   ): Promise<FlexWorld> {
     const folder = await mkdtemp(join(tmpdir(), 'berth-flex-'));
     for (const [vendor, program] of [

@@ -175,7 +175,7 @@ test('one portal of several is enough; none says why of each; a password is not 
   initiators.away.add('10.9.9.9:3260').add('10.9.9.8:3261');
   const { message } = await failureOf(world.mount(pod));
   expect(message).toMatch(
-    /^AttachVolume.Attach failed for volume "a" : .*portal 10.9.9.9:3260: iscsiadm .*--discover.*cannot make connection.*portal 10.9.9.8:3261:/s,
+    /^MountVolume.WaitForAttach failed for volume "a" : .*portal 10.9.9.9:3260: iscsiadm .*--discover.*cannot make connection.*portal 10.9.9.8:3261:/s,
   );
   initiators.away.delete('10.9.9.8:3261');
   await world.mount(pod);
@@ -299,7 +299,7 @@ test.skipIf(!withTools)("a real target: the distribution's own words, and no rec
     if (failure === undefined) await writeFile(join(await world.hostPath(pod), 'f'), 'on the target');
     else
       expect(failure.message).toMatch(
-        /^AttachVolume.Attach failed for volume "data" : kubernetes.io\/iscsi: portal 127.0.0.1:\d+: iscsiadm -m .*\w/s,
+        /^MountVolume.WaitForAttach failed for volume "data" : kubernetes.io\/iscsi: portal 127.0.0.1:\d+: iscsiadm -m .*\w/s,
       );
     await world.unmount(pod);
     const records = (await tryHostProgram(['iscsiadm', '-m', 'discoverydb'])).stdout.toString();

@@ -16,6 +16,8 @@ const withoutJq = process.env['CI'] !== 'true' && !programSucceeded(await tryHos
 if (withoutJq) process.stderr.write('SKIPPED: the example FlexVolume drivers need jq\n');
 
 const group = 3000;
+/** For what takes seconds on a machine that has nothing else to do. */
+const patienceMs = 90_000;
 const manifest = (index: number): string => `
 apiVersion: v1
 kind: Pod
@@ -134,6 +136,7 @@ ${claim(index, 'folder', mebibytes)}`,
     held: () => loopsUnder(folder),
     [Symbol.asyncDispose]: async () => {
       await driver[Symbol.asyncDispose]();
+      for (const loop of await loopsUnder(folder)) await tryHostProgram(['losetup', '-d', loop.split(' ')[0] ?? '']);
       await rm(folder, { recursive: true });
     },
   };
@@ -197,7 +200,7 @@ class Matrix {
     await using run = await this.#world.start();
     await run.untilStarted();
     await this.wantPod();
-    await run.untilReady('web');
+    await run.untilReady('web', patienceMs);
     await run.sh('web', 'main', 'echo precious > /data/file');
     const started = run.points.length;
     await this.wantMore();
@@ -216,13 +219,13 @@ class Matrix {
   /** Growing a mounted ext4 needs CAP_SYS_RESOURCE, which not every machine gives its root: then the driver's words are the end of it. */
   async #untilGrown(run: AgentRun): Promise<void> {
     const ends = /^FileSystemResizeSuccessful|Permission denied to resize filesystem/;
-    await run.until('the volume has grown', () => run.eventsOf('web').some((event) => ends.test(event)));
+    await run.until('the volume has grown', () => run.eventsOf('web').some((event) => ends.test(event)), patienceMs);
   }
 
   /** After all these deaths the volume grows to the end, and its user has noticed nothing. */
   async grows(): Promise<void> {
     await using run = await this.#world.start();
-    await run.untilReady('web', 90_000);
+    await run.untilReady('web', patienceMs);
     await this.#untilGrown(run);
     expect(await run.sh('web', 'main', 'cat /data/file')).toBe('precious');
   }
@@ -231,7 +234,7 @@ class Matrix {
   async dieAt(point: string): Promise<void> {
     const run = await this.#world.start(point);
     try {
-      await Promise.race([run.ended, run.until(`the end at "${point}"`, () => false, 90_000)]).catch(() => {});
+      await Promise.race([run.ended, run.until(`the end at "${point}"`, () => false, patienceMs)]).catch(() => {});
       const told = `the last point of a run that should end at "${point}"\n${run.log.slice(-2000)}`;
       // Its last words may be read after its end is heard of.
       await vi.waitFor(() => expect(run.points.at(-1), told).toBe(point), { timeout: 10_000 });
@@ -243,12 +246,12 @@ class Matrix {
   /** The pod runs, its container sees its file, and the kill of the agent that comes now changes nothing for it. */
   async runsOn(): Promise<void> {
     const run = await this.#world.start();
-    await run.untilReady('web', 90_000);
+    await run.untilReady('web', patienceMs);
     expect(await run.sh('web', 'main', 'echo precious > /data/file && stat -c %g /data')).toBe(String(group));
     const before = run.container('web', 'main').containerID;
     await run.kill();
     await using again = await this.#world.start();
-    await again.untilReady('web', 90_000);
+    await again.untilReady('web', patienceMs);
     expect(again.container('web', 'main').containerID).toBe(before);
     expect(await again.sh('web', 'main', 'cat /data/file && echo more > /data/other && rm /data/other')).toBe(
       'precious',
@@ -262,7 +265,7 @@ class Matrix {
   }
 
   async untilClean(run: AgentRun, what = 'a whole life'): Promise<void> {
-    await run.untilGone(90_000);
+    await run.untilGone(patienceMs);
     const left = async (): Promise<string[]> => [
       ...(await this.#world.leftovers()).filter((line) => !line.includes('driver/examples')),
       ...(await this.#storage.held()),

@@ -104,6 +104,8 @@ export interface WorldOptions {
   readonly clock?: Clock;
   readonly memory?: string;
   readonly standalone?: boolean;
+  /** In a cluster whose configuration has the agent attach. */
+  readonly attachesHere?: boolean;
   readonly drivers?: Pick<VolumeManagerDeps, 'csi' | 'flexVolumes' | 'pullImage' | 'plugins'>;
   readonly recursiveReadOnly?: boolean;
   /** The root folder lies on a disk of its own, of this many megabytes. */
@@ -150,6 +152,7 @@ export class VolumeWorld implements AsyncDisposable {
         rootDir: this.root,
         nodeName: 'here',
         standalone: this.#options.standalone ?? true,
+        attachesHere: this.#options.attachesHere,
         seLinuxFileContext: this.#options.seLinuxFileContext,
         patienceMs: this.#options.patienceMs ?? 600_000,
       },

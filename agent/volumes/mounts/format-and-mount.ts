@@ -47,7 +47,13 @@ export async function formatAndMount(
   }
   const options = [...(readOnly ? ['ro'] : []), ...mountOptions];
   const result = await deps.mounter.mountOne({ source: device, target, fsType, options }, timeoutMs, signal);
-  if (!programSucceeded(result)) throw new VolumeProblem('failed', `mount ${device}: ${describeEnd(result)}`);
+  if (programSucceeded(result)) return;
+  const there = /^TYPE=(.*)$/m.exec(found.stdout.toString('utf8'))?.[1] ?? fsType;
+  if (there === fsType) throw new VolumeProblem('failed', `mount ${device}: ${describeEnd(result)}`);
+  throw new VolumeProblem(
+    'wrong-file-system',
+    `mount ${device}, which holds ${there}, as ${fsType}: ${describeEnd(result)}`,
+  );
 }
 
 async function format(

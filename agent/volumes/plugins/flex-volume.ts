@@ -36,10 +36,12 @@ export class FlexVolumePlugin implements VolumePlugin {
   readonly name = 'flexvolume';
   readonly hasFolder = true;
   readonly deletesContent = false;
+  readonly attachesHere: boolean;
   readonly #context: PluginContext;
   readonly #drivers: FlexVolumeDrivers;
 
   constructor(context: PluginContext, drivers: FlexVolumeDrivers) {
+    this.attachesHere = context.attachesHere;
     this.#context = context;
     this.#drivers = drivers;
   }
@@ -71,12 +73,12 @@ export class FlexVolumePlugin implements VolumePlugin {
     // Before the driver is asked: what says after a crash that something may be attached.
     await mkdir(stagePath, { recursive: true, mode: 0o750 });
     await this.#context.at('volume-stage-recorded');
-    const { standalone, nodeName } = this.#context;
-    const { device } = standalone
+    const { attachesHere, nodeName } = this.#context;
+    const { device } = attachesHere
       ? await driver.attach(options, nodeName, subject, signal)
       : await this.#attachedByCluster(volume, keyOf(source.driver, volume.specName), signal);
     const waited = await driver.waitForAttach(device, options, subject, signal);
-    return { devicePath: waited.device, stagePath };
+    return { devicePath: waited.device, stagePath, attachedHere: attachesHere };
   }
 
   async stage(volume: PodVolume, attached: NodeStage, signal: AbortSignal): Promise<NodeStage> {
@@ -169,9 +171,9 @@ export class FlexVolumePlugin implements VolumePlugin {
   /** Its folder goes last: until then it says that there is something to detach. */
   async detach({ key }: FoundStage, signal: AbortSignal): Promise<void> {
     const { driver, specName } = partsOf(key);
-    const { standalone, nodeName } = this.#context;
+    const { attachesHere, nodeName } = this.#context;
     // What the cluster's controller attached is its own to detach, once the node no longer uses it.
-    if (standalone) await this.#drivers.driver(driver).detach(specName, nodeName, { object: specName }, signal);
+    if (attachesHere) await this.#drivers.driver(driver).detach(specName, nodeName, { object: specName }, signal);
     await removeStagingFolder(this.#stagePath(driver, specName), this.#context.mounter, signal);
   }
 

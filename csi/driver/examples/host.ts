@@ -50,9 +50,16 @@ export async function attachLoop(image: string): Promise<string> {
 }
 
 export async function detachLoop(image: string): Promise<void> {
-  for (const { name } of await loopsOf(image)) await host('losetup', '--detach', name);
+  // One that goes anyway may be another image's by the time its name is used.
+  for (const { name, goes } of await loopsOf(image)) if (!goes) await host('losetup', '--detach', name);
   // Whoever still has it open, the kernel does the rest.
   await untilGone(image);
+}
+
+/** A device carries a file system somewhere. */
+export async function isMountedFrom(device: string): Promise<boolean> {
+  const table = await readFile('/proc/self/mountinfo', 'utf8');
+  return table.split('\n').some((line) => line.split(' - ')[1]?.split(' ')[1] === device);
 }
 
 async function loopsOf(image: string): Promise<{ readonly name: string; readonly goes: boolean }[]> {

@@ -11,7 +11,18 @@ import { errnoOf } from '../../../base/errors.js';
 import { DriverError, required } from './driver-error.js';
 import type { DriverOptions } from './driver-options.js';
 import type { Service } from './grpc-service.js';
-import { attachLoop, bind, detachLoop, host, isBlank, isMounted, loopOf, mountedTargets, unmount } from './host.js';
+import {
+  attachLoop,
+  bind,
+  detachLoop,
+  host,
+  isBlank,
+  isMounted,
+  isMountedFrom,
+  loopOf,
+  mountedTargets,
+  unmount,
+} from './host.js';
 import type { VolumeLocks } from './volume-locks.js';
 import type { StoredVolume, VolumeStore } from './volume-store.js';
 
@@ -215,11 +226,17 @@ async function mountAt(
   const asked = capability.mount?.fsType ?? '';
   const fsType = asked === '' ? 'ext4' : asked;
   const device = await attachLoop(data);
-  if (await isBlank(device)) await host(`mkfs.${fsType}`, '-q', device);
-  // A volume that was made larger while nobody used it: without a mount this needs no special right.
-  else if (fsType.startsWith('ext')) await growUnmounted(device);
-  const flags = (capability.mount?.mountFlags ?? []).join(',');
-  await host('mount', '-t', fsType, ...(flags === '' ? [] : ['-o', flags]), device, path);
+  try {
+    if (await isBlank(device)) await host(`mkfs.${fsType}`, '-q', device);
+    // A volume that was made larger while nobody used it: without a mount this needs no special right.
+    else if (fsType.startsWith('ext')) await growUnmounted(device);
+    const flags = (capability.mount?.mountFlags ?? []).join(',');
+    await host('mount', '-t', fsType, ...(flags === '' ? [] : ['-o', flags]), device, path);
+  } catch (err) {
+    // Who is told for good that a volume is not staged does not ask to unstage it.
+    if (!(await isMountedFrom(device))) await detachLoop(data);
+    throw err;
+  }
 }
 
 async function growUnmounted(device: string): Promise<void> {

@@ -295,7 +295,8 @@ class NetworkStorage {
       late,
     );
     await this.apply(using('hard', 'files', { script: stays }));
-    const soon = await this.waitsFor('hard', /has not ended/);
+    // A slow machine is told first that something goes on, and then what.
+    const soon = await this.waitsFor('hard', /mount -t nfs .* has not ended: /);
     this.#guest.checkThat(
       'nfs away: a hard mount that goes on says so, and what is known of the server',
       /volume \\?"data\\?" : kubernetes.io\/nfs: mount -t nfs 127.0.0.1:\/ was begun at 20\S+Z and has not ended: /.test(

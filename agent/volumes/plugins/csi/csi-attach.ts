@@ -33,9 +33,14 @@ export async function attachCsi(
   context: PluginContext,
   signal: AbortSignal,
 ): Promise<Readonly<Record<string, string>>> {
-  return context.standalone
-    ? await attachByController(question, context, signal)
-    : await attachedByCluster(question, context, signal);
+  if (context.standalone) return await attachByController(question, context, signal);
+  // As in the kubelet: the cluster's side of a CSI driver makes VolumeAttachments real, and nodes may not write them.
+  if (context.attachesHere)
+    throw new VolumeProblem(
+      'refused',
+      `attaching volumes from the kubelet is not supported: the volumes of ${question.source.driver} need enableControllerAttachDetach: true`,
+    );
+  return await attachedByCluster(question, context, signal);
 }
 
 /** RESOURCE_EXHAUSTED of gRPC, as an attacher writes it down. */

@@ -48,11 +48,13 @@ export class CsiPlugin implements VolumePlugin {
   readonly hasFolder = true;
   readonly deletesContent = false;
   readonly handsOutDevices = true;
+  readonly attachesHere: boolean;
   readonly #context: PluginContext;
   readonly #drivers: CsiDriverSource;
   readonly #untried = new UntriedRecords();
 
   constructor(context: PluginContext, drivers: CsiDriverSource) {
+    this.attachesHere = context.attachesHere;
     this.#context = context;
     this.#drivers = drivers;
   }
@@ -81,7 +83,7 @@ export class CsiPlugin implements VolumePlugin {
       () => attachCsi({ volume, source, driver, object, drivers: this.#drivers }, this.#context, signal),
       () => this.#forgetStage(volume, source),
     );
-    return { context: attached };
+    return { context: attached, attachedHere: this.attachesHere };
   }
 
   async stage(volume: PodVolume, attached: NodeStage, signal: AbortSignal): Promise<NodeStage> {
