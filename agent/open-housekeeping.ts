@@ -33,7 +33,7 @@ import type { RuntimeObserver } from './observe/runtime-observer.js';
 import type { PodLoops } from './podloop/pod-loops.js';
 import type { DesiredPods } from './pods/desired-pods.js';
 import { runtimeSocket } from './runtimes/choose-runtime.js';
-import type { OpenedRuntime } from './runtimes/open-runtime.js';
+import type { OpenedRuntime } from './runtimes/opened-runtime.js';
 import { BusctlLogind, NodeShutdown, shutdownGroups } from './shutdown/index.js';
 import { enforceAllocatable } from './resources/enforce-allocatable.js';
 import type { CgroupLimits } from './resources/cgroups/cgroup-limits.js';

@@ -38,7 +38,7 @@ import type { VolumeManager } from './volumes/index.js';
 import { sweepVolumes } from './wiring/wire-volumes.js';
 import { WorldWatch } from './pods/world-watch.js';
 import { ProbeRecord } from './probes/probe-record.js';
-import type { OpenedRuntime } from './runtimes/open-runtime.js';
+import type { OpenedRuntime } from './runtimes/opened-runtime.js';
 import type { RuntimeHealth } from './runtimes/runtime-health.js';
 import { manifestSources } from './pods/manifest-sources.js';
 import type { AgentMetrics, WorkCounts } from './serving/metrics/index.js';

@@ -20,6 +20,7 @@ import {
 } from './common-options.js';
 import { examplesOf } from './help-examples.js';
 import { logLevels } from './log-level.js';
+import type { Completes } from './completion/completes.js';
 
 const interfaces: readonly CallInterface[] = [
   'cni',
@@ -34,9 +35,6 @@ const interfaces: readonly CallInterface[] = [
 ];
 
 type Run<F> = (flags: F, context: CommandContext) => Promise<number>;
-
-/** What the words of an argument are, for shell completion. */
-export type Completes = 'pod' | 'resource' | 'image' | 'file' | undefined;
 
 export interface ProgramDeps {
   /** Runs a command of a running agent; sets the exit code. */

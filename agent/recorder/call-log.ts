@@ -6,19 +6,7 @@ import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import { SecretMask } from './mask-secrets.js';
 import { readCalls } from './read-calls.js';
-
-/** One call that left the process, as `berth trace` shows it. */
-export interface RecordedCall {
-  readonly id: number;
-  readonly call: PluginCall;
-  /** ms since the epoch. */
-  readonly startedAt: number;
-  /** Undefined while it has not ended. */
-  readonly durationMs: number | undefined;
-  readonly outcome: CallOutcome | undefined;
-  /** Of a run of the agent before this one, which counted for itself. */
-  readonly earlier?: true | undefined;
-}
+import type { RecordedCall } from './recorded-call.js';
 
 export interface CallLogOptions {
   /** Folder of the record on disk; two files of `maxFileBytes` at most. */

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { errnoOf } from '../../base/errors.js';
-import type { RecordedCall } from './call-log.js';
+import type { RecordedCall } from './recorded-call.js';
 
 /** The files of a call log, the older first; each is bounded by its writer. */
 export const callFiles = (dir: string): readonly string[] =>

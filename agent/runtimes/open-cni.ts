@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { openCni, type Cni } from '../../cni/index.js';
 import type { AgentConfig } from '../config/agent-config.js';
-import type { OpenRuntimeDeps } from './open-runtime.js';
+import type { OpenRuntimeDeps } from './opened-runtime.js';
 
 /** CNI as the configuration places it, for the runtimes that have no network of their own. */
 export function openConfiguredCni(

@@ -3,7 +3,7 @@ import type { AgentConfig } from '../config/agent-config.js';
 import { Lifetimes } from '../lifetimes.js';
 import { cniSandboxNetwork } from '../network/cni-sandbox-network.js';
 import { openConfiguredCni } from './open-cni.js';
-import type { OpenedRuntime, OpenRuntimeDeps } from './open-runtime.js';
+import type { OpenedRuntime, OpenRuntimeDeps } from './opened-runtime.js';
 
 /** Pods in Docker Engine, on the CNI network of this machine. Its client is heavy and loaded only here. */
 export async function openDocker(

@@ -4,7 +4,7 @@ import type { AgentConfig } from '../config/agent-config.js';
 import { Lifetimes } from '../lifetimes.js';
 import { cniSandboxNetwork } from '../network/cni-sandbox-network.js';
 import { openConfiguredCni } from './open-cni.js';
-import type { OpenedRuntime, OpenRuntimeDeps } from './open-runtime.js';
+import type { OpenedRuntime, OpenRuntimeDeps } from './opened-runtime.js';
 
 /** berth's own runtime with its image store, on the CNI network of this machine. */
 export async function openEmbedded(

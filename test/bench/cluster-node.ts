@@ -3,7 +3,7 @@ import { systemClock } from '../../base/clock.js';
 import { silentLogger } from '../../base/log.js';
 import { runProgram } from '../../base/run-program.js';
 import type { Pod } from '../../agent/api/index.js';
-import type { RecordedCall } from '../../agent/recorder/call-log.js';
+import type { RecordedCall } from '../../agent/recorder/recorded-call.js';
 import { ApiClient, readKubeconfig, reflect } from '../../agent/controlplane/kubernetes/client/index.js';
 import { inlineUser } from '../support/control-plane.js';
 import type { WholeCluster } from '../kubelet-api/whole-cluster.js';

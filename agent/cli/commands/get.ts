@@ -1,24 +1,10 @@
 import { usage } from '../client/index.js';
-import type { ClientFlags, CommandContext } from '../command-context.js';
-import { checkOutput, printObjects, wantsObjects, type OutputFlags } from '../output/print-objects.js';
+import type { CommandContext } from '../command-context.js';
+import { checkOutput, printObjects, wantsObjects } from '../output/print-objects.js';
 import { parseAsked } from '../resource.js';
-import { chooser, chosen, type ChoiceFlags } from './choose-items.js';
-import { findResources, notFoundText, type FindFlags, type Found } from './found-resources.js';
-
-export interface GetFlags extends ClientFlags, OutputFlags, ChoiceFlags {
-  readonly namespace?: string | undefined;
-  readonly allNamespaces?: boolean | undefined;
-  readonly watch?: boolean | undefined;
-  readonly watchOnly?: boolean | undefined;
-  readonly showValues?: boolean | undefined;
-  readonly ignoreNotFound?: boolean | undefined;
-}
-
-export const findFlags = (flags: GetFlags): FindFlags => ({
-  namespace: flags.allNamespaces ? undefined : (flags.namespace ?? 'default'),
-  wide: flags.output === 'wide',
-  showValues: flags.showValues === true,
-});
+import { chooser, chosen } from './choose-items.js';
+import { findResources, notFoundText, type Found } from './found-resources.js';
+import { findFlags, type GetFlags } from './get-flags.js';
 
 export async function get(args: readonly string[], flags: GetFlags, context: CommandContext): Promise<number> {
   checkOutput(flags.output);

@@ -1,4 +1,4 @@
-import type { RecordedCall } from '../../recorder/call-log.js';
+import type { RecordedCall } from '../../recorder/recorded-call.js';
 import type { List, WatchLine } from '../../serving/node-api/index.js';
 import { usage } from '../client/index.js';
 import type { ClientFlags, CommandContext } from '../command-context.js';

@@ -6,7 +6,7 @@ import { columnWidths, renderRow, renderRows, renderTable, widened } from '../ou
 import type { Asked } from '../resource.js';
 import { chooser, chosen, labelCells, labelHeader, type Choice } from './choose-items.js';
 import { findResources, podItem, podTableHeader, type Item } from './found-resources.js';
-import { findFlags, type GetFlags } from './get.js';
+import { findFlags, type GetFlags } from './get-flags.js';
 
 /** Shows what is there, then each change in a line of its own, until Ctrl-C. */
 export async function watchResources(asked: Asked, flags: GetFlags, context: CommandContext): Promise<number> {

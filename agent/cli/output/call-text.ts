@@ -1,4 +1,4 @@
-import type { RecordedCall } from '../../recorder/call-log.js';
+import type { RecordedCall } from '../../recorder/recorded-call.js';
 import { oneLine } from './table.js';
 
 /** IDs of sandboxes and containers: their beginning is enough for a line; what was asked and answered has all of them. */

@@ -1,6 +1,6 @@
 import type { Event, Pod } from '../../api/index.js';
 import type { CurrentWait } from '../../podloop/steps.js';
-import type { RecordedCall } from '../../recorder/call-log.js';
+import type { RecordedCall } from '../../recorder/recorded-call.js';
 import type { PodExplanation, PodView } from '../../serving/node-api/index.js';
 import { ageOf } from '../output/age.js';
 import { podState } from '../output/pod-table.js';

@@ -1,7 +1,7 @@
 /** What travels between the node API and its clients, besides Kubernetes' own objects. Types only: the client loads nothing for it. */
 import type { Event, Pod } from '../../api/index.js';
 import type { CurrentWait } from '../../podloop/steps.js';
-import type { RecordedCall } from '../../recorder/call-log.js';
+import type { RecordedCall } from '../../recorder/recorded-call.js';
 import type { ManifestReport } from '../../sources/index.js';
 
 /** A pod with what the agent does about it. */

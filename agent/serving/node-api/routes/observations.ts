@@ -1,6 +1,6 @@
 import type { Agent } from '../../../agent.js';
 import type { Event } from '../../../api/index.js';
-import type { RecordedCall } from '../../../recorder/call-log.js';
+import type { RecordedCall } from '../../../recorder/recorded-call.js';
 import type { List, PodExplanation, WatchLine } from '../contract.js';
 import { findPod, podView } from '../pod-view.js';
 import { flag, value, wholeNumber, type Answer, type CallRoute } from '../route.js';
