@@ -16,6 +16,7 @@ const examples: Readonly<Record<string, readonly string[]>> = {
   why: ['why web'],
   logs: ['logs web -f', 'logs web -c server --previous --tail 20', 'logs -l app=web --since 1h30m --prefix'],
   events: ['events --for pod/web --watch', 'events -A --types Warning'],
+  top: ['top pods', 'top pods -A --containers --sort-by memory', 'top node'],
   trace: ['trace web', 'trace --failed --last 20 -v', 'trace --interface cni --follow'],
   apply: ['apply -f web.yaml', 'apply -f manifests/', 'cat web.yaml | berth apply -f -'],
   delete: ['delete pod web', 'delete pods -l app=web --grace-period 5', 'delete -f web.yaml'],

@@ -54,7 +54,7 @@ interface Parts {
 const groups: ReadonlyArray<{ readonly names: readonly string[]; readonly add: (parts: Parts) => void }> = [
   { names: ['agent', 'demo', 'cri', 'check'], add: ({ program, deps }) => addHostCommands(program, deps) },
   {
-    names: ['get', 'describe', 'why', 'logs', 'events', 'version', 'plugins', 'trace'],
+    names: ['get', 'describe', 'why', 'logs', 'events', 'top', 'version', 'plugins', 'trace'],
     add: ({ client, deps }) => addReadingCommands(client, deps),
   },
   { names: ['apply', 'delete', 'pressure', 'retry'], add: ({ client, deps }) => addChangingCommands(client, deps) },
@@ -246,6 +246,20 @@ function addReadingCommands(client: MakeClient, deps: ProgramDeps): void {
     .option('--no-headers', 'leave the headings out')
     .action(async (flags: object) => {
       await deps.client(flags, async (f, c) => (await import('./commands/events.js')).events(f, c));
+    });
+  client('top', 'show what pods, or the node, use of CPU and memory', 'resource')
+    .argument('<type>', 'pods or node, or TYPE/NAME')
+    .argument('[name...]')
+    .addOption(namespaceOption())
+    .addOption(allNamespacesOption())
+    .addOption(selectorOption())
+    .addOption(fieldOption())
+    .option('--containers', 'of each container')
+    .addOption(new Option('--sort-by <figure>', 'the largest first').choices(['cpu', 'memory']))
+    .option('--sum', 'and what all of them use together')
+    .option('--no-headers', 'leave the headings out')
+    .action(async (type: string, names: string[], flags: object) => {
+      await deps.client(flags, async (f, c) => (await import('./commands/top.js')).top([type, ...names], f, c));
     });
   client('version', 'show the versions of the command and of the agent')
     .option('--client', 'of the command only')

@@ -42,6 +42,7 @@ beforeAll(async () => {
   await world.importBusybox();
   await world.apply(manifest);
   await world.untilReady('web');
+  await world.until('other is ready', async () => (await world.ok('get', 'pods', '-n', 'shop')).includes('1/1'));
 });
 afterAll(async () => {
   // With those of other namespaces.
@@ -49,6 +50,26 @@ afterAll(async () => {
     'pod "web" force deleted\npod "other" force deleted\n',
   );
   await world[Symbol.asyncDispose]();
+});
+
+test("top shows what pods and the node use, with kubectl's columns", async () => {
+  const pods = (await world.ok('top', 'pods', '-A', '--no-headers')).trim().split('\n');
+  expect(pods.map((line) => line.split(/ {2,}/).slice(0, 2))).toEqual([
+    ['default', 'web'],
+    ['shop', 'other'],
+  ]);
+  expect(await world.ok('top', 'pod', 'web', '--containers')).toMatch(
+    /^POD +NAME +CPU\(cores\) +MEMORY\(bytes\)\nweb +server +(\d+m|<unknown>) +\d+Mi\n$/,
+  );
+  expect(await world.ok('top', 'node')).toMatch(
+    /^NAME +CPU\(cores\) +CPU\(%\) +MEMORY\(bytes\) +MEMORY\(%\)\n\S+ +(\d+m +\d+%|<unknown> +<unknown>) +\d+Mi +\d+%\n$/,
+  );
+  expect(await world.berth(['top', 'pods', 'wbe'])).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: 'Error: pods "wbe" not found; did you mean "web"?\n',
+  });
+  expect((await world.berth(['top', 'images'])).code).toBe(2);
 });
 
 describe("options as kubectl's and docker's users write them", () => {
@@ -259,6 +280,8 @@ test('every answer of the node API is as its description says, and says no more'
     { method: 'GET', path: '/v1/node' },
     { method: 'GET', path: '/v1/plugins' },
     { method: 'GET', path: '/v1/pressure' },
+    { method: 'GET', path: '/v1/stats/summary' },
+    { method: 'GET', path: '/v1/stats/summary', query: '?onlyCpuAndMemory=true' },
     { method: 'GET', path: '/v1/config' },
     { method: 'GET', path: '/healthz' },
   ];

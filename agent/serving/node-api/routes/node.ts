@@ -3,7 +3,7 @@ import type { NodeCondition, Quantity } from '../../../api/index.js';
 import { kubeVersion, type AgentConfig } from '../../../config/agent-config.js';
 import { berthVersion } from '../../version.js';
 import type { List, NodeConditionView, NodeView, PluginRow, PressureView } from '../contract.js';
-import { value, type CallRoute } from '../route.js';
+import { flag, value, type CallRoute } from '../route.js';
 
 export function nodeRoutes(agent: Agent): CallRoute[] {
   return [
@@ -19,6 +19,12 @@ export function nodeRoutes(agent: Agent): CallRoute[] {
       method: 'GET',
       path: '/v1/pressure',
       handle: async (_request, signal) => value({ text: await agent.pressureWhatIf(signal) } satisfies PressureView),
+    },
+    {
+      method: 'GET',
+      path: '/v1/stats/summary',
+      handle: async ({ query }) =>
+        value(await agent.stats.summary({ onlyCpuAndMemory: flag(query, 'onlyCpuAndMemory') })),
     },
     { method: 'GET', path: '/healthz', handle: () => value({ status: 'ok' }) },
   ];
