@@ -6,6 +6,7 @@ import { systemClock, type Clock } from '../../base/clock.js';
 import { silentLogger } from '../../base/log.js';
 import {
   DeviceManager,
+  DevicePluginError,
   type ContainerKind,
   type ContainerRequest,
   type DeviceManagerOptions,
@@ -25,6 +26,18 @@ export interface CheckpointText {
 
 export const signal = new AbortController().signal;
 export const gpu = 'example.com/gpu';
+/** What a plugin on `p.sock` says of itself. */
+export const register = { endpoint: 'p.sock', resourceName: gpu };
+export const never = (): Promise<never> => new Promise(() => {});
+
+export async function failureOf(promise: Promise<unknown>): Promise<DevicePluginError> {
+  const err = await promise.then(
+    (value) => new Error(`it succeeded: ${JSON.stringify(value)}`),
+    (reason: unknown) => reason,
+  );
+  if (err instanceof DevicePluginError) return err;
+  throw err;
+}
 
 /** Resolves with the first value that is not undefined or false. */
 export async function eventually<T>(
