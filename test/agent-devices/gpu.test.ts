@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { AgentRun } from '../agent/agent-world.js';
+import type { AgentRun } from '../agent/agent-run.js';
 import { BuiltExamples } from '../deviceplugin/build-examples.js';
 import { expectSpeed } from '../support/speed.js';
 import { deviceStatus, gpu, GpuAgent, gpuPod, healthOf } from './gpu-agent.js';

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import type { AgentConfig } from '../../agent/config/agent-config.js';
 import { withDefaults, type KubeletConfiguration } from '../../agent/config/kubelet/index.js';
-import { AgentWorld, type AgentRun } from '../agent/agent-world.js';
+import type { AgentRun } from '../agent/agent-run.js';
+import { AgentWorld } from '../agent/agent-world.js';
 import { container, podManifest, script } from '../agent/pod-objects.js';
 import { hostProgram, tryHostProgram } from '../support/host-program.js';
 

@@ -1,7 +1,8 @@
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { AgentWorld, type AgentRun } from './agent-world.js';
+import type { AgentRun } from './agent-run.js';
+import { AgentWorld } from './agent-world.js';
 import { container, podManifest } from './pod-objects.js';
 
 const confFile = '10-test.conflist';

@@ -5,7 +5,8 @@ import type { AgentConfig } from '../../agent/config/agent-config.js';
 import { withDefaults } from '../../agent/config/kubelet/index.js';
 import { expect, test } from 'vitest';
 import { fillDisk } from '../support/fill-disk.js';
-import { AgentWorld, type AgentRun } from './agent-world.js';
+import type { AgentRun } from './agent-run.js';
+import { AgentWorld } from './agent-world.js';
 import { container, podManifest, script } from './pod-objects.js';
 
 /** A file system of its own for a folder of the agent, small enough to be filled. */

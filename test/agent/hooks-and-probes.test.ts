@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { loadService } from '../../proto/load.js';
-import type { PodLine } from './agent-world.js';
+import type { PodLine } from './agent-run.js';
 import { container, idle, podManifest, script } from './pod-objects.js';
 import { SharedAgent } from './shared-agent.js';
 

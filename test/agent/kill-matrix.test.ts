@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { AgentWorld, sampleImage, type AgentRun } from './agent-world.js';
+import type { AgentRun } from './agent-run.js';
+import { AgentWorld, sampleImage } from './agent-world.js';
 
 /** A pod that has a bit of everything that could be left behind. */
 const manifest = (hostPort: number): string => `

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { container, idle, podManifest, script } from './pod-objects.js';
 import { SharedAgent } from './shared-agent.js';
 import { otherImage } from './agent-world.js';
-import type { PodLine } from './agent-world.js';
+import type { PodLine } from './agent-run.js';
 
 const shared = SharedAgent.use((config) => ({ ...config, limits: { ...config.limits, restartBackoffMaxMs: 1000 } }));
 

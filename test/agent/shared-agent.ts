@@ -2,8 +2,10 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import type { AgentConfig } from '../../agent/config/agent-config.js';
-import type { PodSpec, Volume } from '../../agent/api/index.js';
-import { AgentWorld, type AgentRun } from './agent-world.js';
+import type { Pod, PodSpec, Volume } from '../../agent/api/index.js';
+import type { AgentRun, PodLine } from './agent-run.js';
+import { AgentWorld } from './agent-world.js';
+import { podManifest } from './pod-objects.js';
 
 /** One agent for all tests of a file; each test uses pods of its own names. At the end all pods go and nothing may be left. */
 export class SharedAgent {
@@ -34,6 +36,12 @@ export class SharedAgent {
   get run(): AgentRun {
     if (!this.#run) throw new Error('the agent has not been started');
     return this.#run;
+  }
+
+  /** Starts a pod and waits for it. */
+  async ready(name: string, spec: Partial<PodSpec>, metadata: Pod['metadata'] = {}): Promise<PodLine> {
+    await this.run.apply(podManifest(name, spec, metadata));
+    return await this.run.untilPod(name, 'is ready', (pod) => pod.ready);
   }
 
   /** `kill -9` and a new start. */

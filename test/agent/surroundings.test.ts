@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Container, PodSpec } from '../../agent/api/index.js';
+import type { Container } from '../../agent/api/index.js';
 import { sampleImage } from './agent-world.js';
 import { container, podManifest, script } from './pod-objects.js';
 import { SharedAgent } from './shared-agent.js';
@@ -13,13 +13,6 @@ const shared = SharedAgent.use((config) => ({
   ...config,
   dns: { ...config.dns, servers: ['10.96.0.10'], domain: 'cluster.example' },
 }));
-
-/** Starts a pod and waits for it. */
-async function started(name: string, spec: Partial<PodSpec>, metadata = {}): Promise<void> {
-  const { run } = shared;
-  await run.apply(podManifest(name, spec, metadata));
-  await run.untilPod(name, 'is ready', (pod) => pod.ready);
-}
 
 const inside = (pod: string, text: string, name = 'main'): Promise<string> => shared.run.sh(pod, name, text);
 /** `Key: value` of /proc/1/status as the container's first process has it. */
@@ -68,7 +61,7 @@ describe.concurrent('environment', () => {
       ],
       resources: { limits: { cpu: '250m', memory: '64Mi' }, requests: { cpu: '100m', memory: '32Mi' } },
     };
-    await started(
+    await shared.ready(
       'env',
       {
         initContainers: [
@@ -116,7 +109,7 @@ describe.concurrent('environment', () => {
 
 describe.concurrent('names and addresses', () => {
   test('hostname, /etc/hosts and cluster DNS', async () => {
-    await started('named', {
+    await shared.ready('named', {
       hostname: 'front',
       subdomain: 'shop',
       hostAliases: [{ ip: '10.1.2.3', hostnames: ['one', 'two'] }],
@@ -137,14 +130,14 @@ describe.concurrent('names and addresses', () => {
   });
 
   test('dnsPolicy Default and None', async () => {
-    await started('dns-default', { dnsPolicy: 'Default', containers: [container('main')] });
+    await shared.ready('dns-default', { dnsPolicy: 'Default', containers: [container('main')] });
     const own =
       readFileSync('/etc/resolv.conf', 'utf8')
         .match(/^nameserver .*/gm)
         ?.slice(0, 3) ?? [];
     const seen = (await inside('dns-default', 'cat /etc/resolv.conf')).match(/^nameserver .*/gm) ?? [];
     expect(seen).toEqual(own);
-    await started('dns-none', {
+    await shared.ready('dns-none', {
       dnsPolicy: 'None',
       dnsConfig: {
         nameservers: ['192.0.2.1'],
@@ -159,7 +152,7 @@ describe.concurrent('names and addresses', () => {
   });
 
   test('the network, PIDs and IPC of the host', async () => {
-    await started('on-host', {
+    await shared.ready('on-host', {
       hostNetwork: true,
       hostPID: true,
       hostIPC: true,
@@ -179,7 +172,7 @@ describe.concurrent('names and addresses', () => {
   test('containers share localhost and see each other only by choice; a port of the host leads in', async () => {
     const hostPort = 21_000 + Math.floor(Math.random() * 4000);
     const serve = 'mkdir /www; echo from inside > /www/page; exec httpd -f -h /www -p 8080';
-    await started('pair', {
+    await shared.ready('pair', {
       shareProcessNamespace: true,
       containers: [
         script('main', serve, {
@@ -199,7 +192,7 @@ describe.concurrent('names and addresses', () => {
     ] as const)
       expect(`${host}:${port} ${await get(host, port, '/page')}`).toContain('from inside');
 
-    await started('alone', { containers: [container('main'), container('other')] });
+    await shared.ready('alone', { containers: [container('main'), container('other')] });
     expect(await inside('alone', 'readlink /proc/self/ns/pid')).not.toBe(
       await inside('alone', 'readlink /proc/self/ns/pid', 'other'),
     );
@@ -214,7 +207,7 @@ describe.concurrent('names and addresses', () => {
 
 describe.concurrent('security context', () => {
   test('user, groups, capabilities, no_new_privs, read-only root, seccomp', async () => {
-    await started('confined', {
+    await shared.ready('confined', {
       securityContext: {
         runAsUser: 1000,
         runAsGroup: 2000,
@@ -280,7 +273,7 @@ describe.concurrent('security context', () => {
       JSON.stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'mapped' }, stringData: { key: 'sesame' } }),
     );
     const volumeMounts = ['disk', 'memory', 'secret'].map((name) => ({ name, mountPath: `/${name}` }));
-    await started('own-users', {
+    await shared.ready('own-users', {
       hostUsers: false,
       securityContext: { fsGroup: 3000 },
       containers: [
@@ -293,7 +286,7 @@ describe.concurrent('security context', () => {
         { name: 'secret', secret: { secretName: 'mapped' } },
       ],
     });
-    await started('own-users-too', {
+    await shared.ready('own-users-too', {
       hostUsers: false,
       containers: [container('main'), container('bare', { securityContext: { procMount: 'Unmasked' } })],
     });
@@ -327,7 +320,7 @@ describe.concurrent('security context', () => {
   });
 
   test('privileged', async () => {
-    await started('mighty', { containers: [container('main', { securityContext: { privileged: true } })] });
+    await shared.ready('mighty', { containers: [container('main', { securityContext: { privileged: true } })] });
     const status = await processStatus('mighty');
     const own = readFileSync('/proc/self/status', 'utf8').match(/^CapBnd:\s*(\S+)/m)?.[1];
     expect(status.get('CapEff')).toBe(own);
@@ -348,7 +341,7 @@ describe.concurrent('security context', () => {
       syscalls: [{ names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO' }],
     };
     await writeFile(join(folder, 'no-mkdir.json'), JSON.stringify(profile));
-    await started('profiled', {
+    await shared.ready('profiled', {
       containers: [
         container('main', {
           securityContext: { seccompProfile: { type: 'Localhost', localhostProfile: 'no-mkdir.json' } },
@@ -397,7 +390,7 @@ describe.concurrent('cgroups and logs', () => {
       oom: 1000,
     },
   ])('$name', async ({ name, resources, tier, pod, oom }) => {
-    await started(name, { containers: [container('main', { resources })] });
+    await shared.ready(name, { containers: [container('main', { resources })] });
     const { uid, status } = shared.run.pod(name);
     const place = join(shared.world.bridge, 'kubepods', tier, `pod${uid}`);
     const read = async (controller: string, path: string, file: string): Promise<string> =>

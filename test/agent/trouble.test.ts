@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { errnoOf } from '../../base/errors.js';
 import { hostProgram } from '../support/host-program.js';
+import type { PodLine } from './agent-run.js';
+import { pidsNaming } from './machine-traces.js';
 import { container, podManifest, script } from './pod-objects.js';
 import { SharedAgent } from './shared-agent.js';
-import type { PodLine } from './agent-world.js';
 
 /** Stands before crun: dies at the verb that the file `fault` names, once; before it does anything, or `after` so many seconds of it. */
 const faultyCrun = (dir: string): string => `#!/bin/sh
@@ -42,24 +43,11 @@ const shared = SharedAgent.use(
 const main = (pod: PodLine) => pod.status.containerStatuses?.find((status) => status.name === 'main');
 const idOf = (pod: PodLine): string => main(pod)?.containerID?.replace('berth://', '') ?? '';
 
-async function ready(name: string, spec = {}): Promise<PodLine> {
-  await shared.run.apply(podManifest(name, { containers: [container('main')], ...spec }));
-  return shared.run.untilPod(name, 'is ready', (pod) => pod.ready);
-}
+const ready = (name: string, spec = {}): Promise<PodLine> =>
+  shared.ready(name, { containers: [container('main')], ...spec });
 
 const again = (name: string): Promise<PodLine> =>
   shared.run.untilPod(name, 'runs anew', (pod) => pod.ready && (main(pod)?.restartCount ?? 0) === 1);
-
-/** Pids whose command line has all of these words. */
-async function pidsOf(...words: string[]): Promise<number[]> {
-  const found: number[] = [];
-  for (const pid of await readdir('/proc')) {
-    if (!/^\d+$/.test(pid)) continue;
-    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    if (words.every((word) => command.includes(word))) found.push(Number(pid));
-  }
-  return found;
-}
 
 async function processesOf(id: string): Promise<number[]> {
   const found = await hostProgram([
@@ -131,13 +119,13 @@ describe('programs and processes that are killed', () => {
 
   test('conmon, and conmon with all of the container', async () => {
     const pod = await ready('unwatched');
-    const conmon = await pidsOf('conmon', idOf(pod));
+    const conmon = await pidsNaming('conmon', idOf(pod));
     expect(conmon).toHaveLength(1);
     kill(conmon);
     const after = await again('unwatched');
     expect(await processesOf(idOf(pod))).toEqual([]);
     expect(main(after)?.lastState?.terminated?.exitCode).not.toBe(0);
-    kill([...(await pidsOf('conmon', idOf(after))), ...(await processesOf(idOf(after)))]);
+    kill([...(await pidsNaming('conmon', idOf(after))), ...(await processesOf(idOf(after)))]);
     await shared.run.untilPod('unwatched', 'runs once more', (line) => line.ready && main(line)?.restartCount === 2);
   });
 

@@ -1,7 +1,8 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { AgentWorld, sampleImage, type AgentRun } from '../agent/agent-world.js';
+import type { AgentRun } from '../agent/agent-run.js';
+import { AgentWorld, sampleImage } from '../agent/agent-world.js';
 import { cpuSeconds, residentMiB, settleMs, type Sample } from './measure.js';
 
 /** What one burst of pods cost the agent. */

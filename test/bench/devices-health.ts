@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { ServedDevicePlugin } from '../../deviceplugin/index.js';
-import { AgentWorld, type PodLine } from '../agent/agent-world.js';
+import type { PodLine } from '../agent/agent-run.js';
+import { AgentWorld } from '../agent/agent-world.js';
 import { container, podManifest } from '../agent/pod-objects.js';
 import { benchRow, percentile, timesOf, type BenchRow } from './measure.js';
 

@@ -2,7 +2,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AgentRun, AgentWorld } from '../agent/agent-world.js';
+import type { AgentRun } from '../agent/agent-run.js';
+import type { AgentWorld } from '../agent/agent-world.js';
 import { runBurst, type AgentSample, type BurstPod } from './agent-burst.js';
 import { benchRow, cpuSeconds, percentile, rowTable, type BenchRow } from './measure.js';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { freePorts } from '../support/control-plane.js';
+import { freePorts } from '../support/free-ports.js';
 import { BerthWorld } from './berth-world.js';
 
 test('healthz answers and metrics have the names that dashboards know', async () => {

@@ -13,7 +13,8 @@ import {
 } from '../../agent/controlplane/certificates/index.js';
 import { ApiClient, readKubeconfig } from '../../agent/controlplane/kubernetes/client/index.js';
 import type { CertificateSigningRequest, Pod } from '../../agent/api/index.js';
-import { hasControlPlane, inlineUser, TestControlPlane } from '../support/control-plane.js';
+import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
+import { inlineUser } from '../support/kubeconfig.js';
 import { NodeWorld } from './cluster-world.js';
 
 const requestsPath = '/apis/certificates.k8s.io/v1/certificatesigningrequests';

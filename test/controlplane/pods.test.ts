@@ -8,7 +8,8 @@ import { systemClock } from '../../base/clock.js';
 import { silentLogger } from '../../base/log.js';
 import { runProgram } from '../../base/run-program.js';
 import { sampleImage } from '../agent/agent-world.js';
-import { hasControlPlane, inlineUser, TestControlPlane } from '../support/control-plane.js';
+import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
+import { inlineUser } from '../support/kubeconfig.js';
 import { isReady, NodeWorld } from './cluster-world.js';
 import { expectSpeed } from '../support/speed.js';
 

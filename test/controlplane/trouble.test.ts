@@ -7,7 +7,8 @@ import type { Agent } from '../../agent/open-agent.js';
 import { makeCertificate, makeKey } from '../../agent/controlplane/certificates/index.js';
 import type { Node, Pod, PodUid } from '../../agent/api/index.js';
 import { sampleImage } from '../agent/agent-world.js';
-import { hasControlPlane, inlineUser, TestControlPlane } from '../support/control-plane.js';
+import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
+import { inlineUser } from '../support/kubeconfig.js';
 import { NodeWorld, whyOf } from './cluster-world.js';
 import { FaultyProxy, type Fault, type ProxiedRequest } from './faulty-proxy.js';
 

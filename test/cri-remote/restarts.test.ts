@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { criLabels, type CriRuntime } from '../../cri/index.js';
-import { AgentWorld, type AgentRun } from '../agent/agent-world.js';
+import type { AgentRun } from '../agent/agent-run.js';
+import { AgentWorld } from '../agent/agent-world.js';
 import { FaultyProxy, TestRegistry } from '../images/test-registry.js';
 import { makeBusyboxImage } from '../setup/busybox-image.js';
 import { busyboxReference, type CriDaemon } from '../support/cri-daemon.js';

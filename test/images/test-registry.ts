@@ -12,7 +12,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { TestAuthority } from '../kubelet-api/test-authority.js';
+import { TestAuthority } from '../support/test-authority.js';
 import { hostProgram, tryHostProgram } from '../support/host-program.js';
 
 export const login = { username: 'someone', password: 'se:cret "pass"' };

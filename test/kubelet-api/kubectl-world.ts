@@ -12,7 +12,9 @@ import { programSucceeded, runProgram, type ProgramResult } from '../../base/run
 import { NodeWorld, type ClusterNode } from '../controlplane/cluster-world.js';
 import { RunningProgram } from './running-program.js';
 import { kubectlProgram } from './whole-cluster.js';
-import { freePorts, inlineUser, TestControlPlane } from '../support/control-plane.js';
+import { TestControlPlane } from '../support/control-plane.js';
+import { freePorts } from '../support/free-ports.js';
+import { inlineUser } from '../support/kubeconfig.js';
 
 /** A real API server, a node of it that serves the kubelet API, and kubectl. */
 export class KubectlWorld implements AsyncDisposable {

@@ -8,7 +8,7 @@ import { criError } from '../../cri/index.js';
 import { ask, type Answer } from './https-client.js';
 import { ServedApi, type SomeRuntime } from './served-api.js';
 import { somePod } from './some-pod.js';
-import { TestAuthority } from './test-authority.js';
+import { TestAuthority } from '../support/test-authority.js';
 
 /** What the API itself decides, whatever the runtime behind it. */
 describe('answers of the kubelet API around the runtime', () => {

@@ -5,7 +5,8 @@ import { stringify } from 'yaml';
 import { sampleImage } from '../agent/agent-world.js';
 import { makeBusyboxImage } from '../setup/busybox-image.js';
 import { Containerd, missingForContainerd, removeCgroups, unmountBelow } from '../support/containerd.js';
-import { assetsDir, freePorts } from '../support/control-plane.js';
+import { assetsDir } from '../support/control-plane.js';
+import { freePorts } from '../support/free-ports.js';
 import { Daemon } from '../support/daemon.js';
 import type { WholeCluster } from './whole-cluster.js';
 

@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { programSucceeded, runProgram, type ProgramResult } from '../../base/run-program.js';
 import { AgentWorld } from '../agent/agent-world.js';
-import { assetsDir, freePorts, hasControlPlane, inlineUser, TestControlPlane } from '../support/control-plane.js';
+import { assetsDir, hasControlPlane, TestControlPlane } from '../support/control-plane.js';
+import { freePorts } from '../support/free-ports.js';
+import { inlineUser } from '../support/kubeconfig.js';
 import { hostProgram, tryHostProgram } from '../support/host-program.js';
 import { RunningProgram } from './running-program.js';
 

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import type { Container, PodCondition, ResourceRequirements } from '../../agent/api/index.js';
 import { cgroupNames, podCgroup } from '../../agent/resources/cgroups/cgroup-names.js';
 import { detectHierarchy } from '../../agent/resources/cgroups/hierarchy.js';
-import { canRunAgent, type PodLine } from '../agent/agent-world.js';
+import type { PodLine } from '../agent/agent-run.js';
+import { canRunAgent } from '../agent/agent-world.js';
 import { container, podManifest, script } from '../agent/pod-objects.js';
 import { SharedAgent } from '../agent/shared-agent.js';
 

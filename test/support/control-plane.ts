@@ -1,13 +1,15 @@
-import { createPrivateKey, randomInt } from 'node:crypto';
+import { createPrivateKey } from 'node:crypto';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createWriteStream, existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { request } from 'node:https';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
-import { makeCertificate, makeKey } from '../../agent/controlplane/certificates/index.js';
+import { makeKey } from '../../agent/controlplane/certificates/index.js';
+import { apiRequest, type ApiAnswer } from './api-request.js';
+import { freePorts } from './free-ports.js';
+import { inlineUser, kubeconfigOf } from './kubeconfig.js';
+import { TestAuthority, type Identity } from './test-authority.js';
 
 export const assetsDir = process.env['KUBEBUILDER_ASSETS'] ?? '/usr/local/kubebuilder/bin';
 
@@ -40,11 +42,6 @@ export interface ControlPlaneOptions {
   readonly controllerManagerFlags?: readonly string[];
 }
 
-interface Identity {
-  readonly cert: string;
-  readonly key: string;
-}
-
 export interface AuditedRequest {
   readonly verb: string;
   readonly user: { readonly username: string };
@@ -59,12 +56,6 @@ export interface AuditedRequest {
   readonly requestReceivedTimestamp: string;
 }
 
-export interface ApiAnswer {
-  readonly status: number;
-  // What tests look into is theirs to know.
-  readonly body: Record<string, unknown>;
-}
-
 const dayMs = 24 * 3600 * 1000;
 
 /** A real control plane on loopback with its own authority, in a folder of its own; gone without a trace when disposed. */
@@ -72,7 +63,7 @@ export class TestControlPlane implements AsyncDisposable {
   readonly dir: string;
   readonly server: string;
   readonly caCert: string;
-  readonly #caKey: string;
+  readonly #authority: TestAuthority;
   readonly #options: ControlPlaneOptions;
   readonly #ports: { api: number; etcd: number; peer: number };
   readonly #children = new Map<string, ChildProcess>();
@@ -80,13 +71,13 @@ export class TestControlPlane implements AsyncDisposable {
 
   private constructor(
     dir: string,
-    ca: Identity,
+    authority: TestAuthority,
     ports: { api: number; etcd: number; peer: number },
     options: ControlPlaneOptions,
   ) {
     this.dir = dir;
-    this.caCert = ca.cert;
-    this.#caKey = ca.key;
+    this.caCert = authority.cert;
+    this.#authority = authority;
     this.#ports = ports;
     this.#options = options;
     this.server = `https://127.0.0.1:${ports.api}`;
@@ -95,9 +86,8 @@ export class TestControlPlane implements AsyncDisposable {
   static async start(options: ControlPlaneOptions = {}): Promise<TestControlPlane> {
     const dir = await mkdtemp(join(tmpdir(), 'berth-cluster-'));
     const [api = 0, etcd = 0, peer = 0] = await freePorts(3);
-    const key = await makeKey();
-    const cert = makeCertificate({ ...lifetime(), subject: authority, keyPem: key, use: 'authority' });
-    const cluster = new TestControlPlane(dir, { cert, key }, { api, etcd, peer }, options);
+    const authority = await TestAuthority.make('berth-test-authority', 30 * dayMs);
+    const cluster = new TestControlPlane(dir, authority, { api, etcd, peer }, options);
     try {
       await cluster.#begin();
       return cluster;
@@ -108,19 +98,13 @@ export class TestControlPlane implements AsyncDisposable {
   }
 
   /** A client certificate that the cluster's authority signed. */
-  async identity(commonName: string, organizations: readonly string[] = [], validForMs = dayMs): Promise<Identity> {
-    const key = await makeKey();
-    const cert = this.#issue({ commonName, organizations }, key, 'client', validForMs);
-    return { cert, key };
+  identity(commonName: string, organizations: readonly string[] = [], validForMs = dayMs): Promise<Identity> {
+    return this.#authority.issue(commonName, organizations, { validForMs });
   }
 
   /** A serving certificate for loopback, for a proxy in front of the API server. */
-  async servingIdentity(): Promise<Identity> {
-    const key = await makeKey();
-    const names = { dnsNames: ['localhost'], addresses: ['127.0.0.1'] };
-    const issuer = { subject: authority, keyPem: this.#caKey };
-    const subject = { commonName: 'proxy' };
-    return { key, cert: makeCertificate({ ...lifetime(), subject, keyPem: key, issuer, use: 'server', names }) };
+  servingIdentity(): Promise<Identity> {
+    return this.#authority.issue('proxy', [], { use: 'server', validForMs: dayMs });
   }
 
   /** The requests of one user that the API server completed. */
@@ -150,7 +134,7 @@ export class TestControlPlane implements AsyncDisposable {
 
   /** A request as cluster administrator. Rejects on an answer of 400 and above unless `allowed` names it. */
   async api(method: string, path: string, body?: unknown, allowed: readonly number[] = []): Promise<ApiAnswer> {
-    const answer = await this.#request(method, path, body);
+    const answer = await this.#ask(method, path, body);
     if (answer.status >= 400 && !allowed.includes(answer.status))
       throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
     return answer;
@@ -224,23 +208,15 @@ export class TestControlPlane implements AsyncDisposable {
 
   async #begin(): Promise<void> {
     const { dir } = this;
-    const serving = await makeKey();
     const names = { dnsNames: ['localhost', 'kubernetes.default.svc'], addresses: ['127.0.0.1', '10.0.0.1'] };
-    const servingCert = makeCertificate({
-      ...lifetime(),
-      subject: { commonName: 'kube-apiserver' },
-      keyPem: serving,
-      issuer: { subject: authority, keyPem: this.#caKey },
-      use: 'server',
-      names,
-    });
+    const serving = await this.#authority.issue('kube-apiserver', [], { use: 'server', validForMs: dayMs, names });
     this.#admin = await this.identity('test-admin', ['system:masters']);
     await Promise.all([
       writeFile(join(dir, 'ca.crt'), this.caCert),
-      writeFile(join(dir, 'ca.key'), this.#caKey),
+      writeFile(join(dir, 'ca.key'), this.#authority.key),
       writeFile(join(dir, 'audit.json'), JSON.stringify(auditPolicy)),
-      writeFile(join(dir, 'api.crt'), servingCert),
-      writeFile(join(dir, 'api.key'), serving),
+      writeFile(join(dir, 'api.crt'), serving.cert),
+      writeFile(join(dir, 'api.key'), serving.key),
       writeFile(join(dir, 'sa.key'), createPrivateKey(await makeKey()).export({ type: 'sec1', format: 'pem' })),
     ]);
     const kubelets = await this.identity(kubeletClients, [kubeletClients]);
@@ -262,7 +238,7 @@ export class TestControlPlane implements AsyncDisposable {
     if (this.#options.controllerManager === true) await this.#startControllerManager();
     if (this.#options.scheduler === true) await this.#startScheduler();
     await this.until('the default namespace', async () => {
-      const { status } = await this.#request('GET', '/api/v1/namespaces/default');
+      const { status } = await this.#ask('GET', '/api/v1/namespaces/default');
       return status === 200 ? true : undefined;
     });
   }
@@ -309,7 +285,7 @@ export class TestControlPlane implements AsyncDisposable {
       async () => {
         if (this.#children.get('kube-apiserver')?.exitCode !== null)
           throw new Error(`kube-apiserver ended: ${await this.log('kube-apiserver')}`);
-        const { status } = await this.#request('GET', '/readyz').catch(() => ({ status: 0 }));
+        const { status } = await this.#ask('GET', '/readyz').catch(() => ({ status: 0 }));
         return status === 200 ? true : undefined;
       },
       90_000,
@@ -333,7 +309,7 @@ export class TestControlPlane implements AsyncDisposable {
       ...(this.#options.controllerManagerFlags ?? []),
     ]);
     await this.until('the default service account', async () => {
-      const { status } = await this.#request('GET', '/api/v1/namespaces/default/serviceaccounts/default');
+      const { status } = await this.#ask('GET', '/api/v1/namespaces/default/serviceaccounts/default');
       return status === 200 ? true : undefined;
     });
   }
@@ -374,102 +350,15 @@ export class TestControlPlane implements AsyncDisposable {
     clearTimeout(timer);
   }
 
-  #issue(
-    subject: { commonName: string; organizations: readonly string[] },
-    keyPem: string,
-    use: 'client',
-    validForMs: number,
-  ): string {
-    const issuer = { subject: authority, keyPem: this.#caKey };
-    const notBefore = Math.min(Date.now() - 60_000, Date.now() + validForMs - 60_000);
-    return makeCertificate({ subject, keyPem, issuer, notBefore, notAfter: Date.now() + validForMs, use });
-  }
-
-  #request(method: string, path: string, body?: unknown): Promise<ApiAnswer> {
-    const text = body === undefined ? undefined : JSON.stringify(body);
-    const patch = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
-    return new Promise((resolve, reject) => {
-      const asked = request(
-        `${this.server}${path}`,
-        {
-          method,
-          ca: this.caCert,
-          cert: this.#admin.cert,
-          key: this.#admin.key,
-          agent: false,
-          headers: {
-            accept: 'application/json',
-            ...(text !== undefined && { 'content-type': patch, 'content-length': Buffer.byteLength(text) }),
-          },
-        },
-        (response) => {
-          const chunks: Buffer[] = [];
-          response.on('data', (chunk: Buffer) => chunks.push(chunk));
-          response.once('error', reject);
-          response.once('end', () => {
-            const answer = Buffer.concat(chunks).toString();
-            const isJson = response.headers['content-type']?.includes('json') === true;
-            const parsed: unknown = isJson && !path.includes('watch=1') ? JSON.parse(answer) : { text: answer };
-            resolve({ status: response.statusCode ?? 0, body: parsed as Record<string, unknown> });
-          });
-        },
-      );
-      asked.once('error', reject);
-      asked.end(text);
-    });
+  #ask(method: string, path: string, body?: unknown): Promise<ApiAnswer> {
+    return apiRequest(this, this.#admin, method, path, body);
   }
 }
 
 const kubeletClients = 'kubelet-clients';
-const authority = { commonName: 'berth-test-authority' };
-const lifetime = (): { notBefore: number; notAfter: number } => ({
-  notBefore: Date.now() - 60_000,
-  notAfter: Date.now() + 30 * dayMs,
-});
-
 const auditPolicy = {
   apiVersion: 'audit.k8s.io/v1',
   kind: 'Policy',
   omitStages: ['RequestReceived', 'ResponseStarted'],
   rules: [{ level: 'Metadata' }],
 };
-
-const base64 = (text: string): string => Buffer.from(text).toString('base64');
-
-export const inlineUser = ({ cert, key }: Identity): object => ({
-  'client-certificate-data': base64(cert),
-  'client-key-data': base64(key),
-});
-
-export function kubeconfigOf(server: string, ca: string, user: object): object {
-  return {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name: 'test', cluster: { server, 'certificate-authority-data': base64(ca) } }],
-    users: [{ name: 'me', user }],
-    contexts: [{ name: 'test', context: { cluster: 'test', user: 'me' } }],
-    'current-context': 'test',
-  };
-}
-
-/** Below those that the kernel gives to whoever connects: one of those may be gone again before its server takes it. */
-const served = { first: 15_000, last: 29_999 };
-
-/** Ports of loopback that nobody listens on. */
-export async function freePorts(count: number): Promise<number[]> {
-  const ports = new Set<number>();
-  while (ports.size < count) {
-    const port = randomInt(served.first, served.last + 1);
-    const server = createServer();
-    try {
-      server.listen(port, '127.0.0.1');
-      await once(server, 'listening');
-      ports.add(port);
-    } catch {
-      // Somebody has it.
-    } finally {
-      await new Promise((resolve) => server.close(resolve));
-    }
-  }
-  return [...ports];
-}

@@ -2,7 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { assetsDir, freePorts } from './control-plane.js';
+import { assetsDir } from './control-plane.js';
+import { freePorts } from './free-ports.js';
 import { Daemon } from './daemon.js';
 
 const program = join(assetsDir, 'kubelet');

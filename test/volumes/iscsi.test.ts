@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { programSucceeded, runProgram, type ProgramResult, type RunProgram } from '../../base/run-program.js';
 import type { Pod, Volume } from '../../agent/api/index.js';
 import { IscsiPlugin } from '../../agent/volumes/plugins/iscsi/iscsi-volume.js';
-import { freePorts } from '../support/control-plane.js';
+import { freePorts } from '../support/free-ports.js';
 import { hostProgram, tryHostProgram } from '../support/host-program.js';
 import { untilAsync } from '../support/until-async.js';
 import { failureOf, firstContainer, podOf, VolumeWorld } from './volume-world.js';
