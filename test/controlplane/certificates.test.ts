@@ -7,18 +7,20 @@ import { silentLogger } from '../../base/log.js';
 import { runProgram } from '../../base/run-program.js';
 import {
   CertificateStore,
+  makeCertificate,
+  makeKey,
   parseHeld,
   rotatingServingCertificate,
   type HeldCertificate,
 } from '../../agent/controlplane/certificates/index.js';
 import { ApiClient, readKubeconfig } from '../../agent/controlplane/kubernetes/client/index.js';
-import type { CertificateSigningRequest, Pod } from '../../agent/api/index.js';
+import type { CertificateSigningRequest } from '../../agent/api/index.js';
+import { sampleImage } from '../agent/agent-world.js';
 import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
 import { inlineUser } from '../support/kubeconfig.js';
-import { NodeWorld } from './cluster-world.js';
+import { mainId, NodeWorld, told, whyOf } from './cluster-world.js';
 
 const requestsPath = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
-const mainId = (pod: Pod): string | undefined => pod.status?.containerStatuses?.[0]?.containerID;
 
 describe.runIf(hasControlPlane())('certificates that a real cluster issues', () => {
   let cluster: TestControlPlane;
@@ -157,6 +159,87 @@ describe.runIf(hasControlPlane())('certificates that a real cluster issues', () 
       await cluster.until('another certificate', async () => (changes.length > had ? true : undefined));
       expect(changes.length).toBeLessThan(6);
     }
+  });
+
+  test('a certificate that expires while the agent runs is told by name; a new one in its place is taken', async () => {
+    await using node = await NodeWorld.open(cluster);
+    const files = { cert: join(node.world.dir, 'node.crt'), key: join(node.world.dir, 'node.key') };
+    const write = async (validForMs?: number): Promise<void> => {
+      const { cert, key } = await cluster.nodeIdentity(node.name, validForMs);
+      await writeFile(files.key, key);
+      await writeFile(files.cert, cert);
+    };
+    await write();
+    const user = { 'client-certificate': files.cert, 'client-key': files.key };
+    node.kubeconfig = await cluster.kubeconfig('short-lived', user);
+    await using run = await node.start({ leaseSeconds: 4 });
+    await node.create(node.pod('outlives'));
+    const before = await node.untilReady('outlives');
+    await write(3000);
+    await cluster.until(
+      'the reason is told',
+      async () =>
+        run.agent.clusterProblems().some((each) => each.includes('the client certificate expired at 20')) || undefined,
+    );
+    expect(run.log.text).toContain('the client certificate expired at 20');
+    await write();
+    await node.create(node.pod('afterwards'));
+    await node.untilReady('afterwards', 60_000);
+    expect(mainId(await node.untilReady('outlives'))).toBe(mainId(before));
+    await cluster.until('all is well', async () => (run.agent.clusterProblems().length === 0 ? true : undefined));
+    for (const name of ['outlives', 'afterwards']) await node.delete(name);
+    for (const name of ['outlives', 'afterwards']) await node.untilGone(name);
+  });
+
+  test('a wrong authority and an expired certificate are told by name, and pods of the machine run all the same', async () => {
+    await using node = await NodeWorld.open(cluster);
+    const key = await makeKey();
+    const stranger = makeCertificate({
+      subject: { commonName: 'stranger' },
+      keyPem: key,
+      notBefore: Date.now() - 1000,
+      notAfter: Date.now() + 1e9,
+      use: 'authority',
+    });
+    node.kubeconfig = await cluster.kubeconfig(
+      'stranger',
+      inlineUser(await cluster.nodeIdentity(node.name)),
+      cluster.server,
+      stranger,
+    );
+    const manifest = JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'local' },
+      spec: {
+        terminationGracePeriodSeconds: 1,
+        containers: [{ name: 'main', image: sampleImage, command: ['sleep', '1000000'] }],
+      },
+    });
+    await node.world.write('local.json', manifest);
+    const first = await node.start();
+    await cluster.until('the static pod runs', async () =>
+      first.agent.pods().some(({ status }) => status?.phase === 'Running') ? true : undefined,
+    );
+    await cluster.until('the reason is told', async () =>
+      first.log.text.includes('its certificate is not trusted') ? true : undefined,
+    );
+    const local = `local-${node.name}`;
+    expect(await whyOf(first.agent, local)).toMatch(told(/.*its certificate is not trusted/));
+    const running = first.agent.pods()[0]?.status?.containerStatuses?.[0]?.containerID;
+    await first[Symbol.asyncDispose]();
+
+    node.kubeconfig = await cluster.kubeconfig('expired', inlineUser(await cluster.nodeIdentity(node.name, -1000)));
+    const second = await node.start();
+    await cluster.until('the reason is told', async () => (/401|expired/i.test(second.log.text) ? true : undefined));
+    expect(await whyOf(second.agent, local)).toMatch(told(/.*401 .*the client certificate expired at 20/));
+    await second[Symbol.asyncDispose]();
+
+    node.kubeconfig = await cluster.nodeKubeconfig(node.name);
+    await using third = await node.start();
+    const mirror = await node.untilReady(local);
+    expect(mainId(mirror)).toBe(running);
+    expect(third.agent.pods()[0]?.status?.containerStatuses?.[0]?.restartCount).toBe(0);
   });
 });
 

@@ -180,6 +180,12 @@ export class NodeWorld implements AsyncDisposable {
 export const isReady = (pod: Pod): boolean =>
   pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
 
+export const mainId = (pod: Pod | undefined): string | undefined => pod?.status?.containerStatuses?.[0]?.containerID;
+
+/** What `berth why` says while the cluster cannot be used. */
+export const told = (why: RegExp): RegExp =>
+  new RegExp(`Between this node and its cluster:\\n  the cluster at https:\\S+ cannot be used: ${why.source}`);
+
 /** What `berth why` prints of a pod of the default namespace. */
 export async function whyOf(agent: Agent, name: string): Promise<string> {
   const route = nodeApiRoutes(agent).find(({ path }) => path === '/v1/pods/{namespace}/{name}/why');

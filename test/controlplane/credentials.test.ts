@@ -10,7 +10,7 @@ import { makeKeyAndProof, podKeyTypes } from '../../agent/controlplane/certifica
 import type { KubernetesControlPlane } from '../../agent/controlplane/kubernetes/kubernetes-control-plane.js';
 import { systemClock, type Clock } from '../../base/clock.js';
 import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
-import { NodeWorld, whyOf, type ClusterNode } from './cluster-world.js';
+import { mainId, NodeWorld, whyOf, type ClusterNode } from './cluster-world.js';
 
 const run = promisify(execFile);
 const core = '/api/v1/namespaces/default';
@@ -18,7 +18,6 @@ const certificates = '/apis/certificates.k8s.io/v1beta1';
 const signer = 'example.com/pods';
 /** Longer than the pace of heartbeats here, and what a delay between two tries soon grows to. */
 const longMs = 3000;
-const mainId = (pod: Pod): string | undefined => pod.status?.containerStatuses?.[0]?.containerID;
 const blocks = (pem: string): string[] => pem.match(/-----BEGIN [^]*?-----END [^\n]*\n/g) ?? [];
 
 /** What pods and the node prove themselves with, and whom they trust: how it comes, ages, and is taken away. */

@@ -10,10 +10,8 @@ import { runProgram } from '../../base/run-program.js';
 import { sampleImage } from '../agent/agent-world.js';
 import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
 import { inlineUser } from '../support/kubeconfig.js';
-import { isReady, NodeWorld } from './cluster-world.js';
+import { isReady, mainId, NodeWorld } from './cluster-world.js';
 import { expectSpeed } from '../support/speed.js';
-
-const mainId = (pod: Pod | undefined): string | undefined => pod?.status?.containerStatuses?.[0]?.containerID;
 
 describe.runIf(hasControlPlane())('pods of a real API server', () => {
   let cluster: TestControlPlane;
@@ -221,6 +219,23 @@ describe.runIf(hasControlPlane())('pods of a real API server', () => {
     await node.untilReady('critical');
     for (const name of ['settled', 'unfit', 'critical']) await node.delete(name);
     for (const name of ['settled', 'unfit', 'critical']) await node.untilGone(name);
+  });
+
+  test('a status that someone else changed is written again', async () => {
+    await using node = await NodeWorld.open(cluster);
+    await using _run = await node.start();
+    await node.create(node.pod('doubted'));
+    await node.untilReady('doubted');
+    await cluster.api('PATCH', '/api/v1/namespaces/default/pods/doubted/status', {
+      status: { podIP: '', podIPs: [], phase: 'Pending' },
+    });
+    await node.untilPod(
+      'is Running again',
+      'doubted',
+      (pod) => pod.status?.phase === 'Running' && pod.status.podIP !== undefined,
+    );
+    await node.delete('doubted');
+    await node.untilGone('doubted');
   });
 
   test('conditions of others stay, and open a readiness gate', async () => {

@@ -1,25 +1,18 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../base/clock.js';
 import type { Agent } from '../../agent/open-agent.js';
-import { makeCertificate, makeKey } from '../../agent/controlplane/certificates/index.js';
-import type { Node, Pod, PodUid } from '../../agent/api/index.js';
+import type { Node, PodUid } from '../../agent/api/index.js';
 import { sampleImage } from '../agent/agent-world.js';
+import { pidsOf } from '../agent/machine-traces.js';
 import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
-import { inlineUser } from '../support/kubeconfig.js';
-import { NodeWorld, whyOf } from './cluster-world.js';
-import { FaultyProxy, type Fault, type ProxiedRequest } from './faulty-proxy.js';
+import { badAnswers } from './bad-answers.js';
+import { mainId, NodeWorld, told, whyOf } from './cluster-world.js';
+import { FaultyProxy, type ProxiedRequest } from './faulty-proxy.js';
 
 /** The ten minutes of an outage in earnest: `BERTH_TEST_OUTAGE_SECONDS=600`. */
 const outageMs = Number(process.env['BERTH_TEST_OUTAGE_SECONDS'] ?? 0) * 1000;
-
-/** What `berth why` says while the cluster cannot be used. */
-const told = (why: RegExp): RegExp =>
-  new RegExp(`Between this node and its cluster:\\n  the cluster at https:\\S+ cannot be used: ${why.source}`);
-
-const mainId = (pod: Pod | undefined): string | undefined => pod?.status?.containerStatuses?.[0]?.containerID;
 
 describe.runIf(hasControlPlane())('trouble with the API server', () => {
   let cluster: TestControlPlane;
@@ -170,48 +163,6 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     },
   );
 
-  const anyRequest = (): boolean => true;
-  const faults: ReadonlyArray<[string, (request: ProxiedRequest) => boolean, Fault, RegExp?]> = [
-    [
-      '429 with Retry-After',
-      anyRequest,
-      { kind: 'answer', status: 429, headers: { 'retry-after': '1' }, body: '{}' },
-      /[A-Z]+ \/\S+: 429 /,
-    ],
-    [
-      '500',
-      anyRequest,
-      { kind: 'answer', status: 500, body: '{"kind":"Status","reason":"InternalError","message":"broken"}' },
-      /[A-Z]+ \/\S+: 500 broken/,
-    ],
-    [
-      'garbage',
-      anyRequest,
-      { kind: 'answer', status: 200, body: '<html>captive portal</html>' },
-      /.*(not JSON|not a watch event): <html>captive portal/,
-    ],
-    [
-      'garbage for all but watches',
-      ({ isWatch }) => !isWatch,
-      { kind: 'answer', status: 200, body: '{"kind":"Pod","items":7}' },
-    ],
-    [
-      '410 Gone',
-      ({ isWatch }) => isWatch,
-      { kind: 'answer', status: 410, body: '{"kind":"Status","code":410,"reason":"Expired","message":"too old"}' },
-    ],
-    [
-      'an expired event',
-      ({ isWatch }) => isWatch,
-      {
-        kind: 'answer',
-        status: 200,
-        body: '{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}\n',
-      },
-    ],
-    ['watches cut in the middle of an object', ({ isWatch }) => isWatch, { kind: 'cut', afterBytes: 700 }],
-    ['slow answers', ({ isWatch }) => !isWatch, { kind: 'slow', delayMs: 300 }],
-  ];
   const aWatch: ProxiedRequest = { method: 'GET', path: '/api/v1/pods?watch=1', isWatch: true };
   const runsHere = (agent: Agent, name: string): boolean =>
     agent
@@ -224,11 +175,11 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     await using run = await node.start();
     await node.create(node.pod('witness'));
     const before = await node.untilReady('witness');
-    for (const [what, when, fault, reason] of faults) {
+    for (const [what, when, fault, reason] of badAnswers) {
       const began = proxy.requests.length;
       proxy.fault = (request) => (when(request) ? fault : undefined);
       proxy.cutAll();
-      const name = `pod-${faults.findIndex(([each]) => each === what)}`;
+      const name = `pod-${badAnswers.findIndex(([each]) => each === what)}`;
       await node.create(node.pod(name));
       await cluster.until(`${what} was met`, async () =>
         proxy.requests.slice(began).filter(when).length >= 3 ? true : undefined,
@@ -368,23 +319,6 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     await node.untilGone('claiming');
   });
 
-  test('a status that someone else changed is written again', async () => {
-    await using node = await NodeWorld.open(cluster);
-    await using _run = await node.start();
-    await node.create(node.pod('doubted'));
-    await node.untilReady('doubted');
-    await cluster.api('PATCH', '/api/v1/namespaces/default/pods/doubted/status', {
-      status: { podIP: '', podIPs: [], phase: 'Pending' },
-    });
-    await node.untilPod(
-      'is Running again',
-      'doubted',
-      (pod) => pod.status?.phase === 'Running' && pod.status.podIP !== undefined,
-    );
-    await node.delete('doubted');
-    await node.untilGone('doubted');
-  });
-
   test('a clock that jumps touches no container, and the node goes on to say that it lives', async () => {
     await using node = await NodeWorld.open(cluster);
     let offsetMs = 0;
@@ -439,95 +373,4 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     await node.delete('shared');
     await node.untilGone('shared');
   });
-
-  test('a certificate that expires while the agent runs is told by name; a new one in its place is taken', async () => {
-    await using node = await NodeWorld.open(cluster);
-    const files = { cert: join(node.world.dir, 'node.crt'), key: join(node.world.dir, 'node.key') };
-    const write = async (validForMs?: number): Promise<void> => {
-      const { cert, key } = await cluster.nodeIdentity(node.name, validForMs);
-      await writeFile(files.key, key);
-      await writeFile(files.cert, cert);
-    };
-    await write();
-    const user = { 'client-certificate': files.cert, 'client-key': files.key };
-    node.kubeconfig = await cluster.kubeconfig('short-lived', user);
-    await using run = await node.start({ leaseSeconds: 4 });
-    await node.create(node.pod('outlives'));
-    const before = await node.untilReady('outlives');
-    await write(3000);
-    await cluster.until(
-      'the reason is told',
-      async () =>
-        run.agent.clusterProblems().some((each) => each.includes('the client certificate expired at 20')) || undefined,
-    );
-    expect(run.log.text).toContain('the client certificate expired at 20');
-    await write();
-    await node.create(node.pod('afterwards'));
-    await node.untilReady('afterwards', 60_000);
-    expect(mainId(await node.untilReady('outlives'))).toBe(mainId(before));
-    await cluster.until('all is well', async () => (run.agent.clusterProblems().length === 0 ? true : undefined));
-    for (const name of ['outlives', 'afterwards']) await node.delete(name);
-    for (const name of ['outlives', 'afterwards']) await node.untilGone(name);
-  });
-
-  test('a wrong authority and an expired certificate are told by name, and pods of the machine run all the same', async () => {
-    await using node = await NodeWorld.open(cluster);
-    const key = await makeKey();
-    const stranger = makeCertificate({
-      subject: { commonName: 'stranger' },
-      keyPem: key,
-      notBefore: Date.now() - 1000,
-      notAfter: Date.now() + 1e9,
-      use: 'authority',
-    });
-    node.kubeconfig = await cluster.kubeconfig(
-      'stranger',
-      inlineUser(await cluster.nodeIdentity(node.name)),
-      cluster.server,
-      stranger,
-    );
-    const manifest = JSON.stringify({
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: 'local' },
-      spec: {
-        terminationGracePeriodSeconds: 1,
-        containers: [{ name: 'main', image: sampleImage, command: ['sleep', '1000000'] }],
-      },
-    });
-    await node.world.write('local.json', manifest);
-    const first = await node.start();
-    await cluster.until('the static pod runs', async () =>
-      first.agent.pods().some(({ status }) => status?.phase === 'Running') ? true : undefined,
-    );
-    await cluster.until('the reason is told', async () =>
-      first.log.text.includes('its certificate is not trusted') ? true : undefined,
-    );
-    const local = `local-${node.name}`;
-    expect(await whyOf(first.agent, local)).toMatch(told(/.*its certificate is not trusted/));
-    const running = first.agent.pods()[0]?.status?.containerStatuses?.[0]?.containerID;
-    await first[Symbol.asyncDispose]();
-
-    node.kubeconfig = await cluster.kubeconfig('expired', inlineUser(await cluster.nodeIdentity(node.name, -1000)));
-    const second = await node.start();
-    await cluster.until('the reason is told', async () => (/401|expired/i.test(second.log.text) ? true : undefined));
-    expect(await whyOf(second.agent, local)).toMatch(told(/.*401 .*the client certificate expired at 20/));
-    await second[Symbol.asyncDispose]();
-
-    node.kubeconfig = await cluster.nodeKubeconfig(node.name);
-    await using third = await node.start();
-    const mirror = await node.untilReady(local);
-    expect(mainId(mirror)).toBe(running);
-    expect(third.agent.pods()[0]?.status?.containerStatuses?.[0]?.restartCount).toBe(0);
-  });
 });
-
-async function pidsOf(words: string): Promise<number[]> {
-  const found: number[] = [];
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const command = (await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ');
-    if (command.trim() === words) found.push(Number(name));
-  }
-  return found;
-}

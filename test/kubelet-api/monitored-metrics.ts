@@ -4,7 +4,7 @@
  * are gone, and `go_goroutines` of what is no Go. Present once there is something to tell: `kubelet_evictions` (eviction_signal),
  * `kubelet_runtime_operations_errors_total` (operation_type), `kubelet_pleg_relist_interval_seconds` (after a second look at all pods).
  */
-export const monitoredMetrics: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+const monitoredMetrics: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   metrics: {
     kubelet_node_name: 'node',
     kubelet_running_pods: '',
@@ -62,7 +62,7 @@ interface Series {
 }
 
 /** Every series of Prometheus' text format. */
-export function seriesIn(text: string): readonly Series[] {
+function seriesIn(text: string): readonly Series[] {
   return text.split('\n').flatMap((line) => {
     const match = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? \S+/.exec(line);
     if (!match) return [];
@@ -71,4 +71,21 @@ export function seriesIn(text: string): readonly Series[] {
       { name: match[1] ?? '', labels: Object.fromEntries(labels.map(([, key, value]) => [key, value])) as never },
     ];
   });
+}
+
+/** Which of them, with which label, the answers lack; `read` gets the text of a path. */
+export async function missingMetrics(read: (path: string) => Promise<string>): Promise<string[]> {
+  const lines: string[] = [];
+  for (const [path, needed] of Object.entries(monitoredMetrics)) {
+    const series = seriesIn(await read(path));
+    for (const [metric, labels] of Object.entries(needed)) {
+      const names = labels.split(' ').filter((each) => each !== '');
+      const has = series.some((each) => each.name === metric && names.every((label) => each.labels[label]));
+      if (!has) lines.push(`${path}: ${metric}{${labels}}`);
+    }
+    if (path !== 'metrics') continue;
+    for (const state of ['actual_state_of_world', 'desired_state_of_world'])
+      if (!series.some(({ labels }) => labels['state'] === state)) lines.push(`volumes of ${state}`);
+  }
+  return lines;
 }

@@ -2,31 +2,14 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Pod } from '../../agent/api/index.js';
 import { sampleImage } from '../agent/agent-world.js';
 import { ask } from './https-client.js';
 import { MetricsStandIn } from './metrics-stand-in.js';
-import { monitoredMetrics, seriesIn } from './monitored-metrics.js';
+import { missingMetrics } from './monitored-metrics.js';
 import { hasWholeCluster, WholeCluster } from './whole-cluster.js';
+import { barePod, podOnFolder, serve, stay, talk, workload } from './workloads.js';
 
 const nodeName = 'ordinary-node';
-const talk = 'trap "exit 0" TERM; n=0; while true; do echo line $n; n=$((n+1)); sleep 0.1; done';
-const serve = 'mkdir -p /www; echo hello > /www/index.html; exec httpd -f -p 8080 -h /www';
-
-function workload(kind: 'Deployment' | 'DaemonSet', name: string, script: string, container: object = {}): object {
-  const labels = { app: name };
-  const containers = [{ name: 'main', image: sampleImage, command: ['sh', '-c', script], ...container }];
-  return {
-    apiVersion: 'apps/v1',
-    kind,
-    metadata: { name },
-    spec: {
-      ...(kind === 'Deployment' && { replicas: 2 }),
-      selector: { matchLabels: labels },
-      template: { metadata: { labels }, spec: { terminationGracePeriodSeconds: 1, containers } },
-    },
-  };
-}
 
 /** What an operator of a cluster does, with nothing but kubectl; the agent is a process with a kubelet's configuration. */
 describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
@@ -56,16 +39,6 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     await rm(dropIns, { recursive: true, force: true });
   });
 
-  const column = async (what: string, path: string): Promise<string> =>
-    await whole.kubectl(['get', ...what.split(' '), '-o', `jsonpath=${path}`]);
-  /** Those that run and are not told to end. */
-  const pods = async (label: string): Promise<string[]> => {
-    const { items } = JSON.parse(await whole.kubectl(['get', 'pods', '-l', label, '-o', 'json'])) as { items: Pod[] };
-    return items
-      .filter(({ metadata, status }) => !metadata?.deletionTimestamp && status?.phase === 'Running')
-      .map(({ metadata }) => metadata?.name ?? '');
-  };
-
   test('it joins with a bootstrap token and is Ready; describe, labels and events are those of a kubelet', async () => {
     await whole.until('the node is ready', async () => {
       const { stdout } = await whole.try(['wait', '--for=condition=Ready', `node/${nodeName}`, '--timeout=10s']);
@@ -75,7 +48,7 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     // Nobody but an operator says that it may serve under its names; until then the node says what it waits for.
     const ready = '{.status.conditions[?(@.type=="Ready")].message}';
     const request = await whole.until('the node asks for its serving certificate', async () => {
-      return /WARNING: .*kubectl certificate approve (\S+)/.exec(await column(`node ${nodeName}`, ready))?.[1];
+      return /WARNING: .*kubectl certificate approve (\S+)/.exec(await whole.column(`node ${nodeName}`, ready))?.[1];
     });
     await whole.kubectl(['certificate', 'approve', request]);
     await whole.until('it serves with that certificate', async () => {
@@ -83,7 +56,7 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
       const answer = await ask({ port: whole.kubeletPort, path: '/healthz', options }).catch(() => undefined);
       return answer?.status === 401 || undefined;
     });
-    const labels = JSON.parse(await column(`node ${nodeName}`, '{.metadata.labels}')) as object;
+    const labels = JSON.parse(await whole.column(`node ${nodeName}`, '{.metadata.labels}')) as object;
     expect(labels).toMatchObject({ 'kubernetes.io/hostname': nodeName, 'example.com/rack': 'r1' });
     const text = await whole.kubectl(['describe', 'node', nodeName]);
     for (const line of [
@@ -111,20 +84,23 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
         await whole.kubectl(['rollout', 'status', name, '--timeout=60s']);
     };
     await rolledOut();
-    const before = await column('pods -l app=talker', '{.items[*].metadata.uid}');
+    const before = await whole.column('pods -l app=talker', '{.items[*].metadata.uid}');
     await whole.kubectl(['set', 'env', 'deployment/web', 'daemonset/talker', 'CHANGED=yes']);
     await rolledOut();
-    expect(await column('pods -l app=talker', '{.items[*].metadata.uid}')).not.toContain(before);
-    const [name = ''] = await pods('app=web');
+    expect(await whole.column('pods -l app=talker', '{.items[*].metadata.uid}')).not.toContain(before);
+    const [name = ''] = await whole.running('app=web');
     expect(await whole.kubectl(['exec', name, '--', 'sh', '-c', 'echo $CHANGED'])).toBe('yes\n');
   });
 
   test('debug: beside the processes of a pod, and on the node itself', async () => {
-    const [name = ''] = await pods('app=web');
+    const [name = ''] = await whole.running('app=web');
     const image = ['--image', sampleImage, '--profile=general'];
     await whole.kubectl(['debug', name, ...image, '-c', 'look', '--target=main', '--', 'sh', '-c', 'ps; echo seen']);
     const path = '{.status.ephemeralContainerStatuses[0].state.terminated.reason}';
-    await whole.until('it has ended', async () => (await column(`pod ${name}`, path)) === 'Completed' || undefined);
+    await whole.until(
+      'it has ended',
+      async () => (await whole.column(`pod ${name}`, path)) === 'Completed' || undefined,
+    );
     expect(await whole.kubectl(['logs', name, '-c', 'look'])).toMatch(/1 root +httpd[^]*seen\n$/);
     await using inside = whole.start(
       ['debug', '-it', name, ...image, '-c', 'shell', '--target=main', '--', 'sh', '-c', 'read x; echo typed $x'],
@@ -148,8 +124,8 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
   });
 
   test('of one pod: where it is, what happened to it, another size while it runs, and a copy to look into', async () => {
-    const [name = ''] = await pods('app=web');
-    const ip = await column(`pod ${name}`, '{.status.podIP}');
+    const [name = ''] = await whole.running('app=web');
+    const ip = await whole.column(`pod ${name}`, '{.status.podIP}');
     const row = new RegExp(`^${name} +1/1 +Running +0 +\\S+ +${ip.replaceAll('.', '\\.')} +${nodeName} `, 'm');
     expect(await whole.kubectl(['get', 'pods', '-o', 'wide'])).toMatch(row);
     await whole.until('its events', async () => {
@@ -161,7 +137,10 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     const change = { spec: { containers: [{ name: 'main', resources: { requests } }] } };
     await whole.kubectl(['patch', 'pod', name, '--subresource=resize', `--patch=${JSON.stringify(change)}`]);
     const size = '{.status.containerStatuses[0].resources.requests.cpu} {.status.containerStatuses[0].restartCount}';
-    await whole.until('it has the new size', async () => (await column(`pod ${name}`, size)) === '20m 0' || undefined);
+    await whole.until(
+      'it has the new size',
+      async () => (await whole.column(`pod ${name}`, size)) === '20m 0' || undefined,
+    );
 
     const shared = [
       '--copy-to=web-copy',
@@ -175,7 +154,7 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     await whole.kubectl(['debug', name, ...shared, '--', 'sh', '-c', 'until ps | grep http[d]; do sleep 0.1; done']);
     const state = '{.status.containerStatuses[?(@.name=="look")].lastState.terminated.reason}';
     await whole.until('it has seen the other container', async () =>
-      (await column('pod web-copy', state)) === 'Completed' ? true : undefined,
+      (await whole.column('pod web-copy', state)) === 'Completed' ? true : undefined,
     );
     // It may just be looking again.
     await whole.until('what it has seen', async () => {
@@ -208,7 +187,7 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
   });
 
   test('through the API server: logs that follow, z-pages, configz, and clear refusals', async () => {
-    const [name = ''] = await pods('app=talker');
+    const [name = ''] = await whole.running('app=talker');
     await using following = whole.start(['logs', '-f', name, '--tail=1']);
     await following.until('line ');
     // The cluster's clients come by :10250; people on the node ask the node.
@@ -233,7 +212,7 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
         podPidsLimit: 4000,
       },
     });
-    expect(await column(`node ${nodeName}`, '{.status.capacity.pods}')).toBe('77');
+    expect(await whole.column(`node ${nodeName}`, '{.status.capacity.pods}')).toBe('77');
     const metrics = await raw('metrics');
     expect(metrics).toMatch(/^kubelet_certificate_manager_client_ttl_seconds \d{6,7}$/m);
     expect(metrics).toMatch(/^kubelet_pod_start_sli_duration_seconds_count [1-9]/m);
@@ -246,51 +225,10 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
 
   test('Prometheus’ standard kubelet job: every metric that its rules and dashboards read, with their labels', async () => {
     const name = 'filling';
-    const storage = { storage: '1Mi' };
-    const claimRef = { namespace: 'default', name };
-    const volume = { capacity: storage, accessModes: ['ReadWriteOnce'], claimRef, storageClassName: 'by-hand' };
-    const onNode = { key: 'kubernetes.io/hostname', operator: 'In', values: [nodeName] };
-    const nodeAffinity = { required: { nodeSelectorTerms: [{ matchExpressions: [onNode] }] } };
-    await whole.apply(
-      {
-        ...{ apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name } },
-        spec: { ...volume, local: { path: whole.world.dir }, nodeAffinity },
-      },
-      {
-        ...{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name } },
-        spec: { accessModes: ['ReadWriteOnce'], storageClassName: 'by-hand', resources: { requests: storage } },
-      },
-      {
-        ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name } },
-        spec: {
-          terminationGracePeriodSeconds: 1,
-          volumes: [{ name: 'v', persistentVolumeClaim: { claimName: name } }],
-          containers: [
-            {
-              ...{ name: 'main', image: sampleImage, command: ['sleep', '1000000'] },
-              resources: { limits: { cpu: '100m', memory: '32Mi' } },
-              volumeMounts: [{ name: 'v', mountPath: '/v' }],
-            },
-          ],
-        },
-      },
-    );
+    await whole.apply(...podOnFolder(name, { nodeName, path: whole.world.dir }));
     await whole.kubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=60s']);
-    const missing = async (): Promise<string[]> => {
-      const lines: string[] = [];
-      for (const [path, needed] of Object.entries(monitoredMetrics)) {
-        const series = seriesIn(await whole.kubectl(['get', '--raw', `/api/v1/nodes/${nodeName}/proxy/${path}`]));
-        for (const [metric, labels] of Object.entries(needed)) {
-          const names = labels.split(' ').filter((each) => each !== '');
-          const has = series.some((each) => each.name === metric && names.every((label) => each.labels[label]));
-          if (!has) lines.push(`${path}: ${metric}{${labels}}`);
-        }
-        if (path !== 'metrics') continue;
-        for (const state of ['actual_state_of_world', 'desired_state_of_world'])
-          if (!series.some(({ labels }) => labels['state'] === state)) lines.push(`volumes of ${state}`);
-      }
-      return lines;
-    };
+    const missing = (): Promise<string[]> =>
+      missingMetrics((path) => whole.kubectl(['get', '--raw', `/api/v1/nodes/${nodeName}/proxy/${path}`]));
     // What volumes and containers use is measured now and then.
     let left: string[] = [];
     await whole
@@ -311,20 +249,20 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     await whole.kubectl(['wait', '--for=jsonpath={.status.disruptionsAllowed}=1', 'pdb/web', '--timeout=60s']);
     await using watching = whole.start(['get', 'pods', '-l', 'app=web', '-w', '--output-watch-events']);
     await watching.until('ADDED');
-    const before = await pods('app=web');
+    const before = await whole.running('app=web');
     const drain = ['drain', nodeName, '--ignore-daemonsets', '--delete-emptydir-data'];
     // The node is cordoned: nothing takes the place of the first, and the second must stay.
     {
       await using held = whole.start(drain);
       await held.until("Cannot evict pod as it would violate the pod's disruption budget");
-      await whole.until('one is gone', async () => (await pods('app=web')).length === 1 || undefined);
+      await whole.until('one is gone', async () => (await whole.running('app=web')).length === 1 || undefined);
     }
-    expect((await pods('app=web')).length).toBe(1);
+    expect((await whole.running('app=web')).length).toBe(1);
     await whole.kubectl(['delete', 'pdb', 'web']);
     await whole.kubectl([...drain, '--timeout=60s']);
     expect(await whole.kubectl(['get', 'node', nodeName])).toMatch(/Ready,SchedulingDisabled/);
     for (const name of before) await watching.until(`DELETED    ${name}`);
-    expect((await pods('app=talker')).length).toBe(1);
+    expect((await whole.running('app=talker')).length).toBe(1);
     await whole.kubectl(['uncordon', nodeName]);
     await whole.kubectl(['rollout', 'status', 'deployment/web', '--timeout=60s']);
     await whole.until('the node tells of both', async () => {
@@ -334,22 +272,8 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
   });
 
   test('delete with a grace of its own, at once, and by force', async () => {
-    const stubborn = (name: string): object => ({
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name },
-      spec: {
-        terminationGracePeriodSeconds: 300,
-        containers: [
-          { name: 'main', image: sampleImage, command: ['sh', '-c', 'trap "" TERM; while true; do sleep 1; done'] },
-        ],
-      },
-    });
-    const obliging = {
-      ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'obliging' } },
-      spec: { containers: [{ name: 'main', image: sampleImage, command: ['sh', '-c', talk] }] },
-    };
-    await whole.apply(...['short', 'now', 'forced'].map(stubborn), obliging);
+    const stubborn = (name: string): object => barePod(name, stay, { terminationGracePeriodSeconds: 300 });
+    await whole.apply(...['short', 'now', 'forced'].map(stubborn), barePod('obliging', talk));
     const all = ['short', 'now', 'forced', 'obliging'].map((name) => `pod/${name}`);
     await whole.kubectl(['wait', '--for=condition=Ready', ...all, '--timeout=60s']);
     const took = async (...args: string[]): Promise<number> => {
@@ -389,7 +313,7 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     await whole.apply(asks('here', 'a'));
     await whole.kubectl(['wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/here', '--timeout=60s']);
     await whole.kubectl(['wait', '--for=jsonpath={.status.phase}=Failed', 'pod/elsewhere', '--timeout=60s']);
-    expect(await column('pod elsewhere', '{.status.reason}: {.status.message}')).toBe(
+    expect(await whole.column('pod elsewhere', '{.status.reason}: {.status.message}')).toBe(
       "NodeAffinity: Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
     );
   });
@@ -416,7 +340,10 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
       },
     });
     const initRuns = '{.status.initContainerStatuses[0].state.running.startedAt}';
-    await whole.until('its init container runs', async () => (await column('pod over', initRuns)) !== '' || undefined);
+    await whole.until(
+      'its init container runs',
+      async () => (await whole.column('pod over', initRuns)) !== '' || undefined,
+    );
     const resize = async (patch: object): Promise<string> =>
       await whole.kubectl(['patch', 'pod', 'over', '--subresource=resize', `--patch=${JSON.stringify(patch)}`]);
     await resize({ spec: { resources: size('120m') } });
@@ -427,7 +354,7 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
     await whole.kubectl(['exec', 'over', '-c', 'slow', '--', 'touch', '/e/go']);
     const counts = '{.status.containerStatuses[*].restartCount}';
     await whole
-      .until('all started over', async () => (await column('pod over', counts)) === '1 1' || undefined)
+      .until('all started over', async () => (await whole.column('pod over', counts)) === '1 1' || undefined)
       .catch(async (err: unknown) => {
         throw new Error(await whole.kubectl(['get', 'pod', 'over', '-o', 'yaml']), { cause: err });
       });
@@ -437,12 +364,12 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
 
   test('the agent is killed and the node object deleted: nothing that runs is touched', async () => {
     const ids = async (): Promise<string> =>
-      await column('pods -l app --sort-by=.metadata.name', '{.items[*].status.containerStatuses[*].containerID}');
+      await whole.column('pods -l app --sort-by=.metadata.name', '{.items[*].status.containerStatuses[*].containerID}');
     const before = await ids();
     expect(before.split(' ').length).toBe(3);
     await whole.stopAgent('SIGKILL');
     whole.startAgent();
-    const uid = await column(`node ${nodeName}`, '{.metadata.uid}');
+    const uid = await whole.column(`node ${nodeName}`, '{.metadata.uid}');
     await whole.kubectl(['delete', 'node', nodeName]);
     await whole.until('the node is back', async () => {
       const { stdout } = await whole.try(['get', 'node', nodeName, '-o', 'jsonpath={.metadata.uid}']);
@@ -454,8 +381,8 @@ describe.runIf(hasWholeCluster())('a whole cluster with one berth node', () => {
   });
 
   test('with the API server gone the node itself tells why, serves those who sit on it, and goes on where it was', async () => {
-    const [name = ''] = await pods('app=talker');
-    const id = (): Promise<string> => column(`pod ${name}`, '{.status.containerStatuses[0].containerID}');
+    const [name = ''] = await whole.running('app=talker');
+    const id = (): Promise<string> => whole.column(`pod ${name}`, '{.status.containerStatuses[0].containerID}');
     const before = await id();
     await whole.cluster.stopApiServer();
     const told = /Between this node and its cluster:\s+the cluster at https:\S+ cannot be used: /;

@@ -6,6 +6,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import type { Pod } from '../../agent/api/index.js';
 import { programSucceeded, runProgram, type ProgramResult } from '../../base/run-program.js';
 import { AgentWorld } from '../agent/agent-world.js';
 import { assetsDir, hasControlPlane, TestControlPlane } from '../support/control-plane.js';
@@ -175,6 +176,19 @@ export class WholeCluster implements AsyncDisposable {
 
   async apply(...objects: readonly object[]): Promise<void> {
     await this.kubectl(['apply', '-f', '-'], objects.map((object) => JSON.stringify(object)).join('\n'));
+  }
+
+  /** What a JSONPath shows of objects: `pods -l app=web`. */
+  async column(what: string, path: string): Promise<string> {
+    return await this.kubectl(['get', ...what.split(' '), '-o', `jsonpath=${path}`]);
+  }
+
+  /** The names of the pods with a label that run and are not told to end. */
+  async running(label: string): Promise<string[]> {
+    const { items } = JSON.parse(await this.kubectl(['get', 'pods', '-l', label, '-o', 'json'])) as { items: Pod[] };
+    return items
+      .filter(({ metadata, status }) => !metadata?.deletionTimestamp && status?.phase === 'Running')
+      .map(({ metadata }) => metadata?.name ?? '');
   }
 
   /** `berth` of this node. */

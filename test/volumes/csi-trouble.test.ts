@@ -13,6 +13,8 @@ import type { Fault } from '../../csi/driver/examples/faults.js';
 import { claimed, CsiVolumeWorld, name, podUsing } from './csi-volume-world.js';
 import { failureOf, firstContainer, podOf, uidOf } from './volume-world.js';
 
+const soon = { timeout: 60_000 };
+
 let example: BuiltExample;
 beforeAll(async () => {
   example = await BuiltExample.build();
@@ -63,6 +65,62 @@ function asDevice(pod: Pod): Pod {
   Object.assign(container ?? {}, { volumeMounts: [], volumeDevices: [{ name: 'data', devicePath: '/dev/xvda' }] });
   return pod;
 }
+
+test('an answer that was lost, a driver that dies in the call, a driver that is away', async () => {
+  await using world = await CsiVolumeWorld.open(example);
+  const { volumes } = world;
+  world.claim('mine');
+  const pod = podUsing('mine');
+  await world.driver.break({
+    NodePublishVolume: { action: 'fail', when: 'after', code: 14, message: 'lost', times: 1 },
+  });
+  expect((await failureOf(volumes.mount(pod))).message).toMatch(
+    /^MountVolume.SetUp failed for volume "data" : kubernetes.io\/csi: .*NodePublishVolume.*lost/,
+  );
+  await volumes.mount(pod);
+  await volumes.unmount(pod);
+
+  // It was mounted all the same: a pod that ends now still gets it unmounted.
+  await world.driver.break({
+    NodePublishVolume: { action: 'fail', when: 'after', code: 14, message: 'lost', times: 1 },
+  });
+  const ending = podUsing('mine');
+  await failureOf(volumes.mount(ending));
+  await volumes.unmount(ending);
+  expect(await volumes.mounts()).toEqual([]);
+
+  await world.driver.break({ NodeStageVolume: { action: 'exit', when: 'after', times: 1 } });
+  const struck = podUsing('mine');
+  await failureOf(volumes.mount(struck));
+  await world.driver.ended();
+  const woken: string[] = [];
+  using _ = volumes.manager.onChange((uid) => woken.push(uid));
+  await world.restartDriver();
+  // Its registration is what wakes the pod.
+  await vi.waitUntil(() => woken.includes(uidOf(struck)), soon);
+  await vi.waitUntil(
+    () =>
+      volumes
+        .mount(struck)
+        .then(() => true)
+        .catch(() => false),
+    soon,
+  );
+  await volumes.unmount(struck);
+});
+
+test('a corrupt vol_data.json is worked out anew', async () => {
+  await using world = await CsiVolumeWorld.open(example);
+  const { volumes } = world;
+  world.claim('mine');
+  const pod = podUsing('mine');
+  await volumes.mount(pod);
+  const path = await volumes.hostPath(pod);
+  await writeFile(join(path, '../vol_data.json'), '{"driverName":');
+  await volumes.restart();
+  await volumes.unmount(pod);
+  expect(await volumes.mounts()).toEqual([]);
+});
 
 test('a publish that is refused is not undone, the stage before it is', async () => {
   await using world = await CsiVolumeWorld.open(example, ['--attach']);

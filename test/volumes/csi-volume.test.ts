@@ -1,7 +1,7 @@
-import { readdir, readFile, stat, statfs, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import type { Pod, VolumeAttachment } from '../../agent/api/index.js';
+import type { VolumeAttachment } from '../../agent/api/index.js';
 import { csiStagingPath } from '../../csi/index.js';
 import { BuiltExample } from '../csi/build-example.js';
 import { claimed, CsiVolumeWorld, name, podUsing } from './csi-volume-world.js';
@@ -93,74 +93,6 @@ test('a claim that goes after its last pod takes its volume with it, also while 
   await vi.waitFor(() => expect(world.csi.verbs()).toContain('DeleteVolume'), soon);
 });
 
-test('a claim that asks for more grows, now or with the next pod; what fails is tried again, what cannot be is not', async () => {
-  await using world = await CsiVolumeWorld.open(example);
-  const { volumes } = world;
-  const ask = (storage: string): void =>
-    world.claim('mine', { storageClassName: 'image', resources: { requests: { storage } } });
-  const sizeOf = async (pod: Pod): Promise<number> => {
-    const { blocks, bsize } = await statfs(await volumes.hostPath(pod));
-    return blocks * bsize;
-  };
-  const mega = 1024 * 1024;
-  ask('16Mi');
-  const pod = podUsing('mine');
-  await volumes.mount(pod);
-  const before = await sizeOf(pod);
-  expect(before).toBeLessThan(16 * mega);
-
-  const woken: string[] = [];
-  using _ = volumes.manager.onChange((uid) => woken.push(uid));
-  ask('32Mi');
-  expect(woken).toEqual([uidOf(pod)]);
-  await world.driver.break({
-    NodeExpandVolume: { action: 'fail', when: 'before', code: 13, message: 'not now', times: 1 },
-  });
-  await volumes.mount(pod);
-  expect(volumes.events.join('\n')).toMatch(/Warning VolumeResizeFailed .*NodeExpandVolume.*not now/);
-  expect(await sizeOf(pod)).toBe(before);
-  // Nothing else changes: the agent comes back to it by itself.
-  woken.length = 0;
-  await vi.waitUntil(() => woken.length > 0, soon);
-  await volumes.mount(pod);
-  const expansions = (): string[] => world.csi.verbs().filter((verb) => verb.endsWith('ExpandVolume'));
-  expect(expansions()).toEqual(['ControllerExpandVolume', 'NodeExpandVolume', 'NodeExpandVolume']);
-  // Growing a mounted ext4 needs CAP_SYS_RESOURCE, which not every machine gives its root.
-  const words = volumes.events.at(-1) ?? '';
-  if (/Permission denied to resize filesystem/.test(words))
-    process.stderr.write('SKIPPED: online expansion is not possible on this machine, only offline was tested\n');
-  else expect(words).toContain('Normal FileSystemResizeSuccessful');
-  await volumes.unmount(pod);
-
-  await volumes.restart();
-  const next = podUsing('mine');
-  await volumes.mount(next);
-  expect(await sizeOf(next)).toBeGreaterThan(20 * mega);
-  expect(volumes.events.at(-1)).toContain('Normal FileSystemResizeSuccessful');
-  const asked = expansions();
-  // What has its size is not asked for again.
-  await volumes.restart();
-  await volumes.mount(next);
-  expect(expansions()).toEqual(asked);
-
-  ask('1Ti');
-  await volumes.mount(next);
-  expect(volumes.events.at(-1)).toMatch(/Warning VolumeResizeFailed .*ControllerExpandVolume.*out-of-range/);
-  ask('48Mi');
-  await world.driver.break({
-    NodeExpandVolume: { action: 'fail', when: 'before', code: 11, message: 'never', times: 1 },
-  });
-  await volumes.mount(next);
-  await volumes.mount(next);
-  expect(volumes.events.at(-1)).toContain('never');
-  expect(expansions().slice(asked.length)).toEqual([
-    'ControllerExpandVolume',
-    'ControllerExpandVolume',
-    'NodeExpandVolume',
-  ]);
-  await volumes.unmount(next);
-});
-
 test('an inline volume lives with its pod; stats come from the driver', async () => {
   await using world = await CsiVolumeWorld.open(example);
   const { volumes } = world;
@@ -219,62 +151,6 @@ test('a block volume is handed out as a link to its device', async () => {
   await volumes.unmount(pod);
   expect(await readdir(volumes.folder(pod))).toEqual([]);
   expect(await readdir(join(volumes.root, 'plugins/kubernetes.io/csi/volumeDevices'))).toEqual(['publish', 'staging']);
-});
-
-test('an answer that was lost, a driver that dies in the call, a driver that is away', async () => {
-  await using world = await CsiVolumeWorld.open(example);
-  const { volumes } = world;
-  world.claim('mine');
-  const pod = podUsing('mine');
-  await world.driver.break({
-    NodePublishVolume: { action: 'fail', when: 'after', code: 14, message: 'lost', times: 1 },
-  });
-  expect((await failureOf(volumes.mount(pod))).message).toMatch(
-    /^MountVolume.SetUp failed for volume "data" : kubernetes.io\/csi: .*NodePublishVolume.*lost/,
-  );
-  await volumes.mount(pod);
-  await volumes.unmount(pod);
-
-  // It was mounted all the same: a pod that ends now still gets it unmounted.
-  await world.driver.break({
-    NodePublishVolume: { action: 'fail', when: 'after', code: 14, message: 'lost', times: 1 },
-  });
-  const ending = podUsing('mine');
-  await failureOf(volumes.mount(ending));
-  await volumes.unmount(ending);
-  expect(await volumes.mounts()).toEqual([]);
-
-  await world.driver.break({ NodeStageVolume: { action: 'exit', when: 'after', times: 1 } });
-  const struck = podUsing('mine');
-  await failureOf(volumes.mount(struck));
-  await world.driver.ended();
-  const woken: string[] = [];
-  using _ = volumes.manager.onChange((uid) => woken.push(uid));
-  await world.restartDriver();
-  // Its registration is what wakes the pod.
-  await vi.waitUntil(() => woken.includes(uidOf(struck)), soon);
-  await vi.waitUntil(
-    () =>
-      volumes
-        .mount(struck)
-        .then(() => true)
-        .catch(() => false),
-    soon,
-  );
-  await volumes.unmount(struck);
-});
-
-test('a corrupt vol_data.json is worked out anew', async () => {
-  await using world = await CsiVolumeWorld.open(example);
-  const { volumes } = world;
-  world.claim('mine');
-  const pod = podUsing('mine');
-  await volumes.mount(pod);
-  const path = await volumes.hostPath(pod);
-  await writeFile(join(path, '../vol_data.json'), '{"driverName":');
-  await volumes.restart();
-  await volumes.unmount(pod);
-  expect(await volumes.mounts()).toEqual([]);
 });
 
 /** Claim `mine`, bound to volume `h` of the driver. */

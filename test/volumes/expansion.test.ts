@@ -1,13 +1,13 @@
 import { statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Pod } from '../../agent/api/index.js';
 import { programSucceeded } from '../../base/run-program.js';
 import { BuiltExample } from '../csi/build-example.js';
 import { hostProgram, tryHostProgram } from '../support/host-program.js';
-import { CsiVolumeWorld, name } from './csi-volume-world.js';
+import { CsiVolumeWorld, name, podUsing } from './csi-volume-world.js';
 import { FlexWorld, withoutJq } from './flex-world.js';
-import { podOf, VolumeWorld } from './volume-world.js';
+import { podOf, uidOf, VolumeWorld } from './volume-world.js';
 
 // Growing a mounted ext4 needs CAP_SYS_RESOURCE, which not every machine gives its root; a mounted XFS grows for CAP_SYS_ADMIN.
 const withoutXfs = process.env['CI'] !== 'true' && !programSucceeded(await tryHostProgram(['mkfs.xfs', '-V']));
@@ -50,6 +50,12 @@ esac
 /** That it was attached is told too. */
 const growths = ({ events }: { readonly events: readonly string[] }): string[] =>
   events.filter((event) => event.includes('Resize'));
+
+let example: BuiltExample;
+beforeAll(async () => {
+  example = await BuiltExample.build();
+});
+afterAll(async () => await example[Symbol.asyncDispose]());
 
 test.skipIf(withoutJq || withoutXfs)(
   'a claim that asks for more grows a FlexVolume under its pod, by the agent where the driver grows no file systems',
@@ -154,8 +160,69 @@ test.skipIf(withoutXfs)('a disk of the node that somebody made larger grows unde
   }
 });
 
+test('a claim that asks for more grows, now or with the next pod; what fails is tried again, what cannot be is not', async () => {
+  await using world = await CsiVolumeWorld.open(example);
+  const { volumes } = world;
+  const claim = (storage: string): void =>
+    world.claim('mine', { storageClassName: 'image', resources: { requests: { storage } } });
+  claim('16Mi');
+  const one = podUsing('mine');
+  await volumes.mount(one);
+  const before = await sizeOf(volumes, one);
+  expect(before).toBeLessThan(16 * mega);
+
+  const woken: string[] = [];
+  using _ = volumes.manager.onChange((uid) => woken.push(uid));
+  claim('32Mi');
+  expect(woken).toEqual([uidOf(one)]);
+  await world.driver.break({
+    NodeExpandVolume: { action: 'fail', when: 'before', code: 13, message: 'not now', times: 1 },
+  });
+  await volumes.mount(one);
+  expect(volumes.events.join('\n')).toMatch(/Warning VolumeResizeFailed .*NodeExpandVolume.*not now/);
+  expect(await sizeOf(volumes, one)).toBe(before);
+  // Nothing else changes: the agent comes back to it by itself.
+  woken.length = 0;
+  await vi.waitUntil(() => woken.length > 0, { timeout: 60_000 });
+  await volumes.mount(one);
+  const expansions = (): string[] => world.csi.verbs().filter((verb) => verb.endsWith('ExpandVolume'));
+  expect(expansions()).toEqual(['ControllerExpandVolume', 'NodeExpandVolume', 'NodeExpandVolume']);
+  const words = volumes.events.at(-1) ?? '';
+  if (/Permission denied to resize filesystem/.test(words))
+    process.stderr.write('SKIPPED: online expansion is not possible on this machine, only offline was tested\n');
+  else expect(words).toContain('Normal FileSystemResizeSuccessful');
+  await volumes.unmount(one);
+
+  await volumes.restart();
+  const next = podUsing('mine');
+  await volumes.mount(next);
+  expect(await sizeOf(volumes, next)).toBeGreaterThan(20 * mega);
+  expect(volumes.events.at(-1)).toContain('Normal FileSystemResizeSuccessful');
+  const asked = expansions();
+  // What has its size is not asked for again.
+  await volumes.restart();
+  await volumes.mount(next);
+  expect(expansions()).toEqual(asked);
+
+  claim('1Ti');
+  await volumes.mount(next);
+  expect(volumes.events.at(-1)).toMatch(/Warning VolumeResizeFailed .*ControllerExpandVolume.*out-of-range/);
+  claim('48Mi');
+  await world.driver.break({
+    NodeExpandVolume: { action: 'fail', when: 'before', code: 11, message: 'never', times: 1 },
+  });
+  await volumes.mount(next);
+  await volumes.mount(next);
+  expect(volumes.events.at(-1)).toContain('never');
+  expect(expansions().slice(asked.length)).toEqual([
+    'ControllerExpandVolume',
+    'ControllerExpandVolume',
+    'NodeExpandVolume',
+  ]);
+  await volumes.unmount(next);
+});
+
 test.skipIf(withoutXfs)('a volume of a CSI driver grows under its pod, with every call that takes', async () => {
-  await using example = await BuiltExample.build();
   await using world = await CsiVolumeWorld.open(example);
   const { volumes } = world;
   volumes.objects.put('StorageClass', {
