@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { isTrue } from './common-options.js';
 
 /** What makes the machine a node of a cluster; names and meanings are the kubelet's. */
 export function addClusterOptions(command: Command): Command {
@@ -20,5 +21,3 @@ export function addClusterOptions(command: Command): Command {
     .option('--seccomp-default', 'the default seccomp profile for pods that name none')
     .option('--feature-gates <gates>', 'Name=true,Other=false');
 }
-
-const isTrue = (text: string): boolean => !/^(false|0|f)$/i.test(text);

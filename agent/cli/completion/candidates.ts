@@ -1,7 +1,7 @@
 import type { Command, Option } from 'commander';
 import { namespaceOption, socketOption } from '../common-options.js';
 import { commandFirst } from '../normal-arguments.js';
-import type { Completes } from './completes.js';
+import type { Completes } from '../command-groups/program-parts.js';
 import { resourceWords } from '../resource.js';
 
 /** Names that only the agent knows. */

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { ImageList, List, PodView } from '../../serving/node-api/index.js';
 import { NodeApiClient, socketPath } from '../client/index.js';
-import type { Completes } from './completes.js';
+import type { Completes } from '../command-groups/program-parts.js';
 import { candidates, type Names } from './candidates.js';
 
 /** Prints what may stand in the place of the last word, one a line. Silent without an agent: a completion never complains. */
