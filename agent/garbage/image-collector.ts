@@ -212,7 +212,7 @@ export class ImageCollector {
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
-/** `1.5 GiB`. */
+/** `1.5 GiB`, as a kubelet writes it in this event; sizes that people list are written as `crictl` does. */
 function sizeText(bytes: number): string {
   const step = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1);
   return step === 0 ? `${bytes} B` : `${(bytes / 1024 ** step).toFixed(1)} ${units[step]}`;
