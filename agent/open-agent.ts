@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { mkdir } from 'node:fs/promises';
 import { systemClock, type Clock } from '../base/clock.js';
 import type { Logger } from '../base/log.js';
 import { runProgram, type RunProgram } from '../base/run-program.js';
@@ -13,6 +12,7 @@ import { openControlPlane } from './controlplane/open-control-plane.js';
 import { LazyCdi } from './devices/index.js';
 import type { FaultPoint } from './fault-point.js';
 import { EventLog } from './events/event-log.js';
+import { claimFolders, claimsOf } from './node/claim-folders.js';
 import { prepareRunFolder } from './node/run-folder.js';
 import { readHostFacts } from './node/host-facts.js';
 import { nodeCapacity } from './node/node-capacity.js';
@@ -33,8 +33,8 @@ export interface AgentDeps {
 }
 
 /**
- * Builds the whole agent, in the order things depend on each other, and starts it. Disposing ends it in reverse; containers keep
- * running.
+ * Builds the whole agent, in the order things depend on each other, and starts it. It has its folders for itself. Disposing ends it in
+ * reverse; containers keep running.
  */
 export async function openAgent(
   config: AgentConfig,
@@ -43,7 +43,7 @@ export async function openAgent(
 ): Promise<Agent> {
   await using opening = new Lifetimes();
   const { paths } = config;
-  for (const folder of [paths.rootDir, paths.stateDir]) await mkdir(folder, { recursive: true, mode: 0o750 });
+  opening.use(await claimFolders(claimsOf(config), signal));
   await prepareRunFolder(config, signal);
   const startedAt = clock.now();
   // The name that a machine has in its cluster may stand for an address; without one nobody knows it by any other than its own.

@@ -2,7 +2,6 @@ import { errorText } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { Agent } from '../agent.js';
 import type { AgentConfig } from '../config/agent-config.js';
-import { claimFolders, claimsOf } from '../node/claim-folders.js';
 import { openAgent } from '../open-agent.js';
 import { MetricsStore, openNotifier, openServing, SocketError } from '../serving/index.js';
 
@@ -49,7 +48,6 @@ async function serveAgent(
   const metrics = new MetricsStore();
   using notifier = openNotifier(notifyOptions(), { log, healthy: () => !signal.aborted });
   await using serving = await openServing(config, { log, metrics });
-  await using _folders = await claimFolders(claimsOf(config), signal);
   await using agent = await openAgent(config, { log, metrics }, signal);
   serving.serve(agent);
   using _shown = started?.(agent);

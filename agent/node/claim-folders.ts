@@ -25,7 +25,7 @@ export function claimsOf({ paths, runtime }: Pick<AgentConfig, 'paths' | 'runtim
 /** What an agent and `berth cri serve` may not both have; an agent that uses the latter's socket has not. */
 export const runtimeClaim = (stateDir: string): FolderClaim => ({ folder: join(stateDir, 'runtime'), mode: 0o711 });
 
-/** Takes folders for this process alone, until it gives them back or ends, however it ends. */
+/** Makes folders and takes them for their holder alone, until it gives them back or its process ends, however it ends. */
 export async function claimFolders(claims: readonly FolderClaim[], signal: AbortSignal): Promise<AsyncDisposable> {
   const held: FileHandle[] = [];
   const release = async (): Promise<void> => {
