@@ -29,6 +29,10 @@ export interface RuntimeService {
   stopPodSandbox(request: v1.StopPodSandboxRequest, signal: AbortSignal): Promise<v1.StopPodSandboxResponse>;
   /** Removes the sandbox and its containers, by force when they run. Idempotent. */
   removePodSandbox(request: v1.RemovePodSandboxRequest, signal: AbortSignal): Promise<v1.RemovePodSandboxResponse>;
+  /**
+   * With the statuses of its containers, newest first, and a time at or before which all of it was so: a kubelet with EventedPLEG asks for
+   * nothing else, keeps the order and takes the first of each name.
+   */
   podSandboxStatus(request: v1.PodSandboxStatusRequest, signal: AbortSignal): Promise<v1.PodSandboxStatusResponse>;
   listPodSandbox(request: v1.ListPodSandboxRequest, signal: AbortSignal): Promise<v1.ListPodSandboxResponse>;
   updatePodSandboxResources(

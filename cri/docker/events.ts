@@ -1,12 +1,12 @@
 import { linkSignal } from '../../base/signals.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { criError, unlessGone } from '../contract/cri-error.js';
-import { containerStatus, listContainers } from './container-status.js';
 import type { DockerEvent } from './docker-types.js';
 import { jsonLines } from './json-lines.js';
 import { dockerLabels, sandboxType, storedConfig, type StoredSandboxConfig } from './names-and-labels.js';
 import type { DockerContext } from './options.js';
-import { sandboxStatus } from './sandboxes.js';
+import { containerStatuses } from './pod-status.js';
+import { findSandbox, sandboxStatus } from './sandboxes.js';
 
 const types: Readonly<Record<string, v1.ContainerEventType>> = {
   create: 'CONTAINER_CREATED_EVENT',
@@ -66,8 +66,8 @@ async function toCri(
   const isSandbox = Attributes[dockerLabels.type] === sandboxType;
   const sandboxId = isSandbox ? id : (Attributes[dockerLabels.sandboxId] ?? '');
   const [status, containers] = await Promise.all([
-    unlessGone(sandboxStatus(context, { podSandboxId: sandboxId }, signal)).then((answer) => answer?.status),
-    unlessGone(statusesOf(context, sandboxId, signal)),
+    unlessGone(findSandbox(context, sandboxId, signal).then((found) => sandboxStatus(context, found))),
+    unlessGone(containerStatuses(context, sandboxId, signal)),
   ]);
   return {
     containerId: id,
@@ -83,18 +83,4 @@ function lastStatus(id: string, attributes: Readonly<Record<string, string>>): v
   const config = storedConfig<StoredSandboxConfig>(attributes);
   if (config === undefined) return undefined;
   return { id, metadata: config.metadata, state: 'SANDBOX_NOTREADY', runtimeHandler: config.runtimeHandler };
-}
-
-async function statusesOf(
-  context: DockerContext,
-  podSandboxId: string,
-  signal: AbortSignal,
-): Promise<v1.ContainerStatus[]> {
-  const listed = await listContainers(context, { podSandboxId }, signal);
-  const statuses = await Promise.all(
-    listed.map(({ id }) =>
-      unlessGone(containerStatus(context, { containerId: id }, signal)).then((answer) => answer?.status),
-    ),
-  );
-  return statuses.filter((status) => status !== undefined && status !== null);
 }

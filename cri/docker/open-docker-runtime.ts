@@ -16,9 +16,10 @@ import { LayerSizes } from './layer-sizes.js';
 import { sandboxMetrics } from './metrics.js';
 import { dockerLabels } from './names-and-labels.js';
 import type { DockerContext, DockerRuntimeDeps, DockerRuntimeOptions } from './options.js';
+import { podStatus } from './pod-status.js';
 import { defaultSandboxProgram, ensureSandboxImage } from './sandbox-image.js';
 import { SandboxFiles } from './sandbox-files.js';
-import { findSandbox, listSandboxes, removeSandbox, runSandbox, sandboxStatus, stopSandbox } from './sandboxes.js';
+import { findSandbox, listSandboxes, removeSandbox, runSandbox, stopSandbox } from './sandboxes.js';
 import { containerStats, listContainerStats, listSandboxStats, sandboxStats } from './stats.js';
 import { dockerRuntimeConfig, dockerStatus, dockerVersion } from './status.js';
 import { dockerStreamingService } from './streaming.js';
@@ -67,7 +68,7 @@ function runtimeService(context: DockerContext): RuntimeService {
     runPodSandbox: async (r, s) => ({ podSandboxId: await runSandbox(context, r, s) }),
     stopPodSandbox: async (r, s) => nothing(stopSandbox(context, r.podSandboxId, s)),
     removePodSandbox: async (r, s) => nothing(removeSandbox(context, r.podSandboxId, s)),
-    podSandboxStatus: (r, s) => sandboxStatus(context, r, s),
+    podSandboxStatus: (r, s) => podStatus(context, r, s),
     listPodSandbox: async (r, s) => ({ items: await listSandboxes(context, r.filter, s) }),
     // The pod's cgroup is its parent's business; the sandbox itself uses nothing.
     async updatePodSandboxResources({ podSandboxId }, signal) {

@@ -278,24 +278,19 @@ export async function removeByForce(context: DockerContext, id: string, signal: 
 
 export async function sandboxStatus(
   context: DockerContext,
-  request: v1.PodSandboxStatusRequest,
-  signal: AbortSignal,
-): Promise<v1.PodSandboxStatusResponse> {
-  const { inspected, config, name } = await findSandbox(context, request.podSandboxId, signal);
+  { inspected, config, name }: FoundSandbox,
+): Promise<v1.PodSandboxStatus> {
   const record = await context.files.readNetwork(name);
   const [ip = '', ...more] = record?.ips ?? [];
   return {
-    status: {
-      id: inspected.Id,
-      metadata: config.metadata,
-      state: inspected.State.Running && record !== undefined ? 'SANDBOX_READY' : 'SANDBOX_NOTREADY',
-      createdAt: dockerTimeNanos(inspected.Created),
-      network: { ip, additionalIps: more.map((ip) => ({ ip })) },
-      linux: { namespaces: { options: config.namespaces } },
-      ...fromDockerLabels(inspected.Config.Labels),
-      runtimeHandler: config.runtimeHandler,
-    },
-    info: request.verbose === true ? { inspect: JSON.stringify(inspected) } : {},
+    id: inspected.Id,
+    metadata: config.metadata,
+    state: inspected.State.Running && record !== undefined ? 'SANDBOX_READY' : 'SANDBOX_NOTREADY',
+    createdAt: dockerTimeNanos(inspected.Created),
+    network: { ip, additionalIps: more.map((ip) => ({ ip })) },
+    linux: { namespaces: { options: config.namespaces } },
+    ...fromDockerLabels(inspected.Config.Labels),
+    runtimeHandler: config.runtimeHandler,
   };
 }
 

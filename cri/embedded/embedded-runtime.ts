@@ -1,4 +1,5 @@
 import { criError } from '../contract/cri-error.js';
+import { newestFirst } from '../contract/newest-first.js';
 import type { RuntimeService } from '../contract/runtime-service.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { createContainer } from './containers/create-container.js';
@@ -80,7 +81,7 @@ export class EmbeddedRuntime implements RuntimeService {
     return {
       status: sandboxStatus(this.#context, sandbox),
       info: request.verbose === true ? { record: JSON.stringify(sandbox.record) } : {},
-      containersStatuses: containers.map((entry) => containerStatus(entry)),
+      containersStatuses: newestFirst(containers.map((entry) => containerStatus(entry))),
       timestamp: this.#context.deps.clock.now() * 1e6,
     };
   }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 /** What a runtime of the outside world does otherwise than the contract asks; berth lives with it. */
 const both = {
   'exec-tty-resize': 'containerd starts the command before it applies the first size',
+  'pod-containers': 'containerd tells them with events only',
   metrics: 'containerd has none',
   'exec-cut': 'containerd cuts each stream at 16 MiB, and an answer with both is longer than a message may be',
   'stats-of-ended': 'containerd fails for containers that have ended and sandboxes that were stopped',

@@ -8,6 +8,7 @@ import { Crio, missingForCrio } from '../support/crio.js';
 /** What it does otherwise than the contract asks; berth lives with it. */
 const cannot = {
   metrics: 'CRI-O tells what its configuration asks for, which is nothing by default',
+  'pod-containers-order': 'CRI-O tells them in the order it happens to have them in',
   'refuse-sysctl': 'CRI-O leaves a sysctl of the whole machine out',
   'refuse-unified': 'CRI-O leaves unified resources out on cgroup v1',
   'sandbox-events': 'CRI-O does not tell when a sandbox is removed',

@@ -34,6 +34,8 @@ export interface ContractSubject extends AsyncDisposable {
       | 'events'
       | 'shared-pid'
       | 'shared-uts'
+      | 'pod-containers'
+      | 'pod-containers-order'
       | 'refuse-create-in-stopped'
       | 'refuse-sysctl'
       | 'refuse-taken-name'

@@ -3,7 +3,7 @@ import { CriError, type v1 } from '../../../cri/index.js';
 import { code, signal, sleeper, type ContractCases } from './cases.js';
 
 /** Pods: what is told of them, and their end. */
-export function sandboxCases({ subject, newPod, runPod, status }: ContractCases): void {
+export function sandboxCases({ subject, newPod, runPod, status, ended }: ContractCases): void {
   test('status and list carry what was given', async () => {
     await using pod = await runPod();
     const { status } = await subject().runtime.podSandboxStatus({ podSandboxId: pod.id }, signal);
@@ -13,6 +13,26 @@ export function sandboxCases({ subject, newPod, runPod, status }: ContractCases)
     const { items } = await subject().runtime.listPodSandbox({ filter: { id: pod.id } }, signal);
     expect(items).toHaveLength(1);
     expect(items?.[0]).toMatchObject({ ...given, labels: pod.config.labels });
+  });
+
+  test('with the status comes that of every container, newest first, and when all of it was so', async (context) => {
+    const { runtime, cannot } = subject();
+    if (cannot?.['pod-containers'] !== undefined) return context.skip(cannot['pod-containers']);
+    await using pod = await runPod();
+    await using other = await runPod();
+    await other.start('main', sleeper);
+    const over = await pod.start('main', ['true']);
+    await ended(over);
+    const created = await pod.create('other', sleeper);
+    const again = await pod.start('main', sleeper, { metadata: { name: 'main', attempt: 1 }, logPath: 'main_1.log' });
+    const before = Date.now() * 1e6;
+    const { timestamp = 0, containersStatuses = [] } = await runtime.podSandboxStatus({ podSandboxId: pod.id }, signal);
+    expect(timestamp).toBeGreaterThanOrEqual(before);
+    expect(timestamp).toBeLessThanOrEqual(Date.now() * 1e6);
+    const asked = await Promise.all([again, created, over].map(status));
+    expect(asked.map(({ state }) => state)).toEqual(['CONTAINER_RUNNING', 'CONTAINER_CREATED', 'CONTAINER_EXITED']);
+    if (cannot?.['pod-containers-order'] === undefined) expect(containersStatuses).toEqual(asked);
+    else expect(new Set(containersStatuses)).toEqual(new Set(asked));
   });
 
   test('list filters by state, labels and a short id', async () => {
