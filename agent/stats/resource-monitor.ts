@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { CpuRates } from '../../base/cpu-rates.js';
 import type { Clock } from '../../base/clock.js';
 import { parseNetDev, type InterfaceCounters } from '../../base/net-dev.js';
 import type { PodUid } from '../api/index.js';
@@ -6,7 +7,6 @@ import { cgroupFolders, type CgroupHierarchy } from '../resources/cgroups/hierar
 import { CgroupReader, type RawUsage, type ReadDetail } from './cgroup-reader.js';
 import { BlockDevices } from './block-devices.js';
 import { DetailsOfCgroups, type CgroupDetails } from './cgroup-details.js';
-import { CpuRates } from './cpu-rates.js';
 import { KeptFiles, type KeptFilesOptions } from './kept-files.js';
 import { readFields, SmallFiles } from './small-file.js';
 import type { CgroupUsage } from './usage.js';

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { CgroupReader } from './cgroup-reader.js';
-import { CpuRates } from './cpu-rates.js';
 import { labelText, MetricsText } from './metrics-text.js';
 import { parseNetDev } from '../../base/net-dev.js';
 import { parsePressure } from './parse-proc.js';
@@ -102,19 +101,6 @@ test('a file longer than a page comes whole', () => {
   const text = `${'x'.repeat(63)}\n`.repeat(2000);
   writeFileSync(join(root, 'long'), text);
   expect(new SmallFiles().text(join(root, 'long'))).toBe(text);
-});
-
-test('a rate needs two looks a second apart, and starts anew with a counter that fell', () => {
-  const rates = new CpuRates();
-  const at = (ms: number, totalNs: number): number | undefined => rates.nanoCores('c', totalNs, ms);
-  expect([at(0, 0), at(500, 1e9), at(2000, 1e9), at(2500, 9e9), at(3000, 2e9), at(4000, 1)]).toEqual([
-    undefined,
-    undefined,
-    500_000_000,
-    500_000_000,
-    1_000_000_000,
-    undefined,
-  ]);
 });
 
 test('interfaces without the loopback, and pressure where the kernel keeps it', () => {

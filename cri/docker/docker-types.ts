@@ -75,17 +75,6 @@ export interface DockerEvent {
   readonly timeNano: number;
 }
 
-export interface DockerStats {
-  readonly read: string;
-  readonly cpu_stats?: { readonly cpu_usage?: { readonly total_usage?: number } };
-  readonly memory_stats?: {
-    readonly usage?: number;
-    readonly limit?: number;
-    readonly stats?: Readonly<Record<string, number>>;
-  };
-  readonly pids_stats?: { readonly current?: number };
-}
-
 /** `2026-01-02T03:04:05.123456789Z` as nanoseconds since the epoch; 0 for Docker's "never" (the year 1). */
 export function dockerTimeNanos(text: string): number {
   const match = /^(\d{4})-.*?(?:\.(\d+))?(Z|[+-]\d\d:\d\d)$/.exec(text);

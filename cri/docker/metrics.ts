@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { unlessGone } from '../contract/cri-error.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { readCgroupStats } from '../stats/cgroup-stats.js';
@@ -6,6 +5,7 @@ import type { LayerFilesystem, MetricSource } from '../stats/container-metrics.j
 import { layerFilesystem } from '../stats/layer-filesystem.js';
 import { readMetricCounters } from '../stats/metric-counters.js';
 import { podMetrics } from '../stats/metrics.js';
+import { cgroupOf, countersOf } from './cgroups.js';
 import { listContainers, statusResources } from './container-status.js';
 import { dockerTimeNanos, type InspectedContainer } from './docker-types.js';
 import { findContainer } from './find-container.js';
@@ -25,23 +25,21 @@ export async function sandboxMetrics(context: DockerContext, signal: AbortSignal
 }
 
 async function metricsOf(context: DockerContext, id: string, signal: AbortSignal): Promise<v1.PodSandboxMetrics> {
-  const [{ inspected, config }, interfaces, listed] = await Promise.all([
-    findSandbox(context, id, signal),
-    interfacesOf(context, id, signal),
+  const found = await findSandbox(context, id, signal);
+  const { inspected, config } = found;
+  const [interfaces, listed] = await Promise.all([
+    interfacesOf(found),
     listContainers(context, { podSandboxId: id, state: { state: 'CONTAINER_RUNNING' } }, signal),
   ]);
   const containers = await Promise.all(
     listed.map(async (one) => {
-      const found = await unlessGone(findContainer(context, one.id, signal));
-      return found === undefined ? undefined : await sourceOf(context, found);
+      const container = await unlessGone(findContainer(context, one.id, signal));
+      return container && (await sourceOf(context, container));
     }),
   );
   const sources = containers.filter((one) => one !== undefined);
-  const own = await cgroupOf(inspected.State.Pid);
-  const processes = [
-    own === undefined ? undefined : readCgroupStats(context.cgroups, own),
-    ...sources.map(({ cgroup }) => cgroup),
-  ]
+  const own = await countersOf(context, inspected.State.Pid);
+  const processes = [own, ...sources.map(({ cgroup }) => cgroup)]
     .map((counted) => counted?.processes ?? 0)
     .reduce((total, count) => total + count, 0);
   const { name = '', namespace = '' } = config.metadata;
@@ -77,11 +75,4 @@ const nowMs = ({ deps }: DockerContext): number => deps.clock.now();
 function filesystemOf(layer: v1.FilesystemUsage | undefined): LayerFilesystem | undefined {
   const folder = layer?.fsId?.mountpoint;
   return folder === undefined ? undefined : layerFilesystem(folder);
-}
-
-/** The path below every hierarchy; undefined when it has ended. */
-async function cgroupOf(pid: number): Promise<string | undefined> {
-  // It may end just now.
-  const text = pid === 0 ? '' : await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
-  return (/^\d+:([^:]*,)?memory(,[^:]*)?:(.*)$/m.exec(text)?.[3] ?? /^0::(.*)$/m.exec(text)?.[1]) || undefined;
 }

@@ -10,6 +10,7 @@ import { execSync } from './exec.js';
 import { findContainer } from './find-container.js';
 import { dockerImageService } from './images.js';
 import { readCgroupHost } from '../stats/cgroup-host.js';
+import { CriUsage } from '../stats/cri-usage.js';
 import { metricDescriptors } from '../stats/metrics.js';
 import { ContainerLogs } from './logs/container-logs.js';
 import { LayerSizes } from './layer-sizes.js';
@@ -44,6 +45,7 @@ export async function openDockerRuntime(
   const layers = new LayerSizes({ api, clock: deps.clock, log: deps.log });
   const context: DockerContext = {
     ...{ api, deps, files, logs, layers, sandboxImage },
+    usage: new CriUsage(),
     cgroups: readCgroupHost(),
     lowestOomScore: await lowestOomScore(),
   };

@@ -4,6 +4,7 @@ import type { Logger } from '../../base/log.js';
 import type { RunProgram } from '../../base/run-program.js';
 import type { SandboxNetwork } from '../contract/sandbox-network.js';
 import type { CgroupHost } from '../stats/cgroup-host.js';
+import type { CriUsage } from '../stats/cri-usage.js';
 import type { ContainerLogs } from './logs/container-logs.js';
 import type { DockerApi } from './docker-api.js';
 import type { LayerSizes } from './layer-sizes.js';
@@ -34,6 +35,7 @@ export interface DockerContext {
   readonly files: SandboxFiles;
   readonly logs: ContainerLogs;
   readonly layers: LayerSizes;
+  readonly usage: CriUsage;
   readonly sandboxImage: string;
   readonly cgroups: CgroupHost;
   /** Lowest `oom_score_adj` this machine lets us set. */

@@ -6,6 +6,7 @@ import { podCgroup } from '../oci-spec/cgroup-path.js';
 import type { ContainerEntry } from '../state/container-entry.js';
 import type { SandboxEntry } from '../state/sandbox-entry.js';
 import { readCgroupStats, type CgroupStats } from '../../stats/cgroup-stats.js';
+import { CriUsage, sumOfCgroups } from '../../stats/cri-usage.js';
 import type { LayerFilesystem, MetricSource } from '../../stats/container-metrics.js';
 import { layerFilesystem } from '../../stats/layer-filesystem.js';
 import { readMetricCounters } from '../../stats/metric-counters.js';
@@ -14,20 +15,11 @@ import { parseNetDev, type InterfaceCounters } from '../../../base/net-dev.js';
 import { networkUsage } from '../../stats/network-stats.js';
 import { WritableLayers } from './writable-layers.js';
 
-interface CpuSample {
-  readonly atMs: number;
-  readonly nanos: number;
-  readonly nanoCores: number;
-}
-
-/** Two samples closer than this give a rate that says nothing. */
-const leastIntervalMs = 100;
-
-/** Answers from cgroup files at the moment of asking; a rate is over the time since the question before. */
+/** Answers from cgroup files at the moment of asking. */
 export class RuntimeStats {
   readonly #context: RuntimeContext;
   readonly #layers: WritableLayers;
-  readonly #cpu = new WeakMap<object, CpuSample>();
+  readonly #usage = new CriUsage();
 
   constructor(context: RuntimeContext) {
     this.#context = context;
@@ -45,15 +37,7 @@ export class RuntimeStats {
     };
     const writableLayer = this.#writableLayer(entry);
     if (stats === undefined) return { attributes, writableLayer };
-    const timestamp = this.#timestamp();
-    return {
-      attributes,
-      cpu: this.#cpuUsage(entry, stats, timestamp),
-      memory: memoryUsage(stats, timestamp),
-      writableLayer,
-      swap: { timestamp, swapUsageBytes: { value: stats.swapUsage } },
-      io: stats.psi === undefined ? undefined : { timestamp, psi: stats.psi.io },
-    };
+    return { attributes, writableLayer, ...this.#usage.ofContainer(record.id, stats, this.#timestamp()) };
   }
 
   /** Of those that run, as the interface has it. */
@@ -77,12 +61,9 @@ export class RuntimeStats {
         annotations: record.annotations,
       },
       linux: {
-        cpu: stats === undefined ? undefined : this.#cpuUsage(sandbox, stats, timestamp),
-        memory: stats === undefined ? undefined : memoryUsage(stats, timestamp),
+        ...(stats !== undefined && this.#usage.ofPod(record.id, stats, timestamp)),
         network: interfaces.length === 0 ? undefined : networkUsage(interfaces, timestamp),
-        process: stats === undefined ? undefined : { timestamp, processCount: { value: stats.processes } },
         containers: containers.map((entry) => this.container(entry)),
-        io: stats?.psi === undefined ? undefined : { timestamp, psi: stats.psi.io },
       },
     };
   }
@@ -144,7 +125,7 @@ export class RuntimeStats {
       const stats = readCgroupStats(this.#context.host, entry.record.cgroup);
       return stats === undefined ? [] : [stats];
     });
-    return parts.length === 0 ? undefined : parts.reduce(sum);
+    return sumOfCgroups(parts);
   }
 
   #interfaces(sandbox: SandboxEntry): InterfaceCounters[] {
@@ -164,47 +145,7 @@ export class RuntimeStats {
       inodesUsed: { value: usage.inodes },
     };
   }
-
-  #cpuUsage(key: object, stats: CgroupStats, timestamp: number): v1.CpuUsage {
-    const now = timestamp / 1e6;
-    const before = this.#cpu.get(key);
-    let nanoCores = before?.nanoCores ?? 0;
-    if (before === undefined || now - before.atMs >= leastIntervalMs) {
-      if (before !== undefined) {
-        nanoCores = Math.max(0, Math.round(((stats.cpuNanos - before.nanos) * 1000) / (now - before.atMs)));
-      }
-      this.#cpu.set(key, { atMs: now, nanos: stats.cpuNanos, nanoCores });
-    }
-    return {
-      timestamp,
-      usageCoreNanoSeconds: { value: stats.cpuNanos },
-      usageNanoCores: before === undefined ? undefined : { value: nanoCores },
-      psi: stats.psi?.cpu,
-    };
-  }
 }
 
 const runningOf = (sandbox: SandboxEntry): ContainerEntry[] =>
   [...sandbox.containers].filter((entry) => entry.init !== undefined);
-
-function memoryUsage(stats: CgroupStats, timestamp: number): v1.MemoryUsage {
-  const { memoryLimit: limit } = stats;
-  return {
-    timestamp,
-    workingSetBytes: { value: stats.memoryWorkingSet },
-    availableBytes: limit === 0 ? undefined : { value: Math.max(0, limit - stats.memoryWorkingSet) },
-    usageBytes: { value: stats.memoryUsage },
-    rssBytes: { value: stats.memoryRss },
-    pageFaults: { value: stats.pageFaults },
-    majorPageFaults: { value: stats.majorPageFaults },
-    psi: stats.psi?.memory,
-  };
-}
-
-function sum(a: CgroupStats, b: CgroupStats): CgroupStats {
-  const total: Record<string, unknown> = { psi: undefined };
-  for (const key of Object.keys(a) as (keyof CgroupStats)[]) {
-    if (key !== 'psi') total[key] = a[key] + b[key];
-  }
-  return total as unknown as CgroupStats;
-}

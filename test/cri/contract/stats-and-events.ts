@@ -16,6 +16,17 @@ export function statsAndEventsCases({ subject, runPod }: ContractCases): void {
     expect(first?.attributes).toMatchObject({ id: containerId, metadata: { name: 'main' } });
     expect(first?.memory?.workingSetBytes?.value).toBeGreaterThan(10_000);
     expect(first?.memory?.workingSetBytes?.value).toBeLessThan(100_000_000);
+    // A loop takes what it gets of one CPU; the pod is hardly more than its one container.
+    const rates = await eventually('a rate of the container and of its pod', async () => {
+      const { stats } = await subject().runtime.containerStats({ containerId }, signal);
+      const { stats: ofPod } = await subject().runtime.podSandboxStats({ podSandboxId: pod.id }, signal);
+      const found = [stats?.cpu?.usageNanoCores?.value ?? 0, ofPod?.linux?.cpu?.usageNanoCores?.value ?? 0];
+      return found.every((rate) => rate > 0) && found;
+    });
+    for (const rate of rates) {
+      expect(rate).toBeGreaterThan(10e6);
+      expect(rate).toBeLessThan(1.5e9);
+    }
     const { stats: pods } = await subject().runtime.listPodSandboxStats({ filter: { id: pod.id } }, signal);
     expect(pods?.[0]?.attributes?.id).toBe(pod.id);
     const { stats: all } = await subject().runtime.listContainerStats({ filter: { podSandboxId: pod.id } }, signal);
