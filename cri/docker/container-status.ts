@@ -14,7 +14,7 @@ import {
 } from './names-and-labels.js';
 import type { DockerContext } from './options.js';
 
-const idLength = 64;
+export const idLength = 64;
 /** As with the other runtimes. */
 const startFailedCode = 128;
 

@@ -5,7 +5,7 @@ import { checkPrivileged } from '../contract/check-security.js';
 import { checkUnified } from '../contract/check-unified.js';
 import { criError, isCriCode, unlessGone } from '../contract/cri-error.js';
 import { containerBody, resources } from './container-body.js';
-import { endState } from './container-status.js';
+import { endState, idLength } from './container-status.js';
 import type { InspectedContainer } from './docker-types.js';
 import { findContainer } from './find-container.js';
 import { cgroupVersion, writeLateLimits } from './late-limits.js';
@@ -72,16 +72,23 @@ async function checkTarget(
   }
 }
 
+/** Docker takes a start of what runs for done, and starts again what has ended: of two at once, the second must see what the first made. */
 export async function startContainer(
   context: DockerContext,
   id: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
+  const key = id?.length === idLength ? id : (await findContainer(context, id, signal)).Id;
+  await context.starts.run(key, async () => await startAlone(context, key, signal), signal);
+}
+
+async function startAlone(context: DockerContext, id: string, signal: AbortSignal): Promise<void> {
   const found = await findContainer(context, id, signal);
   if (found.State.Running) throw criError('failed-precondition', `start container ${found.Id}: it runs already`);
   if (endState(found) !== 'CONTAINER_CREATED') {
     throw criError('failed-precondition', `start container ${found.Id}: it has run already`);
   }
+  await checkSandbox(context, found, signal);
   await context.logs.prepare(found.Config.Labels[dockerLabels.logPath] ?? '');
   const start = {
     method: 'POST',
@@ -98,6 +105,14 @@ export async function startContainer(
   }
   await limitStarted(context, found, signal);
   context.logs.follow(found.Id);
+}
+
+/** Whose namespaces it joins must run, as Docker sees for itself; with those of the machine it would start without its pod. */
+async function checkSandbox(context: DockerContext, found: InspectedContainer, signal: AbortSignal): Promise<void> {
+  if (found.HostConfig.NetworkMode !== 'host') return;
+  const sandbox = await findSandbox(context, found.Config.Labels[dockerLabels.sandboxId], signal);
+  if (sandbox.inspected.State.Running) return;
+  throw criError('failed-precondition', `start container ${found.Id}: its sandbox does not run`);
 }
 
 /** A container that cannot be held to its limits does not run. */

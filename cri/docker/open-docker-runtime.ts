@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { KeyedLock } from '../../base/fifo-limit.js';
 import { criError } from '../contract/cri-error.js';
 import type { RuntimeService } from '../contract/runtime-service.js';
 import type { CriRuntime } from '../contract/runtime.js';
@@ -45,6 +46,7 @@ export async function openDockerRuntime(
   const layers = new LayerSizes({ api, clock: deps.clock, log: deps.log });
   const context: DockerContext = {
     ...{ api, deps, files, logs, layers, sandboxImage },
+    starts: new KeyedLock(),
     usage: new CriUsage(),
     cgroups: readCgroupHost(),
     lowestOomScore: await lowestOomScore(),

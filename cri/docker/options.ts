@@ -1,5 +1,6 @@
 import type { CallRecorder } from '../../base/call-recorder.js';
 import type { Clock } from '../../base/clock.js';
+import type { KeyedLock } from '../../base/fifo-limit.js';
 import type { Logger } from '../../base/log.js';
 import type { RunProgram } from '../../base/run-program.js';
 import type { SandboxNetwork } from '../contract/sandbox-network.js';
@@ -35,6 +36,8 @@ export interface DockerContext {
   readonly files: SandboxFiles;
   readonly logs: ContainerLogs;
   readonly layers: LayerSizes;
+  /** By the container's id. */
+  readonly starts: KeyedLock;
   readonly usage: CriUsage;
   readonly sandboxImage: string;
   readonly cgroups: CgroupHost;

@@ -223,6 +223,39 @@ export function verbCases({ subject, runPod, ended }: ContractCases): void {
     expect((await runtime.containerStatus({ containerId: over }, signal)).status?.state).toBe('CONTAINER_EXITED');
   });
 
+  test('containers: of two starts at once one is refused, whatever part of its id is given', async () => {
+    const { runtime } = subject();
+    await using pod = await runPod();
+    // One that lasts, and one that is over before the second start comes to it.
+    for (const [name, command] of [
+      ['lasts', sleeper],
+      ['short', ['true']],
+    ] as const) {
+      const id = await pod.create(name, command);
+      const starts = [id, id.slice(0, 13)].map((containerId) => runtime.startContainer({ containerId }, signal));
+      const settled = await Promise.allSettled(starts);
+      expect(settled.map((one) => one.status).sort()).toEqual(['fulfilled', 'rejected']);
+      // containerd and CRI-O have no code for it.
+      const code = expect.stringMatching(/^(failed-precondition|unknown)$/) as string;
+      expect(settled.find((one) => one.status === 'rejected')).toMatchObject({ reason: { failure: { code } } });
+      if (name === 'short') expect(await ended(id)).toMatchObject({ exitCode: 0, reason: 'Completed' });
+      else expect((await runtime.containerStatus({ containerId: id }, signal)).status?.state).toBe('CONTAINER_RUNNING');
+    }
+  });
+
+  test('containers: none is started in a sandbox that was stopped, not even with the namespaces of the machine', async () => {
+    const { runtime } = subject();
+    for (const mode of ['POD', 'NODE'] as const) {
+      const pid = mode === 'NODE' ? mode : 'CONTAINER';
+      const linux = { securityContext: { namespaceOptions: { network: mode, ipc: mode, pid } } } as const;
+      await using pod = await runPod({ linux: { cgroupParent: subject().cgroupParent, ...linux } });
+      const containerId = await pod.create('main', sleeper, { linux });
+      await runtime.stopPodSandbox({ podSandboxId: pod.id }, signal);
+      await expect(runtime.startContainer({ containerId }, signal)).rejects.toBeInstanceOf(CriError);
+      expect((await runtime.containerStatus({ containerId }, signal)).status?.state).not.toBe('CONTAINER_RUNNING');
+    }
+  });
+
   test('container status: the image as it was asked for, and the one it was made of', async () => {
     const { runtime, imageRef } = subject();
     await using pod = await runPod();
