@@ -151,7 +151,7 @@ async function mounts({ metadata, mounts: asked = [] }: v1.ContainerConfig, reso
   return list;
 }
 
-/** The other runtimes make a folder that is missing; Docker refuses such a mount. */
+/** As the other runtimes do, for the hostPath volumes of type "" that rely on it; Docker refuses such a mount. */
 async function makeMissing(hostPath: string, what: string): Promise<void> {
   try {
     await stat(hostPath).catch(async () => await mkdir(hostPath, { recursive: true }));

@@ -210,7 +210,7 @@ function isMountedFile(path: string): boolean {
   }
 }
 
-/** Turns the requested mounts into plain binds; a host folder that is missing is made, as other runtimes do. */
+/** Turns the requested mounts into plain binds. */
 export async function resolveMounts(
   mounts: readonly v1.Mount[],
   imageRoots: ReadonlyMap<number, string>,
@@ -247,6 +247,10 @@ async function imagePath(root: string, subPath: string): Promise<string> {
   return path;
 }
 
+/**
+ * The API's comment wants an error of a host path that is not there. No runtime keeps to it (containerd and CRI-O make the folder), because
+ * a hostPath volume of type "" relies on it: for that one the kubelet looks at nothing, and leaves the folder to the runtime.
+ */
 async function makeIfMissing(path: string): Promise<void> {
   try {
     await stat(path);

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile, rename } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { CriError, type v1 } from '../../../cri/index.js';
 import { eventually } from '../../support/daemon.js';
@@ -188,6 +188,24 @@ export function containerCases({ subject, runPod, status, ended }: ContractCases
     expect(await run('hostname')).toBe(pod.config.hostname);
     expect(await run('cat', '/etc/resolv.conf')).toBe('search a.test b.test\nnameserver 10.96.0.10\noptions ndots:5');
     expect(await run('sh', '-c', 'touch /mnt/logs/x 2>&1; echo $?')).toMatch(/Read-only file system\n1$/);
+  });
+
+  test('a host path that is a link is followed; one that is missing becomes a folder', async () => {
+    await using pod = await runPod();
+    const folder = `${subject().logFolder}/${pod.config.metadata?.name ?? ''}-paths`;
+    await mkdir(`${folder}/real`, { recursive: true });
+    await writeFile(`${folder}/real/file`, 'behind the link');
+    await symlink('real', `${folder}/link`);
+    const containerId = await pod.start('main', sleeper, {
+      mounts: [
+        { containerPath: '/mnt/link', hostPath: `${folder}/link` },
+        { containerPath: '/mnt/missing', hostPath: `${folder}/missing/below` },
+      ],
+    });
+    const cmd = ['sh', '-c', 'cat /mnt/link/file && touch /mnt/missing/made'];
+    const ran = await subject().runtime.execSync({ containerId, cmd, timeout: 60 }, signal);
+    expect(decode(ran.stdout)).toBe('behind the link');
+    expect(await readdir(`${folder}/missing/below`)).toEqual(['made']);
   });
 
   test('containers of a pod share network and IPC, not processes', async () => {
