@@ -10,7 +10,8 @@ import {
 import type { CallRecorder, CallSubject } from '../../base/call-recorder.js';
 import { onAbort } from '../../base/signals.js';
 import type { ProtoServices } from '../../proto/load.js';
-import { criErrorFromWire } from './grpc-status.js';
+import { criErrorFromWire, type FailedCall } from './grpc-status.js';
+import { objectOf } from './object-of-request.js';
 
 /** One entry of the generated `...Methods` interfaces. */
 interface Method {
@@ -80,6 +81,7 @@ export class CriClient<M> {
     signal.throwIfAborted();
     const method = this.#method(name);
     const { deadlineMs, record } = options;
+    const began = performance.now();
     const ended =
       record && this.#deps.recorder.begin({ interface: 'cri', plugin: this.#plugin, verb: method.verb, ...record });
     try {
@@ -102,7 +104,7 @@ export class CriClient<M> {
       ended?.({ response });
       return response as Response<M, K>;
     } catch (err) {
-      const failure = criErrorFromWire(method.verb, err);
+      const failure = criErrorFromWire(this.#failed(method, request, began), err);
       ended?.({ error: { code: failure.failure.code, message: failure.message } });
       signal.throwIfAborted();
       throw failure;
@@ -118,6 +120,7 @@ export class CriClient<M> {
   ): AsyncGenerator<Response<M, K>> {
     if (signal.aborted) return;
     const method = this.#method(name);
+    const began = performance.now();
     const call: ClientReadableStream<unknown> = this.#client.makeServerStreamRequest(
       method.path,
       method.requestSerialize,
@@ -130,11 +133,15 @@ export class CriClient<M> {
     try {
       for await (const message of call) yield message as Response<M, K>;
     } catch (err) {
-      if (!signal.aborted) throw criErrorFromWire(method.verb, err);
+      if (!signal.aborted) throw criErrorFromWire(this.#failed(method, request, began), err);
     } finally {
       unlisten();
       call.cancel();
     }
+  }
+
+  #failed({ verb }: NamedMethod, request: unknown, began: number): FailedCall {
+    return { verb, object: objectOf(request), endpoint: this.#plugin, waitedMs: performance.now() - began };
   }
 
   #method(name: string): NamedMethod {

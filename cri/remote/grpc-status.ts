@@ -37,9 +37,22 @@ function isWireError(err: unknown): err is WireError & Error {
   return err instanceof Error && 'code' in err && typeof err.code === 'number' && 'details' in err;
 }
 
+/** The call that failed. */
+export interface FailedCall {
+  readonly verb: string;
+  /** What it was about: `container 0123456789abc`; empty for none. */
+  readonly object: string;
+  readonly endpoint: string;
+  readonly waitedMs: number;
+}
+
 /** What a CRI server answered, in the words of the contract. */
-export function criErrorFromWire(verb: string, err: unknown): CriError {
+export function criErrorFromWire(call: FailedCall, err: unknown): CriError {
+  const { verb } = call;
   if (!isWireError(err)) return new CriError(`${verb}: ${errorText(err)}`, { code: 'internal' }, { cause: err });
+  if (fromWire.get(err.code) === 'deadline-exceeded' && bareDeadline.test(err.details)) {
+    return new CriError(noAnswer(call), { code: 'deadline-exceeded' });
+  }
   const details = plainWords(err.details === '' ? err.message : err.details);
   const pullReason = pullReasons.find((prefix) => details.startsWith(prefix));
   return new CriError(`${verb}: ${details}`, { code: wireCode(err.code, details), ...(pullReason && { pullReason }) });
@@ -47,12 +60,16 @@ export function criErrorFromWire(verb: string, err: unknown): CriError {
 
 /** The gRPC library's frame around why nobody was reached: the errno with the path of the socket is what helps. */
 const noConnection = /^No connection established\. Last error: (?:Error: )?(.*?)\.? Resolution note: ?(.*)$/;
-/** Its own deadline, with where it spent the time. */
-const ownDeadline = /^Deadline exceeded after ([\d.]+)s,/;
+/** Both ends keep the deadline of a call: of this library, with where it spent the time; of a server on it; of one in Go. */
+const bareDeadline = /^((context )?deadline exceeded|Deadline exceeded after [\d.]+s,.*)$/i;
+
+function noAnswer({ verb, object, endpoint, waitedMs }: FailedCall): string {
+  const what = object === '' ? verb : `${verb} of ${object}`;
+  const within = `no answer within ${(waitedMs / 1000).toFixed(1)} s from ${endpoint}`;
+  return `${what}: ${within}, which hangs or is overloaded: its log says at what; runtimeRequestTimeout is how long a call may take`;
+}
 
 function plainWords(details: string): string {
-  const [, seconds] = ownDeadline.exec(details) ?? [];
-  if (seconds !== undefined) return `no answer within ${Number(seconds).toFixed(1)} s`;
   const [, reason, note = ''] = noConnection.exec(details) ?? [];
   if (reason === undefined) return details;
   return note === '' ? reason : `${reason} (${note})`;
