@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { container, idle, podManifest, script } from './pod-objects.js';
 import { SharedAgent } from './shared-agent.js';
@@ -6,9 +8,10 @@ import type { PodLine } from './agent-run.js';
 const shared = SharedAgent.use((config) => ({ ...config, limits: { ...config.limits, restartBackoffMaxMs: 1000 } }));
 
 const say = (word: string): string => `echo ${word} >> /notes/log`;
-/** Tells when it starts and when it is told to stop. */
+/** Tells when it hears what it is told, and when it is told to stop. */
 const speaking = (name: string): string =>
-  `${say(`${name}-up`)}; trap '${say(`${name}-down`)}; exit 0' TERM; sleep 1000000 & wait`;
+  `trap '${say(`${name}-down`)}; exit 0' TERM; ${say(`${name}-up`)}; touch /tmp/up; sleep 1000000 & wait`;
+const isUp = { exec: { command: ['test', '-f', '/tmp/up'] }, periodSeconds: 1, failureThreshold: 60 };
 const condition = (pod: PodLine, type: string): string | undefined =>
   pod.status.conditions?.find((each) => each.type === type)?.status;
 const initOf = (pod: PodLine, name: string) => pod.status.initContainerStatuses?.find((status) => status.name === name);
@@ -21,13 +24,18 @@ describe.concurrent('init containers', () => {
       podManifest(
         'ordered',
         notes.in({
-          initContainers: [script('one', `sleep 0.3; ${say('one')}`), script('two', `sleep 0.3; ${say('two')}`)],
+          initContainers: [
+            script('one', `until [ -e /notes/go ]; do sleep 0.1; done; ${say('one')}`),
+            script('two', say('two')),
+          ],
           containers: [script('main', `${say('main')}; ${idle}`)],
         }),
       ),
     );
+    await run.untilPod('ordered', 'runs its first', (pod) => initOf(pod, 'one')?.state?.running !== undefined);
+    await writeFile(join(notes.path, 'go'), '');
     const ready = await run.untilPod('ordered', 'is ready', (pod) => pod.ready);
-    expect(await notes.lines()).toEqual(['one', 'two', 'main']);
+    await notes.untilLines(['one', 'two', 'main']);
     expect(ready.status.initContainerStatuses?.map((status) => status.state?.terminated?.reason)).toEqual([
       'Completed',
       'Completed',
@@ -96,20 +104,21 @@ describe.concurrent('sidecars', () => {
   test('start in order once started, restart alone, and stop in reverse after the rest', async () => {
     const { run } = shared;
     const notes = await shared.notes('sidecars');
+    const afterUp = 'until [ -e /tmp/up ]; do sleep 0.1; done';
     await run.apply(
       podManifest(
         'sidecars',
         notes.in({
           terminationGracePeriodSeconds: 20,
           initContainers: [
-            script('first', `(sleep 0.7; ${say('first-warm')}; touch /tmp/warm) & ${speaking('first')}`, {
+            script('first', `(${afterUp}; ${say('first-warm')}; touch /tmp/warm) & ${speaking('first')}`, {
               restartPolicy: 'Always',
-              startupProbe: { exec: { command: ['test', '-f', '/tmp/warm'] }, periodSeconds: 1, failureThreshold: 20 },
+              startupProbe: { ...isUp, exec: { command: ['test', '-f', '/tmp/warm'] } },
             }),
             script('setup', say('setup')),
-            script('second', speaking('second'), { restartPolicy: 'Always' }),
+            script('second', speaking('second'), { restartPolicy: 'Always', startupProbe: isUp }),
           ],
-          containers: [script('main', speaking('main'))],
+          containers: [script('main', speaking('main'), { readinessProbe: isUp })],
         }),
       ),
     );
@@ -139,11 +148,12 @@ describe.concurrent('sidecars', () => {
   ])('do not hold a pod whose work ended: $policy and exit code $exit', async ({ policy, exit, phase }) => {
     const { run } = shared;
     const name = `job-${policy.toLowerCase()}-${exit}`;
+    const sidecar = "trap 'exit 9' TERM; touch /tmp/up; sleep 1000000 & wait";
     await run.apply(
       podManifest(name, {
         restartPolicy: policy,
         // What a sidecar exits with does not count.
-        initContainers: [script('side', "trap 'exit 9' TERM; sleep 1000000 & wait", { restartPolicy: 'Always' })],
+        initContainers: [script('side', sidecar, { restartPolicy: 'Always', startupProbe: isUp })],
         containers: [script('work', `exit ${exit}`)],
       }),
     );

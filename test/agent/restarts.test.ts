@@ -94,6 +94,7 @@ describe.concurrent('restart policies', () => {
   test('RestartAllContainers starts the pod over in its sandbox', async () => {
     const { run } = shared;
     const notes = await shared.notes('all-over');
+    const afterOther = 'until [ $(grep -c other /notes/log) -gt $(grep -c main /notes/log) ]; do sleep 0.1; done';
     await run.apply(
       podManifest(
         'all-over',
@@ -102,7 +103,7 @@ describe.concurrent('restart policies', () => {
           initContainers: [script('setup', say('setup'))],
           containers: [
             script('other', `${say('other')}; ${idle}`),
-            script('main', `sleep 0.2; ${say('main')}; test $(grep -c main /notes/log) -ge 2 || exit 99; ${idle}`, {
+            script('main', `${afterOther}; ${say('main')}; test $(grep -c main /notes/log) -ge 2 || exit 99; ${idle}`, {
               restartPolicy: 'Never',
               restartPolicyRules: [{ action: 'RestartAllContainers', exitCodes: { operator: 'In', values: [99] } }],
             }),

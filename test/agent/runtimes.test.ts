@@ -86,7 +86,7 @@ spec:
       image: ${busyboxReference}
       imagePullPolicy: Never
       command: [sh, -c, "trap 'exit 3' TERM; while true; do sleep 0.1; done"]
-      readinessProbe: { exec: { command: [cat, /scratch/made] }, periodSeconds: 1 }
+      readinessProbe: { exec: { command: [sh, -c, "cat /scratch/made && wget -qO- http://127.0.0.1:9000/"] }, periodSeconds: 1 }
       volumeMounts: [{ name: scratch, mountPath: /scratch }, { name: door, mountPath: /door }]
   volumes:
     - { name: scratch, emptyDir: {} }
