@@ -55,15 +55,19 @@ export class AgentRun implements AsyncDisposable {
     );
     // An agent that dies does so without reading what was asked of it.
     this.#child.stdin?.on('error', () => {});
+    // Not at its exit: what it said last may be on its way then.
     this.ended = new Promise((resolve) => {
-      this.#child.once('exit', () => {
+      this.#child.once('close', () => {
         this.#hasEnded = true;
         this.#tell();
         resolve();
       });
     });
     createInterface({ input: this.#child.stdout as NodeJS.ReadableStream }).on('line', (line) => this.#read(line));
-    this.#child.stderr?.on('data', (chunk: Buffer) => (this.#log += chunk.toString()));
+    this.#child.stderr?.on('data', (chunk: Buffer) => {
+      this.#log += chunk.toString();
+      this.#tell();
+    });
   }
 
   get pid(): number {
@@ -87,32 +91,42 @@ export class AgentRun implements AsyncDisposable {
       .filter(Boolean);
   }
 
-  /** Resolves when `holds` does; what it waited for and the end of the log are in the error. */
+  /**
+   * Resolves when `holds` did at any line the agent wrote since, also when it is over by now; what it waited for and the end of the log are in
+   * the error.
+   */
   async until(what: string, holds: (run: AgentRun) => boolean, withinMs = 30_000): Promise<void> {
-    const deadline = Date.now() + withinMs;
-    while (!holds(this)) {
-      const left = deadline - Date.now();
-      if (left <= 0 || this.#hasEnded) {
-        const waiting = [...this.pods.values()].filter(({ ready }) => !ready);
-        const state = (waiting.length > 0 ? waiting : [...this.pods.values()])
-          .slice(0, mostPodsTold)
-          .map(summary)
-          .join('\n');
-        throw new Error(
-          `${what}: ${this.#hasEnded ? 'the agent ended' : `not within ${withinMs} ms`}\npods:\n${state}\nlog:\n${this.#log.slice(-3000)}`,
-        );
-      }
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(done, left);
-        const listeners = this.#listeners;
-        function done(): void {
-          clearTimeout(timer);
-          listeners.delete(done);
-          resolve();
+    let timer: NodeJS.Timeout | undefined;
+    let look = (): void => {};
+    const met = new Promise<boolean>((resolve, reject) => {
+      look = (): void => {
+        try {
+          if (holds(this)) resolve(true);
+          else if (this.#hasEnded) resolve(false);
+        } catch (err) {
+          reject(err instanceof Error ? err : new Error(String(err)));
         }
-        listeners.add(done);
-      });
+      };
+      timer = setTimeout(() => resolve(false), withinMs);
+      this.#listeners.add(look);
+      look();
+    });
+    try {
+      if (!(await met)) throw new Error(`${what}: ${this.#whyNot(withinMs)}`);
+    } finally {
+      clearTimeout(timer);
+      this.#listeners.delete(look);
     }
+  }
+
+  #whyNot(withinMs: number): string {
+    const waiting = [...this.pods.values()].filter(({ ready }) => !ready);
+    const state = (waiting.length > 0 ? waiting : [...this.pods.values()])
+      .slice(0, mostPodsTold)
+      .map(summary)
+      .join('\n');
+    const why = this.#hasEnded ? 'the agent ended' : `not within ${withinMs} ms`;
+    return `${why}\npods:\n${state}\nlog:\n${this.#log.slice(-3000)}`;
   }
 
   /** The newest line of a pod, by name; of its newest uid when one of the same name is on its way out. */
@@ -128,12 +142,14 @@ export class AgentRun implements AsyncDisposable {
 
   /** Resolves with the pod's line once `holds` is true of it. */
   async untilPod(name: string, what: string, holds: (pod: PodLine) => boolean, withinMs?: number): Promise<PodLine> {
-    const found = (): PodLine | undefined => {
+    const found: PodLine[] = [];
+    const isFound = (): boolean => {
       const pod = this.find(name);
-      return pod && holds(pod) ? pod : undefined;
+      if (pod && holds(pod)) found.push(pod);
+      return found.length > 0;
     };
-    await this.until(`pod ${name} ${what}`, () => found() !== undefined, withinMs);
-    return found() as PodLine;
+    await this.until(`pod ${name} ${what}`, isFound, withinMs);
+    return found[0] as PodLine;
   }
 
   /** Lines of a pod's history, in order. */

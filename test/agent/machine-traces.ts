@@ -8,9 +8,14 @@ import { errnoOf } from '../../base/errors.js';
 
 const never = new AbortController().signal;
 
-/** The names in a folder; none where there is no such folder. */
+/** The names in a folder; none where there is no such folder, or it goes while it is looked at. */
 export async function entries(folder: string): Promise<string[]> {
-  return existsSync(folder) ? await readdir(folder) : [];
+  try {
+    return await readdir(folder);
+  } catch (err) {
+    if (errnoOf(err) === 'ENOENT') return [];
+    throw err;
+  }
 }
 
 /** Command lines with their process ids, without this process. */
@@ -69,7 +74,8 @@ export function mountsBelow(folders: readonly string[]): string[] {
 
 /** Those of the pods, by their cgroups, and what looks after them, by the folders it names; until none is left. */
 export async function endProcesses(root: string, texts: readonly string[]): Promise<void> {
-  for (let round = 0; round < 100; round++) {
+  const deadline = performance.now() + 60_000;
+  while (performance.now() < deadline) {
     const named = (await processesNaming(texts)).map((line) => Number(line.split(' ')[0]));
     const pids = new Set([...named, ...(await cgroupProcesses(root))]);
     if (pids.size === 0) return;

@@ -161,7 +161,8 @@ export class BerthWorld implements AsyncDisposable {
     this.agent = undefined;
     if (!agent) return null;
     if (agent.exitCode === null && agent.signalCode === null) {
-      const ended = once(agent, 'exit');
+      // Not its exit: what it said last may be on its way then.
+      const ended = once(agent, 'close');
       agent.kill(signal);
       await ended;
     }
