@@ -31,7 +31,8 @@ export default defineConfig({
         },
       },
       { oxc, test: { ...real, name: 'real', include: ['test/**/*.test.ts'], exclude: beside } },
-      { oxc, test: { ...real, name: 'beside', include: beside } },
+      // Its networks are not those of the lane that runs at the same time.
+      { oxc, test: { ...real, name: 'beside', include: beside, env: { BERTH_TEST_LANE: 'beside' } } },
     ],
   },
 });

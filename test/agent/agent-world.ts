@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { appendFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -27,6 +27,7 @@ export class AgentWorld implements AsyncDisposable {
   readonly config: AgentConfig;
   readonly bridge: string;
   readonly #runs: AgentRun[] = [];
+  static #subnets = randomInt(256);
 
   private constructor(dir: string, bridge: string, config: AgentConfig) {
     this.dir = dir;
@@ -42,8 +43,7 @@ export class AgentWorld implements AsyncDisposable {
     const dir = await mkdtemp(join(tmpdir(), 'berth-agent-'));
     const bridge = `bt${randomBytes(4).toString('hex')}`;
     const base = defaultConfig('test-node', 2);
-    const third = (randomBytes(1)[0] as number) & (0xff << (24 - subnetBits));
-    const subnet = `10.${210 + ((randomBytes(1)[0] as number) % 20)}.${third}.0/${subnetBits}`;
+    const subnet = AgentWorld.#subnet(subnetBits);
     const config = change({
       ...base,
       paths: {
@@ -67,6 +67,14 @@ export class AgentWorld implements AsyncDisposable {
     await writeConfList(config.paths.cniConfDir, '10-test.conflist', list);
     await world.#importImage();
     return world;
+  }
+
+  /** Nobody else's: of the worlds of a process each has its own, and those of the other lane of `npm test` are not among them. */
+  static #subnet(bits: number): string {
+    this.#subnets += 2 ** (24 - bits);
+    const third = this.#subnets & 0xff & (0xff << (24 - bits));
+    const second = (process.env['BERTH_TEST_LANE'] === 'beside' ? 220 : 210) + (process.pid % 10);
+    return `10.${second}.${third}.0/${bits}`;
   }
 
   async start(dieAt?: string, quiet = false): Promise<AgentRun> {

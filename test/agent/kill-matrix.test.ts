@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { mappedPort } from '../support/mapped-port.js';
 import type { AgentRun } from './agent-run.js';
 import { AgentWorld, sampleImage } from './agent-world.js';
 
@@ -41,7 +42,7 @@ async function findPoints(): Promise<Points> {
   await using world = await AgentWorld.open();
   await using run = await world.start();
   await run.untilStarted();
-  await world.write('web.yaml', manifest(18_080));
+  await world.write('web.yaml', manifest(mappedPort()));
   await run.untilReady('web');
   const starting = [...new Set(run.points)];
   const seen = run.points.length;
@@ -54,7 +55,7 @@ async function findPoints(): Promise<Points> {
 const points = await findPoints();
 
 /** Several worlds at once, each with a host port of its own: most of a life is waiting. */
-let lastPort = 18_080;
+let lastPort = mappedPort();
 const manifestOfOne = (): string => manifest(++lastPort);
 
 test('the matrix covers start and stop', () => {

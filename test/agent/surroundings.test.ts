@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import type { Container } from '../../agent/api/index.js';
 import { sampleImage } from './agent-world.js';
 import { container, podManifest, script } from './pod-objects.js';
+import { mappedPort } from '../support/mapped-port.js';
 import { SharedAgent } from './shared-agent.js';
 
 const shared = SharedAgent.use((config) => ({
@@ -170,7 +171,7 @@ describe.concurrent('names and addresses', () => {
   });
 
   test('containers share localhost and see each other only by choice; a port of the host leads in', async () => {
-    const hostPort = 21_000 + Math.floor(Math.random() * 4000);
+    const hostPort = mappedPort();
     const serve = 'mkdir /www; echo from inside > /www/page; exec httpd -f -h /www -p 8080';
     await shared.ready('pair', {
       shareProcessNamespace: true,

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { hostProgram, tryHostProgram } from '../support/host-program.js';
+import { mappedPort } from '../support/mapped-port.js';
 import { CniWorld, pluginSets } from './cni-world.js';
 import { failureOf } from './failure-of.js';
 
@@ -15,7 +16,7 @@ describe.each(pluginSets())('real plugins: $name', ({ dir, spec }) => {
     await using cni = await world.cni();
     const netns = await world.netns('a');
     const containerId = world.containerId('a');
-    const hostPort = 20000 + Math.floor(Math.random() * 10000);
+    const hostPort = mappedPort();
 
     const portMappings = [
       { hostPort, containerPort: 80, protocol: 'TCP' },
@@ -229,7 +230,7 @@ describe.each(pluginSets())('real plugins: $name', ({ dir, spec }) => {
     await using cni = await world.cni();
     const netns = await world.netns('a');
     const containerId = world.containerId('a');
-    const portMappings = [{ hostPort: 30000 + Math.floor(Math.random() * 10000), containerPort: 80, protocol: 'tcp' }];
+    const portMappings = [{ hostPort: mappedPort(), containerPort: 80, protocol: 'tcp' }];
     await cni.attach({ containerId, netns: netns.path, capabilities: { portMappings } }, signal);
     expect(await world.natRules()).not.toEqual([]);
     await netns.remove();

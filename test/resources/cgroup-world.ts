@@ -29,7 +29,7 @@ export class CgroupWorld implements AsyncDisposable {
   }
 
   static async open(options: Partial<typeof limits> & { limits?: CgroupLimits } = {}): Promise<CgroupWorld> {
-    const root = `/berth-test-${randomBytes(4).toString('hex')}`;
+    const root = `/berth-cgroups-${randomBytes(4).toString('hex')}`;
     const hierarchy = await detectHierarchy();
     const cgroups = await openKubepods(
       { ...limits, limits: {}, ...options, driver: 'cgroupfs', root },

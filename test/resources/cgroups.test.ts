@@ -14,7 +14,7 @@ const valueOf = (world: CgroupWorld, controller: string, cgroup: string, v1: str
   readFileSync(`${world.folder(controller, cgroup)}/${isV1(world) ? v1 : v2}`, 'utf8').trim();
 
 test('pods get their limits by class, and the burstable tier weighs what its pods ask for', async () => {
-  await using _leaks = await LeakCheck.open({ tokens: ['berth-test-'], kinds: ['cgroup', 'process'] });
+  await using _leaks = await LeakCheck.open({ tokens: ['berth-cgroups-'], kinds: ['cgroup', 'process'] });
   await using world = await CgroupWorld.open({ podPidsLimit: 100, limits: { memoryBytes: 512 * mebi, pids: 500 } });
   const full = { cpu: '500m', memory: '64Mi' };
   const guaranteed = testPod('guaranteed', { limits: full, requests: full });
@@ -39,7 +39,7 @@ test('pods get their limits by class, and the burstable tier weighs what its pod
 });
 
 test('a resize shows what differs from what the kernel has, and another cgroup is limited where it is there', async () => {
-  await using _leaks = await LeakCheck.open({ tokens: ['berth-test-'], kinds: ['cgroup', 'process'] });
+  await using _leaks = await LeakCheck.open({ tokens: ['berth-cgroups-'], kinds: ['cgroup', 'process'] });
   await using world = await CgroupWorld.open();
   const of = (cpu: string, memory: string) =>
     testPod('sized', { limits: { cpu, memory }, requests: { cpu: '100m', memory } });
@@ -58,11 +58,11 @@ test('a resize shows what differs from what the kernel has, and another cgroup i
   const own = world.cgroups.parentOf(grown);
   expect(await world.cgroups.limitOther(own, { memoryBytes: 32 * mebi }, signal)).toBe(true);
   expect(valueOf(world, 'memory', own, 'memory.limit_in_bytes', 'memory.max')).toBe(String(32 * mebi));
-  expect(await world.cgroups.limitOther('/berth-test-nowhere', { memoryBytes: mebi }, signal)).toBe(false);
+  expect(await world.cgroups.limitOther('/berth-cgroups-nowhere', { memoryBytes: mebi }, signal)).toBe(false);
 });
 
 test('removal ends what is left in the pod, however deep, and may be repeated', async () => {
-  await using _leaks = await LeakCheck.open({ tokens: ['berth-test-'], kinds: ['cgroup', 'process'] });
+  await using _leaks = await LeakCheck.open({ tokens: ['berth-cgroups-'], kinds: ['cgroup', 'process'] });
   await using world = await CgroupWorld.open();
   const pod = testPod('left');
   await world.cgroups.ensure(pod, signal);

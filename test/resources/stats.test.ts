@@ -16,7 +16,7 @@ import { until } from './until.js';
 const { signal } = new AbortController();
 
 test('usage of real cgroups: a busy container is seen to be busy, memory and processes are counted', async () => {
-  await using _leaks = await LeakCheck.open({ tokens: ['berth-test-'], kinds: ['cgroup'] });
+  await using _leaks = await LeakCheck.open({ tokens: ['berth-cgroups-'], kinds: ['cgroup'] });
   await using world = await CgroupWorld.open();
   const pod = testPod('busy', { limits: { cpu: '200m', memory: '64Mi' }, requests: { cpu: '200m', memory: '64Mi' } });
   await world.cgroups.ensure(pod, signal);
@@ -72,7 +72,7 @@ test('usage of real cgroups: a busy container is seen to be busy, memory and pro
 });
 
 test('files that are held between looks: a cgroup goes all the same, and another in its place is looked at', async () => {
-  await using _leaks = await LeakCheck.open({ tokens: ['berth-test-'], kinds: ['cgroup'] });
+  await using _leaks = await LeakCheck.open({ tokens: ['berth-cgroups-'], kinds: ['cgroup'] });
   await using world = await CgroupWorld.open();
   const pod = testPod('again', { requests: { cpu: '10m' } });
   const cgroup = world.cgroups.parentOf(pod);
@@ -98,9 +98,9 @@ test('files that are held between looks: a cgroup goes all the same, and another
 });
 
 test('the runtime is told of by the cgroup of who listens on its socket; what has no cgroup is left out', async () => {
-  await using _leaks = await LeakCheck.open({ tokens: ['berth-test-'], kinds: ['cgroup', 'process'] });
+  await using _leaks = await LeakCheck.open({ tokens: ['berth-cgroups-'], kinds: ['cgroup', 'process'] });
   await using world = await CgroupWorld.open();
-  const folder = await mkdtemp(join(tmpdir(), 'berth-test-'));
+  const folder = await mkdtemp(join(tmpdir(), 'berth-cgroups-'));
   await using _folder = { [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
   const socketPath = join(folder, 'runtime.sock');
   const { hierarchy } = world;
@@ -111,7 +111,7 @@ test('the runtime is told of by the cgroup of who listens on its socket; what ha
     {
       hierarchy,
       system: () => [
-        { name: 'runtime', cgroup: runtime.current() ?? '/berth-test-none' },
+        { name: 'runtime', cgroup: runtime.current() ?? '/berth-cgroups-none' },
         { name: 'misc', cgroup: world.cgroups.parentOf(misc) },
       ],
     },
@@ -134,7 +134,7 @@ test('the runtime is told of by the cgroup of who listens on its socket; what ha
 });
 
 test('a scrape of 100 pods costs at most 40 ms of CPU', async () => {
-  await using _leaks = await LeakCheck.open({ tokens: ['berth-test-'], kinds: ['cgroup'] });
+  await using _leaks = await LeakCheck.open({ tokens: ['berth-cgroups-'], kinds: ['cgroup'] });
   await using pods = await MonitoredPods.open(100);
   const endpoints = await pods.scrapes();
   for (const [name, scrape] of Object.entries(endpoints)) {
