@@ -62,7 +62,7 @@ afterAll(async () => await world[Symbol.asyncDispose]());
 describe('get', () => {
   test('pods, in every form', async () => {
     expect(await world.ok('get', 'pods')).toMatch(
-      /^NAME {3}READY {3}STATUS {6}RESTARTS {3}AGE\nonce {3}0\/1 {5}Completed {3}0 {10}\d+s\nweb {4}2\/2 {5}Running {5}0 {10}\d+s\n$/,
+      /^NAME {3}READY {3}STATUS {6}RESTARTS {3}AGE\nonce {3}0\/1 {5}Completed {3}0 {10}[\dms]+\nweb {4}2\/2 {5}Running {5}0 {10}[\dms]+\n$/,
     );
     expect(await world.ok('get', 'po', '-o', 'wide', '-l', 'tier in (front)')).toMatch(
       / 10\.230\.\d+\.\d+ +test-node +<none>\n$/,
@@ -96,7 +96,7 @@ describe('get', () => {
   });
 
   test('other kinds; secrets keep their values unless they are asked for', async () => {
-    expect(await world.ok('get', 'cm')).toMatch(/^NAME {4}DATA {3}AGE\nwords {3}1 {6}\d+s\n$/);
+    expect(await world.ok('get', 'cm')).toMatch(/^NAME {4}DATA {3}AGE\nwords {3}1 {6}[\dms]+\n$/);
     expect(await world.ok('get', 'secret', 'door', '-o', 'yaml')).toContain('password: (11 bytes)');
     const shown = await world.ok('get', 'secret', 'door', '-o', 'jsonpath={.data.password}', '--show-values');
     expect(Buffer.from(shown, 'base64').toString()).toBe('open sesame');
@@ -295,7 +295,7 @@ describe('what happened and why', () => {
       /^Name: +web$/m,
       /PASSWORD: key password of Secret door/,
       /Waiting For: {2}nothing/,
-      /Started +\d+s +spec\.containers\{server\}: Container started/,
+      /Started +[\dms]+ +spec\.containers\{server\}: Container started/,
     ])
       expect(text).toMatch(part);
     expect(await world.ok('events', '--for', 'web')).toMatch(

@@ -302,7 +302,8 @@ test('two operations on one volume at once: the second one is told to come back'
     use: { ...files, fsType: 'ext4' },
   });
   await life.create(64 * megabyte, { kind: 'image' }, signal);
-  const outcomes = await Promise.allSettled([life.stage(signal), life.stage(signal)]);
+  await life.recordStage();
+  const outcomes = await Promise.allSettled([life.callStage(signal), life.callStage(signal)]);
   const failed = outcomes.filter((outcome) => outcome.status === 'rejected');
   expect(failed).toMatchObject([{ reason: { failure: { code: 'aborted', certainty: 'uncertain' } } }]);
   await life.unstage(signal);

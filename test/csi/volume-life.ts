@@ -95,6 +95,12 @@ export class VolumeLife {
 
   async stage(signal: AbortSignal): Promise<void> {
     if (!this.stages) return;
+    await this.recordStage();
+    await this.callStage(signal);
+  }
+
+  /** What lies on disk before the driver is asked. */
+  async recordStage(): Promise<void> {
     await mkdir(this.stagingPath, { recursive: true, mode: 0o750 });
     if (this.use.volumeMode === 'Filesystem') {
       await writeVolumeData(csiDataFolder(this.stagingPath), {
@@ -102,6 +108,9 @@ export class VolumeLife {
         volumeHandle: this.volumeId,
       });
     }
+  }
+
+  async callStage(signal: AbortSignal): Promise<void> {
     await this.driver.node.stage(
       {
         volumeId: this.volumeId,
