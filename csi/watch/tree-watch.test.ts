@@ -23,7 +23,7 @@ afterEach(async () => {
 async function wakesAfter(change: () => Promise<unknown>): Promise<void> {
   const before = wakeUps;
   await change();
-  await vi.waitFor(() => expect(wakeUps).toBeGreaterThan(before), { timeout: 3000, interval: 5 });
+  await vi.waitFor(() => expect(wakeUps).toBeGreaterThan(before), { timeout: 9000, interval: 5 });
 }
 
 test('sees files in the root, in new folders, and in folders that were replaced', async () => {

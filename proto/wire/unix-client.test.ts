@@ -15,6 +15,8 @@ import { WireServices } from './wire-services.js';
 let folder: string;
 let server: Server | undefined;
 const signal = new AbortController().signal;
+/** On a machine that has other things to do. */
+const slowMs = 8000;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'berth-wire-'));
@@ -53,7 +55,7 @@ async function failureOf(promise: Promise<unknown>): Promise<WireError> {
 
 /** Until the client has found the server that took the place of another. */
 async function eventually(look: () => Promise<WireError>, code: string): Promise<WireError> {
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + slowMs;
   while (true) {
     const err = await look();
     if (err.failure.code === code || performance.now() > deadline) return err;
@@ -64,15 +66,15 @@ test('answers, and comes back after the server restarted on the same path', asyn
   const path = join(folder, 'a.sock');
   await serve(path, (_call, reply) => reply(null, { ready: { value: true } }));
   using wire = client(path);
-  expect(await wire.call('probe', {}, 2000, signal)).toMatchObject({ ready: { value: true } });
+  expect(await wire.call('probe', {}, slowMs, signal)).toMatchObject({ ready: { value: true } });
   server?.forceShutdown();
   await rm(path, { force: true });
-  expect((await failureOf(wire.call('probe', {}, 2000, signal))).failure.code).toBe('unavailable');
+  expect((await failureOf(wire.call('probe', {}, slowMs, signal))).failure.code).toBe('unavailable');
   await serve(path, (_call, reply) => reply(null, { ready: { value: false } }));
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + slowMs;
   let answer: unknown;
   while (answer === undefined && performance.now() < deadline) {
-    answer = await wire.call('probe', {}, 2000, signal).catch(() => undefined);
+    answer = await wire.call('probe', {}, slowMs, signal).catch(() => undefined);
   }
   expect(answer).toMatchObject({ ready: { value: false } });
 });
@@ -81,7 +83,7 @@ test('keeps the code and the words of the server', async () => {
   const path = join(folder, 'b.sock');
   await serve(path, (_call, reply) => reply({ code: 9, details: 'the disk is not formatted' }));
   using wire = client(path);
-  const err = await failureOf(wire.call('probe', {}, 2000, signal));
+  const err = await failureOf(wire.call('probe', {}, slowMs, signal));
   expect(err.message).toBe('the disk is not formatted');
   expect(err.failure).toEqual({ code: 'failed-precondition', streamBroken: false, garbled: false });
 });
@@ -106,14 +108,14 @@ test('an answer that is no message, and one that is cut off, are told apart from
   garbage['Probe'] = { ...Probe, responseSerialize: () => Buffer.from([0xff, 0xff, 0xff, 0xff]) };
   await serve(path, (_call, reply) => reply(null, {}), garbage);
   using wire = client(path);
-  expect((await failureOf(wire.call('probe', {}, 2000, signal))).failure).toMatchObject({
+  expect((await failureOf(wire.call('probe', {}, slowMs, signal))).failure).toMatchObject({
     code: 'internal',
     garbled: true,
   });
   server?.forceShutdown();
   await rm(path, { force: true });
   await serve(path, (_call, reply) => reply({ code: 13, details: 'parsing RST_STREAM failed' }));
-  const honest = await eventually(() => failureOf(wire.call('probe', {}, 2000, signal)), 'internal');
+  const honest = await eventually(() => failureOf(wire.call('probe', {}, slowMs, signal)), 'internal');
   expect(honest.failure).toEqual({ code: 'internal', streamBroken: false, garbled: false });
 });
 

@@ -42,8 +42,11 @@ describe.skipIf(missing !== '')('a new runtime over the folders of an old one', 
   test('what ended while nobody looked is known with its code and time', async () => {
     await using world = await RuntimeWorld.open();
     const sandbox = await world.runSandbox();
-    const id = await world.startContainer(sandbox, 'main', ['sh', '-c', 'sleep 0.3; exit 9']);
+    const mounts = [{ hostPath: world.folder, containerPath: '/host', readonly: true }];
+    const script = 'until test -e /host/end; do sleep 0.05; done; exit 9';
+    const id = await world.startContainer(sandbox, 'main', ['sh', '-c', script], { mounts });
     await world.close();
+    await writeFile(join(world.folder, 'end'), '');
     const exitFile = join(world.options.runDir, 'exits', id);
     const written = await until(async () => await stat(exitFile).catch(() => undefined), 'the exit file');
     await world.reopen();

@@ -3,6 +3,7 @@ import { expect, test, vi } from 'vitest';
 import { CommandOutput, outputIdleMs } from './command-output.js';
 
 const { signal } = new AbortController();
+const soon = { timeout: 9000 };
 
 function collected(): { sink: Writable; text: () => string } {
   const pieces: string[] = [];
@@ -62,10 +63,10 @@ test('what came before the command runs is held back until it does', async () =>
   let runs = false;
   const output = new CommandOutput(source, sink, () => runs);
   source.write('one ');
-  await vi.waitFor(() => expect(source.readableLength).toBe(0));
+  await vi.waitFor(() => expect(source.readableLength).toBe(0), soon);
   expect(text()).toBe('');
   runs = true;
-  await vi.waitFor(() => expect(text()).toBe('one '));
+  await vi.waitFor(() => expect(text()).toBe('one '), soon);
   source.end('two');
   await output.finish(signal);
   expect(text()).toBe('one two');
@@ -76,7 +77,7 @@ test.each([true, false])('held back to the end, it is output where the command s
   const { sink, text } = collected();
   const output = new CommandOutput(source, sink, () => false);
   source.end('words');
-  await vi.waitFor(() => expect(source.readableLength).toBe(0));
+  await vi.waitFor(() => expect(source.readableLength).toBe(0), soon);
   if (started) await output.finish(signal);
   else output.discard();
   expect(text()).toBe(started ? 'words' : '');
@@ -87,6 +88,6 @@ test('more than an OCI runtime says is output', async () => {
   const { sink, text } = collected();
   const output = new CommandOutput(source, sink, () => false);
   source.end('x'.repeat(70_000));
-  await vi.waitFor(() => expect(text()).toHaveLength(70_000));
+  await vi.waitFor(() => expect(text()).toHaveLength(70_000), soon);
   await output.finish(signal);
 });
