@@ -241,8 +241,8 @@ describe.skipIf(missing !== '')('logs and streams of the embedded runtime', () =
 
   test('the first size of a terminal comes with the start of the command, and no other is seen', async () => {
     const id = await world.startContainer(sandbox, 'sized', ['sleep', '1000']);
-    // crun sets the size of an exec beside the start of its command: on a busy machine it comes later, and stty finds none until then.
-    const ask = 'until size=$(stty size 2>/dev/null) && test -n "$size"; do :; done; echo $size';
+    // crun sets the size of an exec beside the start of its command: on a busy machine it comes later, and until then stty finds none.
+    const ask = 'until size=$(stty size 2>/dev/null) && test -n "$size"; do sleep 0.01; done; echo $size';
     for (let round = 0; round < 10; round++) {
       const stdout = new Words();
       const resize = (async function* sizes() {
