@@ -95,7 +95,7 @@ export class AgentRun implements AsyncDisposable {
    * Resolves when `holds` did at any line the agent wrote since, also when it is over by now; what it waited for and the end of the log are in
    * the error.
    */
-  async until(what: string, holds: (run: AgentRun) => boolean, withinMs = 30_000): Promise<void> {
+  async until(what: string, holds: (run: AgentRun) => boolean, withinMs = 60_000): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     let look = (): void => {};
     const met = new Promise<boolean>((resolve, reject) => {

@@ -102,8 +102,17 @@ export class AgentWorld implements AsyncDisposable {
     return (await entries(join(this.dir, 'addresses', this.bridge))).filter((name) => /^\S*\d+\.\d+$/.test(name));
   }
 
-  /** Whatever of pods is on the machine; empty when nothing is. */
+  /** Whatever of pods is on the machine; empty when nothing is. A conmon that has told of its container's end is left the time to end itself. */
   async leftovers(): Promise<string[]> {
+    const deadline = performance.now() + 10_000;
+    for (;;) {
+      const found = await this.#leftovers();
+      if (!found.some((line) => /^process .*\bconmon\b/.test(line)) || performance.now() > deadline) return found;
+      await systemClock.sleep(50, never);
+    }
+  }
+
+  async #leftovers(): Promise<string[]> {
     const { runDir, rootDir, stateDir } = this.config.paths;
     // The tmpfs of the run folder itself stays as long as the agent's folders do.
     const mounts = mountsBelow([this.dir, runDir]).filter((path) => path !== runDir);

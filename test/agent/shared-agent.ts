@@ -109,7 +109,7 @@ export class Notes {
 
   /** Waits for lines that a container is about to write. */
   async untilLines(expected: readonly string[], file?: string): Promise<void> {
-    const deadline = performance.now() + 10_000;
+    const deadline = performance.now() + 60_000;
     while ((await this.lines(file)).length < expected.length && performance.now() < deadline)
       await new Promise((resolve) => setTimeout(resolve, 20));
     expect(await this.lines(file)).toEqual(expected);

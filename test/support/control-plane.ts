@@ -107,12 +107,13 @@ export class TestControlPlane implements AsyncDisposable {
     return this.#authority.issue('proxy', [], { use: 'server', validForMs: dayMs });
   }
 
-  /** The requests of one user that the API server completed. */
+  /** The requests of one user that the API server completed and has written down. */
   async audited(user: string): Promise<readonly AuditedRequest[]> {
     const text = await readFile(join(this.dir, 'audit.log'), 'utf8');
+    // What follows the last line break is still being written.
     return text
       .split('\n')
-      .filter((line) => line !== '')
+      .slice(0, -1)
       .map((line) => JSON.parse(line) as AuditedRequest)
       .filter((request) => request.user.username === user);
   }
