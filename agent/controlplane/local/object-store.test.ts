@@ -1,7 +1,7 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Clock } from '../../../base/clock.js';
 import { silentLogger } from '../../../base/log.js';
 import { keyOf, ObjectStore, type StoredObject } from './object-store.js';
@@ -40,6 +40,8 @@ test('an object of a manifest is as old as its first sight, after edits and rest
   store.setManifestObjects([map('a', 'edited'), map('b')], true);
   expect([ageOf(store, 'a'), ageOf(store, 'b')]).toEqual(['2026-01-01T00:00:00Z', '2026-01-01T00:01:00Z']);
   now += 60_000;
+  const times = join(dir, 'objects/manifest-objects.json');
+  await expect.poll(async () => await readFile(times, 'utf8')).toContain('default/b');
   const again = await open();
   // Before the folder was read: nothing is forgotten.
   again.setManifestObjects([], false);
@@ -66,7 +68,7 @@ test('what did not change wakes nobody', async () => {
 
 test('a damaged file of times costs the ages and nothing else', async () => {
   (await open()).setManifestObjects([map('a')], true);
-  await vi.waitFor(async () => expect(await readdir(join(dir, 'objects'))).toEqual(['manifest-objects.json']));
+  await expect.poll(async () => await readdir(join(dir, 'objects'))).toEqual(['manifest-objects.json']);
   await writeFile(join(dir, 'objects/manifest-objects.json'), '{');
   now += 60_000;
   const store = await open();
