@@ -40,8 +40,9 @@ export class PluginIntake implements AsyncDisposable {
   readonly remembered = new Map<string, RememberedPlugin>();
   readonly #options: PluginIntakeOptions;
   readonly #deps: PluginIntakeDeps;
-  /** The newest attempt per resource: an older one that takes longer must not win. */
-  readonly #attempts = new Map<string, number>();
+  #attempts = 0;
+  /** The newest attempt that succeeded, by resource: an older one that takes longer must not win, one that failed is as if it never was. */
+  readonly #taken = new Map<string, number>();
   /** Registrations of the plugin watcher, by their id. */
   readonly #byWatcher = new Map<string, PluginEndpoint>();
   readonly #life = new AbortController();
@@ -146,8 +147,7 @@ export class PluginIntake implements AsyncDisposable {
   }
 
   async #connect(resource: string, socketPath: string, signal: AbortSignal): Promise<PluginEndpoint> {
-    const attempt = (this.#attempts.get(resource) ?? 0) + 1;
-    this.#attempts.set(resource, attempt);
+    const attempt = ++this.#attempts;
     using linked = linkSignal(this.#life.signal);
     const onAbort = (): void => linked.abort(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
@@ -155,20 +155,17 @@ export class PluginIntake implements AsyncDisposable {
     try {
       signal.throwIfAborted();
       endpoint = await PluginEndpoint.connect({ ...this.#options, resource, socketPath }, this.#deps, linked.signal);
-    } catch (err) {
-      // One that failed does not keep an older one out that is still on its way.
-      if (this.#attempts.get(resource) === attempt) this.#attempts.set(resource, attempt - 1);
-      throw err;
     } finally {
       signal.removeEventListener('abort', onAbort);
     }
-    if (this.#attempts.get(resource) !== attempt) {
+    if ((this.#taken.get(resource) ?? 0) > attempt) {
       await endpoint[Symbol.asyncDispose]();
       throw new DevicePluginError(`register ${resource}: a newer registration of it came in meanwhile`, {
         code: 'invalid-registration',
         what: 'taken',
       });
     }
+    this.#taken.set(resource, attempt);
     this.#deps.resources.adopt(endpoint);
     return endpoint;
   }
