@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, type Clock } from '../base/clock.js';
 import type { Logger } from '../base/log.js';
@@ -17,6 +18,7 @@ import { prepareRunFolder } from './node/run-folder.js';
 import { readHostFacts } from './node/host-facts.js';
 import { nodeCapacity } from './node/node-capacity.js';
 import { openLiveConditions, openNodeStatus, type ConditionParts } from './node/open-node-status.js';
+import { OwnAddresses, reachedAt, type OwnAddressesOptions } from './node/own-addresses.js';
 import { openPodWorld } from './open-pod-world.js';
 import { CallLog } from './recorder/call-log.js';
 import { openRuntime } from './runtimes/open-runtime.js';
@@ -46,9 +48,8 @@ export async function openAgent(
   opening.use(await claimFolders(claimsOf(config), signal));
   await prepareRunFolder(config, signal);
   const startedAt = clock.now();
-  // The name that a machine has in its cluster may stand for an address; without one nobody knows it by any other than its own.
-  const knownAs = config.cluster && { nodeName: config.nodeName, addresses: config.cluster.nodeIps };
-  const host = await readHostFacts(paths.rootDir, knownAs);
+  const own = opening.use(await OwnAddresses.open(knownAs(config), { clock, log }));
+  const host = reachedAt(await readHostFacts(paths.rootDir), own);
 
   const calls = opening.use(
     new CallLog(
@@ -124,6 +125,7 @@ export async function openAgent(
           ...{ ...conditionParts, host, runtime: cri, capacity },
           allocatable: () => world.allocatable,
           onDevicesChange: (listener) => world.devices.onChange(listener),
+          onAddressesChange: (listener) => own.onChange(listener),
         },
       ),
     );
@@ -155,6 +157,12 @@ export async function openAgent(
     conditions: () => conditions.current,
     clusterProblems: () => clusterProblems(opened.cluster, nodeAgent?.problem ?? ''),
   });
+}
+
+/** The name that a machine has in its cluster may stand for an address; without one nobody knows it by any other than its own. */
+function knownAs({ cluster, nodeName }: AgentConfig): OwnAddressesOptions {
+  if (!cluster) return { name: hostname(), given: [], everyMs: 10_000 };
+  return { name: nodeName, given: cluster.nodeIps, everyMs: cluster.statusEveryMs };
 }
 
 function tellTurned(

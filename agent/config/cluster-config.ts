@@ -14,10 +14,8 @@ export interface ClusterSettings {
   readonly controllerAttaches: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly taints: readonly Taint[];
-  /** Primary family first; empty for the machine's own. */
+  /** Primary family first; empty for the machine's own. `0.0.0.0` and `::` stand for its own of that family, where it has one (facts 10.2). */
   readonly nodeIps: readonly string[];
-  /** `--node-ip` only said of which family they are to be: nobody has decided for this one. */
-  readonly anyNodeIp?: boolean | undefined;
   readonly providerId: string | undefined;
   readonly externalCloudProvider: boolean;
   readonly statusEveryMs: number;

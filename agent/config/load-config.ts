@@ -23,7 +23,6 @@ import {
   type ObjectOf,
 } from './kubelet/index.js';
 import { parseGates, parseLabels, parseNodeIps, parseTaints } from './parse-flags.js';
-import { ownAddressOf, type Family } from '../node/host-addresses.js';
 
 export interface Machine {
   readonly hostname: string;
@@ -61,7 +60,7 @@ export async function loadConfig(flags: AgentFlags, machine: Machine): Promise<L
   const nodeName = (flags.hostnameOverride ?? flags.nodeName ?? machine.hostname).trim().toLowerCase();
   if (!/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(nodeName))
     wrong({ path: '--hostname-override', message: `${JSON.stringify(nodeName)} is not a DNS name` });
-  const cluster = clusterOf(kubelet, flags, await specified(parseNodeIps(flags.nodeIp, wrong)), wrong);
+  const cluster = clusterOf(kubelet, flags, wrong);
   const { imageCredentialProviderConfig, imageCredentialProviderBinDir } = flags;
   const providers = await readCredentialProviders(imageCredentialProviderConfig, imageCredentialProviderBinDir, wrong);
   for (const { path, message } of poolProblems(devicePoolsOf(berth.value)))
@@ -104,23 +103,13 @@ function withFlags(
   };
 }
 
-/** `0.0.0.0` and `::` stand for the machine's own address of that family, where it has one (facts 10.2). */
-async function specified(nodeIps: readonly string[]): Promise<Pick<ClusterSettings, 'nodeIps' | 'anyNodeIp'>> {
-  const families: Readonly<Record<string, Family>> = { '0.0.0.0': 'IPv4', '::': 'IPv6' };
-  const all = nodeIps.map(async (address) => {
-    const family = families[address];
-    return family === undefined ? address : await ownAddressOf(family);
-  });
-  return { nodeIps: [...new Set(await Promise.all(all))], anyNodeIp: nodeIps.some((address) => address in families) };
-}
-
 function clusterOf(
   kubelet: KubeletConfiguration,
   flags: AgentFlags,
-  addresses: Pick<ClusterSettings, 'nodeIps' | 'anyNodeIp'>,
   wrong: (problem: ConfigProblem) => void,
 ): ClusterSettings | undefined {
   const labels = parseLabels(flags.nodeLabels, wrong);
+  const nodeIps = parseNodeIps(flags.nodeIp, wrong);
   const { cloudProvider = '' } = flags;
   if (cloudProvider !== '' && cloudProvider !== 'external')
     wrong({ path: '--cloud-provider', message: `expected "" or "external", got ${JSON.stringify(cloudProvider)}` });
@@ -144,7 +133,7 @@ function clusterOf(
     taints: kubelet.registerWithTaints.map(({ key = '', value, effect }): Taint => {
       return { key, ...(value && { value }), effect: effect ?? 'NoSchedule' };
     }),
-    ...addresses,
+    nodeIps,
     providerId: kubelet.providerID === '' ? undefined : kubelet.providerID,
     externalCloudProvider: cloudProvider === 'external',
     statusEveryMs: kubelet.nodeStatusUpdateFrequency,

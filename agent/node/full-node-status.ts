@@ -9,7 +9,6 @@ import { nodeImages } from './node-images.js';
 
 export interface FullNodeStatusOptions {
   readonly nodeName: string;
-  readonly addresses: readonly string[];
   readonly kubeletVersion: string;
   readonly kubeletPort: number;
   /** nodeStatusMaxImages. */
@@ -48,12 +47,12 @@ export class FullNodeStatus {
   }
 
   async read(previous: NodeStatus | undefined, signal: AbortSignal): Promise<NodeStatus> {
-    const { clock } = this.#deps;
-    const { addresses, nodeName, kubeletPort, maxImages } = this.#options;
+    const { clock, host } = this.#deps;
+    const { nodeName, kubeletPort, maxImages } = this.#options;
     const { images, status } = await this.#askRuntime(signal);
     return {
       addresses: [
-        ...addresses.map((address) => ({ type: 'InternalIP', address })),
+        ...host.addresses.map((address) => ({ type: 'InternalIP', address })),
         { type: 'Hostname', address: nodeName },
       ],
       capacity: this.#deps.capacity(),

@@ -1,6 +1,12 @@
 import { expect, test } from 'vitest';
 import type { Node } from '../api/index.js';
-import { chooseAddress, defaultInterface, defaultInterface6, type AddressHints } from './host-addresses.js';
+import {
+  chooseAddress,
+  defaultInterface,
+  defaultInterface6,
+  reachableAddresses,
+  type AddressHints,
+} from './host-addresses.js';
 import { hostIpsOf } from './host-ips.js';
 
 const v4 = (address: string, internal = false) => ({ address, family: 'IPv4' as const, internal });
@@ -9,11 +15,11 @@ const interfaces = {
   lo: [v4('127.0.0.1', true)],
   nat: [v4('10.0.2.15'), v6('fe80::1')],
   lan: [v4('192.168.7.4'), v6('fd00::4')],
+  twice: [v4('10.7.0.1'), v4('10.7.0.2')],
 };
 
 test.each<[string, AddressHints, string]>([
   ['the default route', { routes: { IPv4: 'nat' } }, '10.0.2.15'],
-  ['a name that is an address', { name: '10.9.9.9', routes: { IPv4: 'nat' } }, '10.9.9.9'],
   [
     'what the name stands for, before the default route',
     { routes: { IPv4: 'nat' }, named: ['192.168.7.4'] },
@@ -34,17 +40,25 @@ test.each<[string, AddressHints, string]>([
   ['a default route of IPv6 only, before addresses that lead nowhere', { routes: { IPv6: 'lan' } }, 'fd00::4'],
   ['neither', {}, '10.0.2.15'],
   ['one that stands for any of IPv6', { family: 'IPv6', routes: { IPv4: 'nat' } }, 'fd00::4'],
+  ['what the name stands for, of whatever family', { family: 'IPv6', named: ['10.0.2.15'] }, '10.0.2.15'],
+  ['the one it has, of several on its interface', { routes: { IPv4: 'twice' }, current: '10.7.0.2' }, '10.7.0.2'],
+  [
+    'the one it has only as long as no other is better',
+    { routes: { IPv4: 'lan' }, current: '10.0.2.15' },
+    '192.168.7.4',
+  ],
   ['one that stands for any of IPv4', { family: 'IPv4', routes: { IPv4: 'lan' } }, '192.168.7.4'],
 ])('%s: one address', (_what, hints, chosen) => {
-  expect(chooseAddress(interfaces, hints)).toBe(chosen);
+  expect(chooseAddress(reachableAddresses(interfaces), hints)).toBe(chosen);
 });
 
 test('of the other family where there is none of the one asked for', () => {
-  expect(chooseAddress({ nat: interfaces.nat }, { family: 'IPv6', routes: { IPv4: 'nat' } })).toBe('10.0.2.15');
+  const only = reachableAddresses({ nat: interfaces.nat });
+  expect(chooseAddress(only, { family: 'IPv6', routes: { IPv4: 'nat' } })).toBe('10.0.2.15');
 });
 
-test('a machine without addresses is reached on loopback', () => {
-  expect(chooseAddress({ lo: interfaces.lo }, { named: ['127.0.0.1'] })).toBe('127.0.0.1');
+test('a machine that has none of its own has none to choose', () => {
+  expect(chooseAddress(reachableAddresses({ lo: interfaces.lo }), { named: ['127.0.0.1'] })).toBeUndefined();
 });
 
 test.each<[string, Node | undefined, readonly string[]]>([

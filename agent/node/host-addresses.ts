@@ -1,13 +1,12 @@
-import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
-import { networkInterfaces, type NetworkInterfaceInfo } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
+import type { NetworkInterfaceInfo } from 'node:os';
 
 export type Family = 'IPv4' | 'IPv6';
-type Interfaces = Readonly<
+export type Interfaces = Readonly<
   Record<string, readonly Pick<NetworkInterfaceInfo, 'address' | 'family' | 'internal'>[] | undefined>
 >;
+/** The interface of each family by which everything is reached that no other route leads to. */
+export type DefaultRoutes = Readonly<Partial<Record<Family, string | undefined>>>;
 
 /** Of the text of /proc/net/route. */
 export function defaultInterface(routes: string): string | undefined {
@@ -26,64 +25,51 @@ export function defaultInterface6(routes: string): string | undefined {
 
 /** What a node is reached by, in the kubelet's order (facts 10.2). */
 export interface AddressHints {
-  /** The node's name is an address. */
-  readonly name?: string | undefined;
   /** Addresses that its name stands for. */
   readonly named?: readonly string[] | undefined;
   /** The interface of the default route of each family. */
-  readonly routes?: Readonly<Partial<Record<Family, string | undefined>>> | undefined;
+  readonly routes?: DefaultRoutes | undefined;
   /** Of this, wherever it leads; of the other where there is none. */
   readonly family?: Family | undefined;
+  /** The one it has: of several on one interface it stays, whatever else comes and goes there. */
+  readonly current?: string | undefined;
 }
 
-/**
- * One address: what the node's name is, or stands for if it is one of the machine's own, else that of the default route, else any that is not
- * loopback or link-local. A second one is only told where `--node-ip` names it.
- */
-export function chooseAddress(interfaces: Interfaces, hints: AddressHints): string {
-  const { name = '', named = [], routes = {}, family: asked } = hints;
-  if (isIP(name) !== 0) return name;
-  const all = Object.entries(interfaces).flatMap(([link, addresses = []]) =>
+/** An address that others may reach a machine by. */
+export interface OwnAddress {
+  readonly link: string;
+  readonly address: string;
+  readonly family: Family;
+}
+
+export function reachableAddresses(interfaces: Interfaces): readonly OwnAddress[] {
+  return Object.entries(interfaces).flatMap(([link, addresses = []]) =>
     addresses
       .filter(({ internal, address }) => !internal && !/^(fe80:|169\.254\.)/i.test(address))
       .map(({ address, family }) => ({ link, address, family })),
   );
-  const rank = ({ link, address, family }: (typeof all)[number]): number =>
-    (asked !== undefined && family !== asked ? 8 : 0) +
-    (family === 'IPv4' ? 0 : 1) +
-    (named.includes(address) ? 0 : link === routes[family] ? 2 : 4);
-  return all.toSorted((a, b) => rank(a) - rank(b))[0]?.address ?? '127.0.0.1';
 }
 
-/** Of this machine, where an address stands for any of its family. */
-export async function ownAddressOf(family: Family): Promise<string> {
-  return chooseAddress(networkInterfaces(), { family, routes: await defaultRoutes() });
+/**
+ * One of those a machine is reached by: what the node's name stands for if it is one of them, else that of the default route, else any. A
+ * second one is only told where `--node-ip` names it. Undefined where there are none.
+ */
+export function chooseAddress(all: readonly OwnAddress[], hints: AddressHints): string | undefined {
+  const { named = [], routes = {}, family: asked, current } = hints;
+  const rank = ({ link, address, family }: OwnAddress): number => {
+    const isOther = family !== (asked ?? 'IPv4');
+    if (named.includes(address)) return isOther ? 1 : 0;
+    return (asked !== undefined && isOther ? 8 : 0) + (isOther ? 1 : 0) + (link === routes[family] ? 2 : 4);
+  };
+  const best = all.toSorted((a, b) => rank(a) - rank(b))[0];
+  const stays = all.find(({ address, link }) => address === current && link === best?.link);
+  return (best && stays && rank(stays) === rank(best) ? stays : best)?.address;
 }
 
-/** The address of a node of this name on this machine. */
-export async function ownAddress(name: string): Promise<string> {
-  const [routes, named] = await Promise.all([defaultRoutes(), isIP(name) === 0 ? addressesOfName(name) : []]);
-  return chooseAddress(networkInterfaces(), { name, named, routes });
-}
-
-async function defaultRoutes(): Promise<AddressHints['routes']> {
-  const text = (name: string): Promise<string> => readFile(`/proc/net/${name}`, 'utf8').catch(() => '');
-  const [v4, v6] = await Promise.all([text('route'), text('ipv6_route')]);
+/** Of the families asked for: each link of a pod has lines of its own in the table of IPv6, which most machines have no address of. */
+export async function defaultRoutes(families: ReadonlySet<Family>): Promise<DefaultRoutes> {
+  const text = async (family: Family, name: string): Promise<string> =>
+    families.has(family) ? await readFile(`/proc/net/${name}`, 'utf8').catch(() => '') : '';
+  const [v4, v6] = await Promise.all([text('IPv4', 'route'), text('IPv6', 'ipv6_route')]);
   return { IPv4: defaultInterface(v4), IPv6: defaultInterface6(v6) };
-}
-
-/** A name server that is away must not keep the node from starting. */
-const lookupMs = 1000;
-
-/** What a name stands for; nothing where that is not told soon. */
-async function addressesOfName(name: string): Promise<string[]> {
-  const limit = new AbortController();
-  try {
-    const found = lookup(name, { all: true }).then((all) => all.map(({ address }) => address));
-    return await Promise.race([found, delay(lookupMs, [], { signal: limit.signal })]);
-  } catch {
-    return [];
-  } finally {
-    limit.abort();
-  }
 }

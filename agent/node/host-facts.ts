@@ -1,10 +1,9 @@
 import { readFile, readdir, statfs } from 'node:fs/promises';
 import { arch, cpus, hostname, release, totalmem } from 'node:os';
 import { dirname } from 'node:path';
-import { ownAddress } from './host-addresses.js';
 
 /** What is true of this machine and does not change while it runs. */
-export interface HostFacts {
+export interface LastingHostFacts {
   readonly hostname: string;
   readonly memoryBytes: number;
   readonly cpus: number;
@@ -25,7 +24,10 @@ export interface HostFacts {
   readonly swapBytes?: number | undefined;
   /** The kernel enforces AppArmor profiles. */
   readonly appArmor?: boolean | undefined;
-  /** Addresses others reach the node by: those of `--node-ip`, else the one that its name stands for, or of the default route. */
+}
+
+export interface HostFacts extends LastingHostFacts {
+  /** Addresses others reach the node by, as they are when this is read (`OwnAddresses`). */
   readonly addresses: readonly string[];
 }
 
@@ -38,30 +40,18 @@ const goArchitectures: Readonly<Record<string, string>> = {
   riscv64: 'riscv64',
 };
 
-/** How the machine is known to others. */
-export interface KnownAs {
-  readonly nodeName?: string | undefined;
-  /** Its addresses, where they were given. */
-  readonly addresses?: readonly string[] | undefined;
-}
-
-export async function readHostFacts(
-  rootDir = '/var/lib/kubelet',
-  { nodeName = hostname(), addresses: given = [] }: KnownAs = {},
-): Promise<HostFacts> {
-  const [osRelease, machineId, systemUuid, bootId, pages, addresses, pidMax, meminfo, appArmor, rootBytes] =
-    await Promise.all([
-      textOf('/etc/os-release'),
-      textOf('/etc/machine-id'),
-      textOf('/sys/class/dmi/id/product_uuid'),
-      textOf('/proc/sys/kernel/random/boot_id'),
-      readHugepages(),
-      given.length > 0 ? given : ownAddress(nodeName).then((own) => [own]),
-      textOf('/proc/sys/kernel/pid_max'),
-      textOf('/proc/meminfo'),
-      textOf('/sys/module/apparmor/parameters/enabled'),
-      sizeOfFilesystem(rootDir),
-    ]);
+export async function readHostFacts(rootDir = '/var/lib/kubelet'): Promise<LastingHostFacts> {
+  const [osRelease, machineId, systemUuid, bootId, pages, pidMax, meminfo, appArmor, rootBytes] = await Promise.all([
+    textOf('/etc/os-release'),
+    textOf('/etc/machine-id'),
+    textOf('/sys/class/dmi/id/product_uuid'),
+    textOf('/proc/sys/kernel/random/boot_id'),
+    readHugepages(),
+    textOf('/proc/sys/kernel/pid_max'),
+    textOf('/proc/meminfo'),
+    textOf('/sys/module/apparmor/parameters/enabled'),
+    sizeOfFilesystem(rootDir),
+  ]);
   return {
     hostname: hostname().toLowerCase(),
     memoryBytes: totalmem(),
@@ -78,7 +68,6 @@ export async function readHostFacts(
     maxPids: Number(pidMax) || undefined,
     swapBytes: Number(/^SwapTotal:\s+(\d+) kB$/m.exec(meminfo)?.[1] ?? 0) * 1024,
     appArmor: appArmor.startsWith('Y'),
-    addresses,
   };
 }
 

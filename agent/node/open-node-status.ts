@@ -38,6 +38,7 @@ export interface OpenNodeStatusDeps extends ConditionParts {
   allocatable(): ResourceList;
   /** Calls back when device plugins changed what they offer. */
   onDevicesChange(listener: () => void): Disposable;
+  onAddressesChange(listener: () => void): Disposable;
 }
 
 /** The node's conditions, for who asks this agent itself. */
@@ -57,22 +58,20 @@ export function openLiveConditions(
 /** The node's status with everything this agent knows, for whoever writes it to a cluster. */
 export function openNodeStatus(options: OpenNodeStatusOptions, deps: OpenNodeStatusDeps): FullNodeStatus & Disposable {
   const { clock, host, runtime, housekeeping } = deps;
-  const status = new FullNodeStatus(
-    { ...options, addresses: host.addresses },
-    {
-      clock,
-      host,
-      runtime,
-      capacity: () => deps.capacity(),
-      allocatable: () => deps.allocatable(),
-      pressures: () => housekeeping.pressures,
-      readiness: () => readinessOf(deps),
-    },
-  );
+  const status = new FullNodeStatus(options, {
+    clock,
+    host,
+    runtime,
+    capacity: () => deps.capacity(),
+    allocatable: () => deps.allocatable(),
+    pressures: () => housekeeping.pressures,
+    readiness: () => readinessOf(deps),
+  });
   const changed = (): void => status.changed();
   return endingWith(status, [
     housekeeping.onChange(changed),
     deps.onDevicesChange(changed),
+    deps.onAddressesChange(changed),
     deps.onHealthChange(changed),
   ]);
 }

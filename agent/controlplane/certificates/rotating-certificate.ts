@@ -1,5 +1,6 @@
 import type { Clock } from '../../../base/clock.js';
 import { errorText } from '../../../base/errors.js';
+import { linkSignal } from '../../../base/signals.js';
 import type { Logger } from '../../../base/log.js';
 import type { Accumulator } from '../../serving/metrics/accumulators.js';
 import { WakeUp } from '../../sources/wake-up.js';
@@ -57,6 +58,7 @@ export class RotatingCertificate implements AsyncDisposable {
   #running: Promise<void> | undefined;
   #current: HeldCertificate | undefined;
   #problem = '';
+  #asking: { readonly names: AlternativeNames; abort(): void } | undefined;
   readonly #counts: CertificateCounts;
 
   constructor(options: RotatingOptions, deps: RotatingDeps) {
@@ -89,8 +91,10 @@ export class RotatingCertificate implements AsyncDisposable {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  /** The names it must carry may have changed. */
+  /** The names it must carry may have changed. What was asked for with others is waited for no longer. */
   check(): void {
+    const names = this.#deps.names();
+    if (names && this.#asking && !areSame(names, this.#asking.names)) this.#asking.abort();
     this.#wake.set();
   }
 
@@ -122,12 +126,15 @@ export class RotatingCertificate implements AsyncDisposable {
       let waitMs = Math.min(this.renewAt() - clock.now(), longestWaitMs);
       const names = this.#deps.names();
       if (waitMs <= 0 && names) {
+        using request = linkSignal(signal);
+        this.#asking = { names, abort: () => request.abort(new DOMException('it needs other names', 'AbortError')) };
         try {
-          await this.#renew(names, signal);
+          await this.#renew(names, request.signal);
           failures = 0;
           continue;
         } catch (err) {
           signal.throwIfAborted();
+          if (request.signal.aborted) continue;
           waitMs = Math.min(retryMs.first * 2 ** failures++, retryMs.last);
           this.#problem = errorText(err);
           this.#counts.failed();
@@ -135,6 +142,8 @@ export class RotatingCertificate implements AsyncDisposable {
             { purpose: this.#options.purpose, err: this.#problem, retryInMs: waitMs },
             'certificate could not be renewed',
           );
+        } finally {
+          this.#asking = undefined;
         }
       }
       await this.#wake.wait(Math.max(waitMs, 1000), signal);
@@ -179,4 +188,10 @@ export class RotatingCertificate implements AsyncDisposable {
       names.addresses.every((address) => leaf.checkIP(address) !== undefined)
     );
   }
+}
+
+function areSame(some: AlternativeNames, others: AlternativeNames): boolean {
+  const words = ({ dnsNames, addresses }: AlternativeNames): string =>
+    JSON.stringify([dnsNames.toSorted(), addresses.toSorted()]);
+  return words(some) === words(others);
 }

@@ -30,9 +30,9 @@ import type { ClusterTrustBundle, PodCertificateRequest } from '../certificate-o
 import type { Sealer } from '../local/sealed-file.js';
 import {
   rotatingServingCertificate,
-  type AlternativeNames,
   type CertificateStore,
   type RotatingCertificate,
+  type RotatingDeps,
 } from '../certificates/index.js';
 import { ApiClient, Backoff, RequestCounts, statusOf } from './client/index.js';
 import { claimGrowthPatch } from './claim-growth-patch.js';
@@ -47,6 +47,7 @@ import { PodFeed } from './pod-feed.js';
 import { PodStatusWriter } from './pod-status-writer.js';
 import { ReadObjects } from './read-objects.js';
 import { listPath, objectPath, tokenPath, trustBundlePaths } from './resource-paths.js';
+import { servingNames } from './serving-names.js';
 import { translated } from './to-control-plane-error.js';
 import { WatchedKind, type WatchedKindDeps } from './watched-kind.js';
 
@@ -133,7 +134,7 @@ export class KubernetesControlPlane implements ControlPlane {
     });
     this.#kinds = watchedKinds(nodeName, { client, clock, log, lastKnown });
     if (serving) {
-      const names = (): AlternativeNames | undefined => addressesOf(this.#node.current);
+      const names: RotatingDeps['names'] = () => servingNames(this.#node.current);
       this.#serving = rotatingServingCertificate(nodeName, { api: client, store: serving, clock, log, names });
       this.#node.onChange(() => this.#serving?.check());
     }
@@ -372,16 +373,6 @@ export class KubernetesControlPlane implements ControlPlane {
       }),
     );
   }
-}
-
-/** What the certificate of the node's API must carry; undefined while the node has told no address. */
-function addressesOf(node: Node | undefined): AlternativeNames | undefined {
-  const all = node?.status?.addresses ?? [];
-  const of = (pattern: RegExp): string[] => [
-    ...new Set(all.filter(({ type }) => pattern.test(type)).map((each) => each.address)),
-  ];
-  const addresses = of(/IP$/);
-  return addresses.length === 0 ? undefined : { dnsNames: of(/^(Hostname|.*DNS)$/), addresses };
 }
 
 /** Kinds of which a node may not watch single objects, or of which pods use what matches. */

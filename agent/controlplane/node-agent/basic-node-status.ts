@@ -9,7 +9,6 @@ export interface BasicNodeStatusDeps {
   readonly clock: Clock;
   readonly host: HostFacts;
   readonly nodeName: string;
-  readonly addresses: readonly string[];
   readonly rootDir: string;
   readonly kubeletVersion: string;
   readonly kubeletPort: number;
@@ -35,13 +34,13 @@ export class BasicNodeStatus implements NodeStatusSource {
   }
 
   async read(previous: NodeStatus | undefined, signal: AbortSignal): Promise<NodeStatus> {
-    const { host, addresses, nodeName, allocatable, kubeletPort, kubeletVersion } = this.#deps;
+    const { host, nodeName, allocatable, kubeletPort, kubeletVersion } = this.#deps;
     this.#runtimeVersion ??= await this.#deps.runtimeVersion(signal);
     const { blocks, bsize } = await statfs(this.#deps.rootDir);
     const storage = { 'ephemeral-storage': `${Math.floor((blocks * bsize) / 1024)}Ki` };
     return {
       addresses: [
-        ...addresses.map((address) => ({ type: 'InternalIP', address })),
+        ...host.addresses.map((address) => ({ type: 'InternalIP', address })),
         { type: 'Hostname', address: nodeName },
       ],
       capacity: { ...allocatable, ...storage },

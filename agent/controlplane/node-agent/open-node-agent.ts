@@ -5,6 +5,7 @@ import type { Logger } from '../../../base/log.js';
 import type { ClusterSettings } from '../../config/cluster-config.js';
 import type { ControlPlane } from '../control-plane.js';
 import type { HostFacts } from '../../node/host-facts.js';
+import { standsForAny } from '../../node/own-addresses.js';
 import type { EventRecorder } from '../../events/event-recorder.js';
 import { kubeVersion } from '../../config/agent-config.js';
 import type { Quantity } from '../../api/index.js';
@@ -37,7 +38,7 @@ export function openNodeAgent(nodeName: string, settings: ClusterSettings, deps:
   const own = deps.source ?? basicSource();
   const source = externalCloudProvider ? leavingAddressesToProvider(own, nodeIps.length > 0) : own;
   const { architecture } = host;
-  const provided = externalCloudProvider && nodeIps.length > 0 && settings.anyNodeIp !== true;
+  const provided = externalCloudProvider && nodeIps.length > 0 && !nodeIps.some(standsForAny);
   const agent = new NodeAgent(
     {
       nodeName,
@@ -87,7 +88,6 @@ export function openNodeAgent(nodeName: string, settings: ClusterSettings, deps:
       clock,
       host,
       nodeName,
-      addresses: host.addresses,
       rootDir,
       kubeletVersion: `v${kubeVersion}.0`,
       kubeletPort: settings.kubeletPort,

@@ -72,7 +72,7 @@ export function openKubeletApi(settings: KubeletApiSettings, agent: Agent, deps:
         tls: settings.tls,
         clientCaFile: settings.authentication.clientCaFile,
         nodeName: agent.config.nodeName,
-        addresses: agent.host.addresses,
+        addresses: () => agent.host.addresses,
       },
       { clock, log },
       (next) => {

@@ -16,12 +16,13 @@ export interface MaterialOptions {
   readonly tls: KubeletApiSettings['tls'];
   readonly clientCaFile: string | undefined;
   readonly nodeName: string;
-  readonly addresses: readonly string[];
+  /** Those a certificate of its own is made for. */
+  addresses(): readonly string[];
 }
 
 /** The serving certificate with its key; undefined while the cluster has not issued one. Throws when they do not fit. */
 export async function readServing(
-  { tls, nodeName, addresses }: MaterialOptions,
+  { tls, nodeName, ...options }: MaterialOptions,
   now: number,
 ): Promise<{ cert: string; key: string } | undefined> {
   const { certFile, keyFile, certDir, fromCluster } = tls;
@@ -29,7 +30,7 @@ export async function readServing(
     const [cert, key] = await Promise.all([readFile(certFile, 'utf8'), readFile(keyFile, 'utf8')]);
     return fitting(cert, key, certFile);
   }
-  if (!fromCluster) return await selfSigned({ certDir, nodeName, addresses, now });
+  if (!fromCluster) return await selfSigned({ certDir, nodeName, addresses: options.addresses(), now });
   const path = join(certDir, 'kubelet-server-current.pem');
   const both = await readIfPresent(path);
   return both === undefined ? undefined : fitting(both, both, path);

@@ -33,7 +33,7 @@ test('certificates follow their files, and are left alone while something else c
       typeof WatchedMaterial
     >[0]['tls'];
     await using material = new WatchedMaterial(
-      { tls, clientCaFile, nodeName: 'here', addresses: [] },
+      { tls, clientCaFile, nodeName: 'here', addresses: () => [] },
       { clock: systemClock, log: silentLogger },
       (each) => void seen.push(each),
     );
