@@ -20,13 +20,19 @@ import type { GrantWait } from '../podloop/pod-facts.js';
 import type { DeviceCounts } from './device-counts.js';
 import { claimingPod, claimsAnything, podAdmission } from './pod-admission.js';
 
+/** What drivers of dynamic resource allocation prepare for pods. */
+type ClaimedDevices = Pick<
+  DraManager,
+  'prepare' | 'unprepare' | 'holdsAny' | 'holders' | 'containerHealth' | 'cdiDevicesOf' | 'subscribe'
+>;
+
 export interface PodDevicesDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly events: EventRecorder;
   /** Absent where devices are turned off. */
   readonly manager: DeviceManager | undefined;
-  readonly dra: DraManager | undefined;
+  readonly dra: ClaimedDevices | undefined;
   readonly metrics: Pick<DeviceCounts, 'claimsHandled'>;
 }
 
@@ -147,7 +153,7 @@ export class PodDevices implements PodGrants, Disposable {
 
   async prepareClaims(pod: Pod, signal: AbortSignal): Promise<void> {
     const { dra } = this.#deps;
-    if (!claimsAnything(pod)) return;
+    if (!claimsAnything(pod)) return this.#nothingClaimed('PrepareResources');
     if (!dra) throw new StepError('FailedPrepareDynamicResources', 'dynamic resource allocation is turned off here');
     try {
       await this.#timed('PrepareResources', () => dra.prepare(claimingPod(pod), signal), signal);
@@ -172,6 +178,7 @@ export class PodDevices implements PodGrants, Disposable {
     this.#ignored.delete(uid);
     const { dra } = this.#deps;
     if (dra?.holdsAny(uid)) await this.#timed('UnprepareResources', () => dra.unprepare(uid, signal), signal);
+    else this.#nothingClaimed('UnprepareResources');
     await this.#deps.manager?.release(uid, signal);
   }
 
@@ -183,6 +190,11 @@ export class PodDevices implements PodGrants, Disposable {
 
   [Symbol.dispose](): void {
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
+  }
+
+  /** Pods without claims are counted as well, as a kubelet does: what failed is looked at as a share of all. */
+  #nothingClaimed(operation: 'PrepareResources' | 'UnprepareResources'): void {
+    if (this.#deps.dra) this.#deps.metrics.claimsHandled(operation, 0, false);
   }
 
   async #timed(
@@ -263,7 +275,7 @@ export class PodDevices implements PodGrants, Disposable {
     for (const uid of uids) this.#users?.wake(uid);
   }
 
-  #claimedDevices(dra: DraManager, pod: Pod, name: string): readonly string[] {
+  #claimedDevices(dra: ClaimedDevices, pod: Pod, name: string): readonly string[] {
     const container = allContainers(pod).find((each) => each.container.name === name)?.container;
     if (!container || !('resources' in container)) return [];
     return dra.cdiDevicesOf(claimingPod(pod), { name, claims: container.resources?.claims });

@@ -116,8 +116,8 @@ const metricsOfKubeletsOnly: Readonly<Record<string, RegExp>> = {
   '/metrics': new RegExp(
     [
       '^(go|workqueue|apiserver|aggregator|cardinality|disabled_metrics|hidden_metrics|registered_metrics)_',
-      // Features here have no gates, and statistics one way to be had.
-      '^kubernetes_feature_enabled$|^kubelet_metrics_provider$',
+      // Features here have no gates.
+      '^kubernetes_feature_enabled$',
       // Of an API for pods that berth does not serve.
       '^kubelet_pod_watch_events_dropped_total$',
       // Events of the runtime are the way by which berth learns of everything, and no addition to a list.
@@ -126,8 +126,6 @@ const metricsOfKubeletsOnly: Readonly<Record<string, RegExp>> = {
       '^kubelet_imagemanager_inmemory_',
       // The disk is asked what there is of a pod: nothing is rebuilt at the start, and there is no sweep for orphans.
       '^(reconstruct|force_cleaned)_|^kubelet_orphan_pod_cleaned_volumes',
-      // The kubelet counts pods without claims as well.
-      '^dra_operations_duration_seconds$',
       // Nothing is held back on this side, and connections are not taken from a cache.
       '^rest_client_(rate_limiter|transport)_',
       // Told once there was one.
@@ -327,6 +325,7 @@ describe.runIf(hasWholeCluster() && hasRealKubelet())('beside a kubelet of the s
       ...['rest_client_requests_total', 'rest_client_request_duration_seconds_bucket', 'kubelet_working_pods'],
       ...['process_resident_memory_bytes', 'process_cpu_seconds_total', 'process_start_time_seconds'],
       ...['kubelet_http_requests_total', 'kubelet_terminated_containers_total', 'kubelet_cgroup_version'],
+      ...['kubelet_metrics_provider', 'dra_operations_duration_seconds_bucket'],
     ];
     for (const name of needed) expect(text).toMatch(new RegExp(`^${name}[{ ]`, 'm'));
   });

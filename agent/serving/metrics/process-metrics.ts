@@ -37,6 +37,10 @@ export function processGauges(): Accumulator[] {
     gauge('kubelet_cgroup_version', 'cgroup version on the hosts.', () =>
       existsSync('/sys/fs/cgroup/cgroup.controllers') ? 2 : 1,
     ),
+    // The cgroups are read here, under the names that cAdvisor gives them, and not asked of the runtime.
+    new GaugeMetric('kubelet_metrics_provider', 'Where the statistics of containers are from.', () =>
+      one(1, { provider: 'cadvisor' }),
+    ),
     new GaugeMetric('kubernetes_build_info', 'Which version this is.', () => one(1, buildInfo())),
   ];
 }
