@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
-import { Pool, ProxyAgent, Socks5ProxyAgent, type Dispatcher } from 'undici';
+import { Pool, ProxyAgent, type Dispatcher } from 'undici';
 import type { Credentials } from './credentials.js';
 import { connectionError } from './http2-session.js';
+import { socksAgent } from './socks-agent.js';
 import type { HttpAnswer, HttpRequest, OpenTransport, Transport } from './transport.js';
 
 /** For servers without TLS or HTTP/2, and for proxies. A watch takes a connection of its own here. */
@@ -55,7 +56,7 @@ export const openHttp1Transport: OpenTransport = (server, credentials, proxyUrl)
       return new Pool(server.origin, { ...limits, connect: { ...tls, timeout: 10_000 }, allowH2: false });
     // The agent for all proxies hands this one the name and the password as they are escaped in the URL.
     const options = { requestTls: tls, ...limits };
-    if (new URL(proxyUrl).protocol === 'socks5:') return new Socks5ProxyAgent(proxyUrl, options);
+    if (new URL(proxyUrl).protocol === 'socks5:') return socksAgent(proxyUrl, options);
     return new ProxyAgent({ uri: proxyUrl, ...options });
   };
   return new Http1Transport(server, make);
