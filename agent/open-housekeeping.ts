@@ -38,6 +38,7 @@ import { BusctlLogind, NodeShutdown, shutdownGroups } from './shutdown/index.js'
 import { enforceAllocatable } from './resources/enforce-allocatable.js';
 import type { CgroupLimits } from './resources/cgroups/cgroup-limits.js';
 import type { Kubepods } from './resources/cgroups/kubepods.js';
+import { MachineCgroups } from './resources/cgroups/machine-cgroups.js';
 import type { CgroupHierarchy } from './resources/cgroups/hierarchy.js';
 import type { Accumulator } from './serving/metrics/accumulators.js';
 import { openNodeStats, type NodeStatsEndpoints } from './stats/index.js';
@@ -186,6 +187,9 @@ export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig,
     pressureWhatIf: (signal) => whatIf(signal, thresholds),
     start: () => {
       running.push(...garbage.start(stop.signal), eviction.run(stop.signal), shutdown.run(stop.signal));
+      const { kubeletCgroups: own = '', systemCgroups: system = '' } = agent.kubelet ?? {};
+      const named = { own: own || undefined, system: system || undefined };
+      running.push(new MachineCgroups({ hierarchy: deps.hierarchy, ...named }, { clock, log }).run(stop.signal));
       running.push(enforceAllocatable(deps.podsLimits, config.reservations, { ...deps, node }, stop.signal));
     },
     async [Symbol.asyncDispose]() {

@@ -285,6 +285,12 @@ describe('problems', () => {
       `${head}evictionHard: { memory.free: 1Gi }\n`,
       'evictionHard.memory.free: unknown eviction signal',
     ],
+    ['a cgroup for the system without a root', `${head}systemCgroups: /system\n`, 'systemCgroups: needs cgroupRoot'],
+    [
+      'the root as the cgroup for the system',
+      `${head}systemCgroups: /\ncgroupRoot: /\n`,
+      'systemCgroups: cannot be the root',
+    ],
     ['running once', `${head}runOnce: true\n`, 'runOnce: is no longer supported'],
   ])('%s', async (_what, text, words) => {
     expect(await problemsOf(load(text))).toContain(words);

@@ -142,10 +142,11 @@ export function openNodeStats(options: NodeStatsOptions, deps: NodeStatsDeps, li
 function systemCgroups(options: NodeStatsOptions, deps: NodeStatsDeps): () => readonly SystemCgroup[] {
   const { hierarchy, cgroups, clock } = deps;
   const startedAt = clock.now() - process.uptime() * 1000;
-  const own = readOwnCgroup(hierarchy);
   const { runtimeSocket: socketPath, runtimeCgroups, systemCgroups: misc } = options;
   const found = socketPath === undefined ? undefined : new RuntimeCgroup({ hierarchy, socketPath }, clock);
   return () => {
+    // `kubeletCgroups` may have moved it.
+    const own = readOwnCgroup(hierarchy);
     const runtime = runtimeCgroups ?? found?.current();
     const all: readonly (Omit<SystemCgroup, 'cgroup'> & { readonly cgroup: string | undefined })[] = [
       { name: 'kubelet', cgroup: own, startedAt },

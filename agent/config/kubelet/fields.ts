@@ -69,7 +69,7 @@ export const kubeletFields = {
   imageGCHighThresholdPercent: percent,
   imageGCLowThresholdPercent: percent,
   volumeStatsAggPeriod: duration,
-  kubeletCgroups: { ...string, idle: 'the unit that starts berth says in which cgroup it runs' },
+  kubeletCgroups: string,
   systemCgroups: string,
   cgroupRoot: string,
   cgroupsPerQOS: { ...bool, idle: 'every pod has a cgroup of its own' },

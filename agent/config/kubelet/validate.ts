@@ -80,6 +80,9 @@ export function validateKubelet(config: KubeletConfiguration): ConfigProblem[] {
   }
   if (config.enforceNodeAllocatable.includes('none') && config.enforceNodeAllocatable.length > 1)
     wrong('enforceNodeAllocatable', 'none excludes everything else');
+  const { systemCgroups = '' } = config;
+  if (systemCgroups !== '' && config.cgroupRoot === '') wrong('systemCgroups', 'needs cgroupRoot');
+  if (/^\/+$/.test(systemCgroups)) wrong('systemCgroups', 'cannot be the root of all cgroups');
   if (config.reservedSystemCPUs !== '' && (config.systemReservedCgroup !== '' || config.kubeReservedCgroup !== ''))
     wrong('reservedSystemCPUs', 'excludes systemReservedCgroup and kubeReservedCgroup');
   for (const field of ['evictionHard', 'evictionSoft', 'evictionMinimumReclaim'] as const)
