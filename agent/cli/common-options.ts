@@ -4,7 +4,8 @@ import { secondsOf } from './duration-text.js';
 
 export const socketOption = (): Option =>
   new Option('--socket <path>', `socket of the agent (default: $BERTH_SOCKET, ${describeSockets})`);
-export const namespaceOption = (): Option => new Option('-n, --namespace <name>', 'namespace (default: "default")');
+export const namespaceOption = (): Option =>
+  new Option('-n, --namespace <name>', 'namespace (default: "default")').argParser(namespaceName);
 export const allNamespacesOption = (): Option => new Option('-A, --all-namespaces', 'of all namespaces');
 export const selectorOption = (): Option =>
   new Option('-l, --selector <selector>', 'only with these labels: a=b,c!=d,e in (f,g)');
@@ -13,6 +14,15 @@ export const fieldOption = (): Option =>
 export const outputOption = (): Option =>
   new Option('-o, --output <format>', 'json, yaml, name, wide, jsonpath=TEMPLATE or custom-columns=NAME:PATH,...');
 export const fileOption = (): Option => new Option('-f, --filename <path...>', 'file, folder, or - for standard input');
+
+function namespaceName(text: string): string {
+  // As a shell makes it of a variable that is not set.
+  if (text === '')
+    throw new InvalidArgumentError('expected the name of a namespace; without the option it is "default".');
+  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text))
+    throw new InvalidArgumentError('a namespace is named in lower case letters, digits and "-", 63 at most.');
+  return text;
+}
 
 export const isTrue = (text: string): boolean => !/^(false|0|f)$/i.test(text);
 
