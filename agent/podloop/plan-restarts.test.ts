@@ -6,6 +6,8 @@ import {
   images,
   container,
   exited,
+  failed,
+  failures,
   runtime,
   kill,
   killWait,
@@ -33,6 +35,28 @@ const cases: Record<string, Record<string, Case>> = {
               reason: 'CrashLoopBackOff',
               message: 'back-off 20s restarting failed container=a pod=web_default(u1)',
             },
+            nextTry: now + 15_000,
+          }),
+        ],
+      },
+    },
+    'not before the back-off is over, and why it came to that': {
+      spec: one,
+      facts: {
+        runtime: runtime(exited('a', 137)),
+        notes: new Map([['a', { backoff: { delayMs: 20_000, at: now - 60_000, key: '["a:1",{}]' } }]]),
+        failures: failures(failed(start('a'), 'PostStartHookError', now)),
+      },
+      plan: {
+        lookAgainAt: now + 15_000,
+        waits: [
+          waitFor('restart-back-off', 'container a', {
+            since: now - 5000,
+            lastError: {
+              reason: 'CrashLoopBackOff',
+              message: 'back-off 20s restarting failed container=a pod=web_default(u1)',
+            },
+            cause: { reason: 'PostStartHookError', message: 'the cause' },
             nextTry: now + 15_000,
           }),
         ],

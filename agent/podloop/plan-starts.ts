@@ -82,7 +82,8 @@ function waitForBackoff(
   { until, delayMs }: { readonly until: number; readonly delayMs: number },
 ): void {
   const { name } = container;
-  const { pod } = view;
+  const { pod, facts } = view;
+  const failure = facts.failures.get(`start-container/${name}`);
   draft.lookAgain(until);
   draft.wait('backoff', {
     step: 'restart-back-off',
@@ -94,6 +95,7 @@ function waitForBackoff(
       reason: 'CrashLoopBackOff',
       message: `back-off ${formatGoDuration(delayMs)} restarting failed container=${name} pod=${podFullName(pod)}(${view.desired.uid})`,
     },
+    ...(failure && { cause: { reason: failure.reason, message: failure.message } }),
     nextTry: until,
   });
 }

@@ -157,6 +157,8 @@ export interface CurrentWait {
   readonly since: number;
   readonly attempt: number;
   readonly lastError?: { readonly reason: string; readonly message: string } | undefined;
+  /** Why it has come to this wait, where `lastError` only says that it has: the hook that failed, of a container that backs off. */
+  readonly cause?: { readonly reason: string; readonly message: string } | undefined;
   readonly nextTry?: number | undefined;
 }
 

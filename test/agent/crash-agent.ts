@@ -42,7 +42,9 @@ function podLine(known: AgentPod): AgentLine {
     restarts: containers.reduce((sum, container) => sum + (container.restartCount ?? 0), 0),
     ip: status?.podIP ?? '',
     status: status ?? {},
-    waits: waits.map(({ step, object, lastError }) => `${step} ${object}: ${lastError?.message ?? ''}`),
+    waits: waits.map(({ step, object, lastError, cause }) =>
+      `${step} ${object}: ${lastError?.message ?? ''} ${cause?.message ?? ''}`.trimEnd(),
+    ),
   };
 }
 

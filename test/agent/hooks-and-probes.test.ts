@@ -203,6 +203,10 @@ describe.concurrent('hooks', () => {
     expect(JSON.stringify(run.history.filter(({ name }) => name === 'bad-start'))).toMatch(
       /exited with 7: no such luck/,
     );
+    // And so does what it waits for, once it is to start no more for a while.
+    await run.untilPod('bad-start', 'says why it backs off', (pod) =>
+      pod.waits.some((wait) => wait.startsWith('restart-back-off') && wait.includes('exited with 7: no such luck')),
+    );
     await deletion('bad-start');
     expect((await notes.lines()).slice(0, 2)).toEqual(['start', 'pre-stop']);
 

@@ -133,6 +133,25 @@ What would help:
 `);
 });
 
+test('a container that backs off after its postStart hook failed: what the hook printed', () => {
+  const wait: PodView['waits'][number] = {
+    ...{ step: 'restart-back-off', object: 'container server', container: 'server', since: now - 5000, attempt: 2 },
+    lastError: { reason: 'CrashLoopBackOff', message: 'back-off 10s restarting failed container=server' },
+    cause: {
+      reason: 'PostStartHookError',
+      message: "run postStart hook of server: command 'sh' exited with 7: no such luck\nno such day",
+    },
+    nextTry: now + 5000,
+  };
+  expect(explain('default', 'web', about({ view: { ...view, waits: [wait] } }))).toContain(`\
+What it waits for:
+  the next restart: container server, since 5s, try 2
+    CrashLoopBackOff: back-off 10s restarting failed container=server
+    PostStartHookError: run postStart hook of server: command 'sh' exited with 7: no such luck
+    no such day
+`);
+});
+
 test('a call to a storage driver that does not end says which volume it is for', () => {
   const call = {
     interface: 'csi',

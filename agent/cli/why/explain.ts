@@ -95,6 +95,7 @@ function waitLines(wait: CurrentWait, { progress }: PodView, now: number): strin
   const pulled = wait.step === 'ensure-image' && wait.container !== undefined ? progress[wait.container] : undefined;
   if (pulled !== undefined && !wait.lastError) lines.push(`    ${pulled}`);
   if (wait.lastError) lines.push(...indented(`${wait.lastError.reason}: ${wait.lastError.message}`, 4));
+  if (wait.cause) lines.push(...indented(`${wait.cause.reason}: ${wait.cause.message}`, 4));
   if (wait.nextTry !== undefined)
     lines.push(wait.nextTry <= now ? '    tried again now' : `    tried again in ${ageOf(wait.nextTry - now + 999)}`);
   return lines;

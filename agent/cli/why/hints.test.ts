@@ -56,6 +56,18 @@ describe('what would unblock it', () => {
     expect(ask(step, reason, message)).toMatch(expected);
   });
 
+  test('a container that backs off because of its hook', () => {
+    const lastError = { reason: 'CrashLoopBackOff', message: 'back-off' };
+    const cause = { reason: 'PostStartHookError', message: 'exited with 7: no such luck' };
+    const wait: CurrentWait = {
+      ...{ step: 'restart-back-off', object: 'container main', container: 'main', since: 0, attempt: 2 },
+      ...{ lastError, cause },
+    };
+    expect(hintFor({ wait, pod: 'web', namespace: 'shop' })).toMatch(
+      /correct the postStart hook.*logs web -n shop -c main --previous.*berth retry web -n shop/,
+    );
+  });
+
   const allSteps: Record<WaitStep, true> = {
     ...{ 'prepare-pod': true, 'mount-volumes': true, 'create-sandbox': true, 'ensure-image': true },
     ...{

@@ -15,7 +15,7 @@ interface Hint {
 const reason =
   (...names: readonly string[]) =>
   (wait: CurrentWait): boolean =>
-    names.includes(wait.lastError?.reason ?? '');
+    names.includes(wait.cause?.reason ?? wait.lastError?.reason ?? '');
 const step =
   (...names: readonly WaitStep[]) =>
   (wait: CurrentWait): boolean =>
@@ -110,8 +110,13 @@ const hints: readonly Hint[] = [
   },
   {
     when: reason('PostStartHookError'),
-    say: ({ wait, pod }) =>
-      `correct the postStart hook; its output is in: berth events --for ${pod}${wait.container ? `, the container's in: berth logs ${pod} -c ${wait.container} --previous` : ''}`,
+    say: ({ wait, pod, namespace }) => {
+      const named = `${pod}${inNamespace(namespace)}`;
+      const said = wait.container
+        ? `; what the container said: berth logs ${named} -c ${wait.container} --previous`
+        : '';
+      return `correct the postStart hook, which ends the container when it fails${said}; start it now with: berth retry ${named}`;
+    },
   },
   {
     when: all(step('mount-volumes'), words(/configmap|secret/i), words(/not found/i)),
