@@ -11,7 +11,11 @@ export async function grpcHealth(
 ): Promise<string> {
   const Health = loadService('health-v1', 'grpc.health.v1.Health');
   const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  const client = new Health(address, loadGrpc().credentials.createInsecure(), { 'grpc.primary_user_agent': userAgent });
+  const client = new Health(address, loadGrpc().credentials.createInsecure(), {
+    'grpc.primary_user_agent': userAgent,
+    // What the node reaches the world through knows no pods.
+    'grpc.enable_http_proxy': 0,
+  });
   const onAbort = (): void => client.close();
   signal.addEventListener('abort', onAbort, { once: true });
   try {

@@ -21,7 +21,13 @@ export interface HttpGetAnswer {
 
 export type HttpGet = (request: HttpGetRequest, signal: AbortSignal) => Promise<HttpGetAnswer>;
 
-const most = { bodyBytes: 10 * 1024, redirects: 10 };
+const most = { bodyBytes: 10 * 1024, redirects: 10, headBytes: 1024 * 1024 };
+
+/**
+ * What a kubelet's client takes is taken: lines that end without a carriage return, as a shell script behind a port writes them, and long
+ * heads. The answer goes no further than its status, so that nothing can be smuggled in it.
+ */
+const leniently = { insecureHTTPParser: true, maxHeaderSize: most.headBytes } as const;
 
 /**
  * One GET as probes and hooks make it (facts 3): no proxy, no keep-alive, no compression, certificates not verified, redirects followed
@@ -51,7 +57,7 @@ function once(
     if (value === '' && name.toLowerCase() in headers) delete headers[name.toLowerCase()];
     else headers[name.toLowerCase()] = value;
   }
-  const options = { method: 'GET', headers, signal, agent: false as const };
+  const options = { method: 'GET', headers, signal, agent: false as const, ...leniently };
   return new Promise((resolve, reject) => {
     const onAnswer = (message: IncomingMessage): void => {
       const chunks: Buffer[] = [];

@@ -1,4 +1,4 @@
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { isCriCode, type RuntimeService } from '../../cri/index.js';
 import { errorText } from '../../base/errors.js';
 import { linkSignal } from '../../base/signals.js';
@@ -110,7 +110,9 @@ async function httpProbe(
   }
 }
 
-/** Closed with a reset, so that probing leaves no sockets in TIME_WAIT. */
+/** How long a server may take to close a connection that said nothing. */
+const closingMs = 1000;
+
 function tcpProbe({ probe, container, podIp }: ProbeRequest, signal: AbortSignal): Promise<ProbeOutcome> {
   const action = probe.tcpSocket;
   const host = action?.host || podIp;
@@ -119,7 +121,6 @@ function tcpProbe({ probe, container, podIp }: ProbeRequest, signal: AbortSignal
     const socket = connect({ host, port });
     const finish = (outcome: ProbeOutcome): void => {
       signal.removeEventListener('abort', onAbort);
-      socket.resetAndDestroy();
       resolve(outcome);
     };
     const onAbort = (): void => {
@@ -127,9 +128,20 @@ function tcpProbe({ probe, container, podIp }: ProbeRequest, signal: AbortSignal
       reject(signal.reason as Error);
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    socket.once('connect', () => finish({ result: 'success' }));
-    socket.once('error', (err) => finish({ result: 'failure', message: `dial tcp ${host}:${port}: ${err.message}` }));
+    socket.once('connect', () => {
+      finish({ result: 'success' });
+      closeQuietly(socket);
+    });
+    socket.on('error', (err) => finish({ result: 'failure', message: `dial tcp ${host}:${port}: ${err.message}` }));
   });
+}
+
+/** Ended and not reset, what the server greets with taken: a reset is an error that servers log, and that ends some of them. */
+function closeQuietly(socket: Socket): void {
+  socket.resume();
+  socket.end();
+  const timer = setTimeout(() => socket.destroy(), closingMs).unref();
+  socket.once('close', () => clearTimeout(timer));
 }
 
 async function grpcProbe(
