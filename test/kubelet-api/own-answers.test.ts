@@ -101,4 +101,20 @@ describe('answers of the kubelet API around the runtime', () => {
     await lively.closed;
     await expect.poll(() => ends, { timeout: 60_000 }).toEqual(['silent', 'lively']);
   });
+
+  test('a command may be as long as one that a shell passes on', async () => {
+    const words: (readonly string[] | undefined)[] = [];
+    const exec: SomeRuntime['exec'] = ({ cmd }) => {
+      words.push(cmd);
+      return Promise.resolve({ exitCode: 0 });
+    };
+    await using api = await open({ exec });
+    const command = ['sh', '-c', 'echo "a line";'.repeat(8000)];
+    const query = new URLSearchParams({ output: '1' });
+    for (const word of command) query.append('command', word);
+    const url = `wss://127.0.0.1:${api.port}/exec/default/web/main?${query.toString()}`;
+    const socket = new WebSocket(url, ['v5.channel.k8s.io'], { ...client, rejectUnauthorized: false });
+    await once(socket, 'close');
+    expect(words).toEqual([command]);
+  });
 });

@@ -30,6 +30,8 @@ export interface KubeletApiServerDeps {
 
 /** Longer than clients keep unused connections, so that it is never the server that closes one that is about to be used. */
 const idleMs = 120_000;
+/** As a kubelet: the whole command of an exec stands in the request's line. */
+const longestHeadBytes = 1024 * 1024;
 /** Between probes of a connection on which nothing is said. */
 const keepAliveMs = 15_000;
 const streamNames: ReadonlySet<string> = new Set<StreamRouteName>(['exec', 'attach', 'portForward']);
@@ -119,8 +121,9 @@ export class KubeletApiServer implements AsyncDisposable {
 
   #makeServer(material: TlsMaterial): Server {
     const requestCert = this.#settings.authentication.clientCaFile !== undefined;
+    const connections = { keepAliveTimeout: idleMs, maxHeaderSize: longestHeadBytes };
     const server = createServer(
-      { ...this.#tlsOptions(material), requestCert, rejectUnauthorized: false, keepAliveTimeout: idleMs },
+      { ...this.#tlsOptions(material), ...connections, requestCert, rejectUnauthorized: false },
       (request, response) => void this.#answer(request, response),
     );
     server.on('secureConnection', (socket: TLSSocket) => this.#madeUnder.set(socket, this.#generation));

@@ -56,6 +56,15 @@ test('failures become the statuses Kubernetes gives them', async () => {
   await expect(client.post('/a')).rejects.toMatchObject({ failure: { status: 405 } });
 });
 
+test('a command may be as long as one that a shell passes on', async () => {
+  const script = 'echo "a line";'.repeat(8000);
+  const path = '/echo';
+  server.serve([
+    { method: 'GET', path, handle: ({ query }) => Promise.resolve(value(query.getAll('command').at(-1)?.length)) },
+  ]);
+  expect(await client.get(path, { command: ['sh', '-c', script] })).toBe(script.length);
+});
+
 test('a body that is too large is refused, whether it is read or not', async () => {
   server.serve([
     {

@@ -13,6 +13,9 @@ export interface NodeApiDeps {
   readonly log: Logger;
 }
 
+/** The whole command of an exec stands in the request's line. */
+const longestHeadBytes = 1024 * 1024;
+
 /** HTTP and JSON over the socket it is given; before `serve` every call is told that the agent starts. */
 export class NodeApiServer implements AsyncDisposable {
   readonly http: Server;
@@ -23,7 +26,8 @@ export class NodeApiServer implements AsyncDisposable {
 
   constructor(deps: NodeApiDeps) {
     this.#deps = deps;
-    this.http = createServer((request, response) => void this.#answer(request, response));
+    const settings = { maxHeaderSize: longestHeadBytes };
+    this.http = createServer(settings, (request, response) => void this.#answer(request, response));
     // A watch may be silent for hours.
     this.http.requestTimeout = 0;
     this.http.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
