@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { open, readdir, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createGunzip } from 'node:zlib';
-import type { Readable } from 'node:stream';
+import { pipeline, type Readable } from 'node:stream';
 import { errnoOf } from '../../base/errors.js';
 
 const { O_RDONLY, O_NOFOLLOW, O_DIRECTORY, O_NONBLOCK } = constants;
@@ -65,7 +65,11 @@ export class LogFiles implements AsyncDisposable {
     return names
       .filter((name) => !name.endsWith('.gz') || !plain.has(name.slice(0, -'.gz'.length)))
       .toSorted()
-      .map((name) => ({ compressed: name.endsWith('.gz'), open: () => this.#open(name) }));
+      .map((name) => ({
+        name: name.replace(/\.gz$/, ''),
+        compressed: name.endsWith('.gz'),
+        open: () => this.#open(name),
+      }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -88,16 +92,16 @@ export class LogFiles implements AsyncDisposable {
 }
 
 export interface RotatedFile {
+  /** The same before and after it was compressed; later ones come later in the alphabet. */
+  readonly name: string;
   readonly compressed: boolean;
   /** Undefined when it was removed since. */
   readonly open: () => Promise<FileHandle | undefined>;
 }
 
-/** The bytes of a file from `start` on; the handle is closed with the stream. */
+/** The bytes of a file from `start` on; the handle is closed with the stream, however that ends. */
 export function readFrom(file: FileHandle, compressed: boolean, start = 0): Readable {
   const raw = file.createReadStream({ start, autoClose: true });
-  if (!compressed) return raw;
-  const unpacked = createGunzip();
-  raw.on('error', (err) => unpacked.destroy(err));
-  return raw.pipe(unpacked);
+  // Whoever reads has the error; the callback is for those who do not.
+  return compressed ? pipeline(raw, createGunzip(), () => {}) : raw;
 }

@@ -1,4 +1,4 @@
-import { appendFile, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -74,6 +74,37 @@ test.each([
   expect(await read({ tailLines })).toBe(expected);
 });
 
+/** Open files of this process that lie in the folder of the test. */
+async function heldFiles(): Promise<readonly string[]> {
+  const targets = (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''));
+  return (await Promise.all(targets)).filter((target) => target.startsWith(dir));
+}
+
+const manyLines = Array.from({ length: 20_000 }, (_, index) => line(1, `${index * 7919}`)).join('');
+
+test.each<[string, ReadLogOptions, Buffer]>([
+  ['has its bytes', { limitBytes: 10 }, gzipSync(manyLines)],
+  ['finds what is no archive', {}, gzipSync(manyLines).fill(0, 20, 400)],
+])('whoever %s leaves no file open', async (_what, options, packed) => {
+  await writeFile(join(folder, '0.log.20260102-030401.gz'), packed);
+  await read(options);
+  await expect.poll(heldFiles).toEqual([]);
+});
+
+test.each<[string, Buffer, string]>([
+  ['nothing', Buffer.alloc(0), ''],
+  ['half of itself', gzipSync(manyLines).subarray(0, 30_000), '0\n7919\n'],
+])('a compressed file of which a power cut left %s hides none of the others', async (_what, left, begins) => {
+  await writeFile(join(folder, '0.log.20260102-030401.gz'), left);
+  await writeFile(join(folder, '0.log.20260102-030402'), line(3, 'three'));
+  await writeFile(join(folder, '0.log'), line(4, 'four'));
+  const text = await read();
+  expect(text.endsWith('three\nfour\n')).toBe(true);
+  expect(text.startsWith(begins)).toBe(true);
+  expect(await read({ tailLines: 2 })).toBe('three\nfour\n');
+  expect((await read({ tailLines: 3 })).endsWith('three\nfour\n')).toBe(true);
+});
+
 test('while a file is being compressed it is not shown twice', async () => {
   await writeFile(join(folder, '0.log.20260102-030401'), line(1, 'one'));
   await writeFile(join(folder, '0.log.20260102-030401.gz'), 'half of it');
@@ -121,6 +152,49 @@ test('following goes over a rotation without losing or repeating a line, and end
   ended = true;
   await reading;
   expect(out.text).toBe('one\ntwo\nwritten before the reopen\nfour\nlast\n');
+});
+
+/** Takes one piece and nothing more until it is let go on. */
+class StoppedSink extends Sink {
+  #goOn = (): void => {};
+  #isStopped = true;
+  constructor() {
+    super({ highWaterMark: 1 });
+  }
+  override _write(chunk: Buffer, encoding: string, done: () => void): void {
+    const take = (): void => super._write(chunk, encoding, done);
+    if (!this.#isStopped) return take();
+    this.#goOn = take;
+    this.onText();
+  }
+  async reached(): Promise<void> {
+    await new Promise<void>((resolve) => (this.onText = resolve));
+  }
+  goOn(): void {
+    this.#isStopped = false;
+    this.#goOn();
+  }
+}
+
+test('who follows slowly misses nothing of what was rotated more than once meanwhile', async () => {
+  const log = join(folder, '0.log');
+  await writeFile(`${log}.20260102-030400`, line(0, 'zero'));
+  await writeFile(log, line(1, 'one'));
+  const out = new StoppedSink();
+  let ended = false;
+  const reached = out.reached();
+  const reading = readContainerLog(place(), { follow: { ended: () => ended } }, out, never);
+  await reached;
+  await appendFile(log, line(2, 'two'));
+  await writeFile(`${log}.20260102-030401.gz`, gzipSync(line(1, 'one') + line(2, 'two')));
+  await rm(log);
+  await writeFile(`${log}.20260102-030402`, line(3, 'three'));
+  await writeFile(`${log}.20260102-030403`, line(4, 'four'));
+  await writeFile(log, line(5, 'five'));
+  ended = true;
+  out.goOn();
+  await reading;
+  expect(out.text).toBe('zero\none\ntwo\nthree\nfour\nfive\n');
 });
 
 test('following ends when the reader goes', async () => {

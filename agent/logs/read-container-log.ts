@@ -1,7 +1,8 @@
-import { watch } from 'node:fs';
+import { watch, type FSWatcher } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { once } from 'node:events';
+import { errnoOf } from '../../base/errors.js';
 import { parseLogLine } from './cri-log-line.js';
 import { LineSplitter } from './line-splitter.js';
 import { LogFilter, type LogFilterOptions } from './log-filter.js';
@@ -30,7 +31,9 @@ export async function readContainerLog(
   // Opened before the rotated ones are listed: a rotation in between then shows lines twice at worst, and loses none.
   let current = await files.current();
   try {
-    const start = await beginning(await files.rotated(), current, options);
+    const rotated = await files.rotated();
+    let newest = rotated.at(-1)?.name ?? '';
+    const start = await beginning(rotated, current, options);
     for (const { file, offset } of start.rotated) await reader.wholeFile(file, offset);
     let at = await reader.upToEnd(current, start.currentOffset);
     if (options.follow) {
@@ -42,8 +45,13 @@ export async function readContainerLog(
         // What came into the old file until its replacement appeared.
         at = await reader.upToEnd(current, at);
         if (replaced) {
+          const since = (await files.rotated()).filter(({ name }) => name > newest);
+          newest = since.at(-1)?.name ?? newest;
+          // The first of them is the one that was read until now.
+          const missed = current ? since.slice(1) : since;
           await current?.close();
           current = next;
+          for (const file of missed) await reader.wholeFile(file, 0, next);
           at = await reader.upToEnd(current, 0);
         } else {
           await next?.close();
@@ -108,13 +116,21 @@ async function tailOf(file: RotatedFile, wanted: number): Promise<{ offset: numb
   }
   const starts: number[] = [0];
   let at = 0;
-  for await (const chunk of readFrom(handle, true) as AsyncIterable<Buffer>) {
-    for (const [index, byte] of chunk.entries()) if (byte === 0x0a) starts.push(at + index + 1);
-    at += chunk.length;
+  try {
+    for await (const chunk of readFrom(handle, true) as AsyncIterable<Buffer>) {
+      for (const [index, byte] of chunk.entries()) if (byte === 0x0a) starts.push(at + index + 1);
+      at += chunk.length;
+    }
+  } catch (err) {
+    if (!isBrokenArchive(err)) throw err;
   }
   if (starts.at(-1) === at) starts.pop();
   return { offset: starts.at(-wanted) ?? 0, lines: Math.min(starts.length, wanted) };
 }
+
+/** A power cut can leave a file that was just compressed half or empty; the others are shown all the same. */
+const isBrokenArchive = (err: unknown): boolean =>
+  err instanceof Error && 'code' in err && String(err.code).startsWith('Z_');
 
 async function sameFile(a: FileHandle | undefined, b: FileHandle): Promise<boolean> {
   if (!a) return false;
@@ -140,19 +156,24 @@ class Reader {
     return this.#filter.full || this.#signal.aborted || this.#out.destroyed;
   }
 
-  async wholeFile(file: RotatedFile, offset: number): Promise<void> {
+  /** Nothing is read of a file that is `other` under a new name. */
+  async wholeFile(file: RotatedFile, offset: number, other?: FileHandle): Promise<void> {
     if (this.done) return;
     const handle = await file.open();
     if (!handle) return;
+    if (other && (await sameFile(other, handle))) return await handle.close();
     let skip = file.compressed ? offset : 0;
-    for await (const chunk of readFrom(
-      handle,
-      file.compressed,
-      file.compressed ? 0 : offset,
-    ) as AsyncIterable<Buffer>) {
-      await this.#take(chunk.subarray(Math.min(skip, chunk.length)));
-      skip = Math.max(skip - chunk.length, 0);
-      if (this.done) return;
+    const bytes = readFrom(handle, file.compressed, file.compressed ? 0 : offset) as AsyncIterable<Buffer>;
+    try {
+      for await (const chunk of bytes) {
+        await this.#take(chunk.subarray(Math.min(skip, chunk.length)));
+        skip = Math.max(skip - chunk.length, 0);
+        if (this.done) return;
+      }
+    } catch (err) {
+      if (!isBrokenArchive(err)) throw err;
+      // Half a line is no beginning of another one.
+      this.#lines.rest();
     }
   }
 
@@ -190,20 +211,29 @@ class Reader {
   }
 }
 
+/** Undefined on a machine whose watches are used up: then a look now and then has to do. */
+function watchIfPossible(folder: string, onChange: () => void): FSWatcher | undefined {
+  try {
+    return watch(folder, onChange).on('error', () => {});
+  } catch (err) {
+    if (errnoOf(err) !== 'ENOSPC' && errnoOf(err) !== 'EMFILE') throw err;
+    return undefined;
+  }
+}
+
 /** Resolves after something in the folder changed, or after a while. */
 class Changes implements AsyncDisposable {
-  readonly #watcher;
+  readonly #watcher: FSWatcher | undefined;
   readonly #signal: AbortSignal;
   #changed = false;
   #wake = (): void => {};
 
   constructor(folder: string, signal: AbortSignal) {
     this.#signal = signal;
-    this.#watcher = watch(folder, () => {
+    this.#watcher = watchIfPossible(folder, () => {
       this.#changed = true;
       this.#wake();
     });
-    this.#watcher.on('error', () => {});
     signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
@@ -221,7 +251,7 @@ class Changes implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     this.#signal.removeEventListener('abort', this.#onAbort);
-    this.#watcher.close();
+    this.#watcher?.close();
     return Promise.resolve();
   }
 
