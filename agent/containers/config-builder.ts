@@ -192,16 +192,12 @@ export class CriConfigBuilder implements ConfigBuilder {
       const names = podHostname(pod, this.#options.clusterDns.domain);
       const nodeHosts = hostNetwork ? await this.#deps.nodeHosts(signal) : '';
       const hostPath = this.#deps.files.writeHosts(pod, hostsFile(pod, names, podIps, nodeHosts));
-      mounts.push({
-        containerPath: '/etc/hosts',
-        hostPath,
-        readonly: container.securityContext?.readOnlyRootFilesystem ?? false,
-      });
+      mounts.push({ containerPath: '/etc/hosts', hostPath });
     }
     const messagePath = container.terminationMessagePath ?? '/dev/termination-log';
     if (messagePath !== '') {
       const hostPath = this.#deps.files.makeTerminationLog(pod, container.name);
-      mounts.push({ containerPath: messagePath, hostPath });
+      mounts.push({ containerPath: absolute(messagePath), hostPath });
     }
     return { mounts };
   }
@@ -214,6 +210,8 @@ export class CriConfigBuilder implements ConfigBuilder {
     return found.handler;
   }
 }
+
+const absolute = (path: string): string => (path === '' || path.startsWith('/') ? path : `/${path}`);
 
 function containerLabels(pod: Pod, container: Container | EphemeralContainer): Record<string, string> {
   return {
@@ -239,7 +237,7 @@ function containerAnnotations(
   const annotations: Record<string, string> = {
     [criAnnotations.containerHash]: containerHash(container),
     [criAnnotations.restartCount]: String(restartCount),
-    [criAnnotations.terminationMessagePath]: container.terminationMessagePath ?? '/dev/termination-log',
+    [criAnnotations.terminationMessagePath]: absolute(container.terminationMessagePath ?? '/dev/termination-log'),
     [criAnnotations.terminationMessagePolicy]: container.terminationMessagePolicy ?? 'File',
     [criAnnotations.podTerminationGracePeriod]: String(pod.spec?.terminationGracePeriodSeconds ?? 30),
   };

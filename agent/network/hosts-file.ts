@@ -16,7 +16,7 @@ export function hostsFile(pod: Pod, names: PodHostname, podIps: readonly string[
   if (pod.spec?.hostNetwork === true) {
     return ['# Kubernetes-managed hosts file (host network).', nodeHosts.replace(/\n$/, ''), ...aliases, ''].join('\n');
   }
-  const own = podIps.map((ip) => [ip, names.fqdn, names.hostname].filter(Boolean).join('\t'));
+  const own = podIps.map((ip) => [ip, names.fqdn, names.short].filter(Boolean).join('\t'));
   return ['# Kubernetes-managed hosts file.', ...localEntries, ...own, ...aliases, ''].join('\n');
 }
 

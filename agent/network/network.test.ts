@@ -83,6 +83,7 @@ describe('hostname', () => {
     [{ hostname: 'db', subdomain: 'store' }, 'web', { hostname: 'db', fqdn: 'db.store.shop.svc.cluster.local' }],
     [{ subdomain: 'store', setHostnameAsFQDN: true }, 'web', { hostname: 'web.store.shop.svc.cluster.local' }],
     [{ hostnameOverride: 'mine.example' }, 'web', { hostname: 'mine.example', fqdn: '' }],
+    [{ hostnameOverride: 'a'.repeat(64) }, 'web', { hostname: 'a'.repeat(63) }],
     [{ hostNetwork: true }, 'web', { hostname: '', fqdn: '' }],
   ])('%j of %s', (spec, name, expected) => {
     expect(podHostname(pod(spec, name), 'cluster.local')).toMatchObject(expected);
@@ -112,6 +113,12 @@ test('hosts file of a pod: its addresses, its names, its aliases', () => {
     '10.1.1.1\tone\tuno',
     '',
   ]);
+});
+
+test('hosts file of a pod whose hostname is its full name: the short one is known as well', () => {
+  const subject = pod({ subdomain: 'store', setHostnameAsFQDN: true });
+  const text = hostsFile(subject, podHostname(subject, 'cluster.local'), ['10.88.0.4'], '');
+  expect(text).toContain('\n10.88.0.4\tweb.store.shop.svc.cluster.local\tweb\n');
 });
 
 test('hosts file with the network of the host starts as a copy of the node file', () => {

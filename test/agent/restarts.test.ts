@@ -174,7 +174,7 @@ describe.concurrent('changes of a pod', () => {
       podManifest('last-words', {
         restartPolicy: 'Never',
         containers: [
-          script('file', 'echo -n from the file > /words', { terminationMessagePath: '/words' }),
+          script('file', 'echo -n from the file > /words', { terminationMessagePath: 'words' }),
           script('log', 'echo first line; echo second line >&2; exit 1', {
             terminationMessagePolicy: 'FallbackToLogsOnError',
           }),

@@ -242,6 +242,8 @@ describe.concurrent('security context', () => {
     expect(main.get('Seccomp')).toBe('2');
     expect(BigInt(`0x${main.get('CapBnd')}`)).toBe(0n);
     expect((await shared.run.exec('confined', 'main', 'touch', '/nope')).stderr).toContain('Read-only file system');
+    // The pod's own file, which no image brings: it may be added to.
+    expect(await inside('confined', "grep ' /etc/hosts ' /proc/self/mountinfo")).toMatch(/ \/etc\/hosts rw,/);
     expect(await inside('confined', 'touch /disk/file; stat -c %g /disk/file')).toBe('3000');
     expect(await inside('confined', 'cat /proc/sys/net/ipv4/ip_unprivileged_port_start')).toBe('80');
     const other = await processStatus('confined', 'other');
