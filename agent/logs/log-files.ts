@@ -45,6 +45,18 @@ export class LogFiles implements AsyncDisposable {
     }
   }
 
+  /** True when there is nothing of this instance, not even an empty file. */
+  static async areGone(place: LogPlace): Promise<boolean> {
+    try {
+      await using files = await LogFiles.open(place);
+      const names = await readdir(files.folder);
+      return !names.some((name) => name === files.#name || name.startsWith(`${files.#name}.`));
+    } catch (err) {
+      if (errnoOf(err) === 'ENOENT') return true;
+      throw err;
+    }
+  }
+
   /** For a file watch: the folder itself, whatever its name leads to now. */
   get folder(): string {
     return `/proc/self/fd/${this.#folder.fd}`;

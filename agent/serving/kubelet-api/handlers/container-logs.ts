@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import type { Clock } from '../../../../base/clock.js';
 import { errnoOf } from '../../../../base/errors.js';
 import { findContainer } from '../../../api/index.js';
-import { podLogFolder, readContainerLog } from '../../../logs/index.js';
+import { LogFiles, podLogFolder, readContainerLog } from '../../../logs/index.js';
 import { HttpError } from '../http-error.js';
 import type { CallHandler } from './call.js';
 import { podNamed, type Host } from './find-pod.js';
@@ -31,6 +31,8 @@ export function containerLogs(host: Host, clock: Clock): CallHandler {
       return now === undefined || now.state === 'exited';
     };
     const place = { podLogsDir, podFolder: basename(podLogFolder(podLogsDir, found.pod)), container, attempt };
+    if (instance() === undefined && (await LogFiles.areGone(place)))
+      throw new HttpError(400, `unable to retrieve container logs for ${containerId}`);
     begin(response);
     try {
       await readContainerLog(place, { ...options, follow: options.follow ? { ended } : undefined }, response, signal);

@@ -1,6 +1,6 @@
 import type { Agent } from '../../../agent.js';
 import { podKey, type ContainerStatus, type Pod, type PodStatus } from '../../../api/index.js';
-import { podLogFolder, readContainerLog } from '../../../logs/index.js';
+import { LogFiles, podLogFolder, readContainerLog } from '../../../logs/index.js';
 import { errnoOf } from '../../../../base/errors.js';
 import { basename } from 'node:path';
 import { ApiError } from '../api-error.js';
@@ -66,7 +66,7 @@ function listPods(agent: Agent, query: URLSearchParams): Answer {
 
 const byKey = (a: PodView, b: PodView): number => podKey(a.pod).localeCompare(podKey(b.pod));
 
-function podLog(agent: Agent, { params, query }: ApiRequest): Answer {
+async function podLog(agent: Agent, { params, query }: ApiRequest): Promise<Answer> {
   const { pod, status, observed, uid } = requirePod(agent, params);
   const name = query.get('container') ?? defaultContainer(pod);
   requireContainer(pod, name);
@@ -74,8 +74,11 @@ function podLog(agent: Agent, { params, query }: ApiRequest): Answer {
   const { attempt, containerId } = chooseLogInstance({ ...question, previous: flag(query, 'previous') });
   const { podLogsDir } = agent.config.paths;
   const place = { podLogsDir, podFolder: basename(podLogFolder(podLogsDir, pod)), container: name, attempt };
+  const instance = () => agent.pod(uid)?.observed?.containers.find((each) => each.containerId === containerId);
+  if (instance() === undefined && (await LogFiles.areGone(place)))
+    throw new ApiError('NotFound', `the log of container "${name}" in pod "${params.name ?? ''}" was removed with it`);
   const ended = (): boolean => {
-    const now = agent.pod(uid)?.observed?.containers.find((each) => each.containerId === containerId);
+    const now = instance();
     return now === undefined || now.state === 'exited';
   };
   const options = {
