@@ -29,9 +29,9 @@ export function parseResolvConf(text: string): HostResolver {
   for (const line of text.split('\n')) {
     const [word, ...rest] = line.trim().split(/\s+/);
     if (word === 'nameserver' && rest[0]) servers.push(rest[0]);
-    // The last search and options lines win, as in the C library.
+    // As in the C library: the last search line wins, options add up.
     if (word === 'search') searches = rest.map((domain) => (domain === '.' ? domain : domain.replace(/\.$/, '')));
-    if (word === 'options') options = rest;
+    if (word === 'options') options = mergeOptions(options, rest);
   }
   return { servers, searches, options };
 }

@@ -14,6 +14,15 @@ const host = parseResolvConf(
 );
 const cluster = { servers: ['10.96.0.10'], domain: 'cluster.local' };
 
+test('options of the host add up over lines, the later one of a name wins; of searches the last line counts', () => {
+  const text = 'search a.example\noptions edns0 timeout:1\nsearch b.example\noptions timeout:2 trust-ad\n';
+  expect(parseResolvConf(text)).toEqual({
+    servers: [],
+    searches: ['b.example'],
+    options: ['edns0', 'timeout:2', 'trust-ad'],
+  });
+});
+
 describe('resolver of a pod', () => {
   test.each<[string, Partial<PodSpec>, object]>([
     [
