@@ -1,4 +1,5 @@
 import { errorText } from '../../base/errors.js';
+import { linkSignal, orAbort } from '../../base/signals.js';
 import type { Clock } from '../../base/clock.js';
 import type { Logger } from '../../base/log.js';
 import type * as v1 from '../../proto/generated/cri-v1.js';
@@ -19,6 +20,8 @@ interface Measured {
 }
 
 const maxAgeMs = 30_000;
+/** Longest wait for a first count: whoever reads metrics has a time limit too (Prometheus 10 s), and comes again. */
+const mostWaitMs = 5000;
 
 /**
  * Space the containers' writable layers take. Docker walks them for each answer, so it is asked behind the reader: asking here gives what was
@@ -29,7 +32,7 @@ export class LayerSizes implements Disposable {
   readonly #closing = new AbortController();
   #measured: Measured = { atMs: -Infinity, mountpoint: '', bytes: new Map() };
   #askedAtMs = -Infinity;
-  #measuring = false;
+  #measuring: Promise<void> | undefined;
 
   constructor(deps: LayerSizesDeps) {
     this.#deps = deps;
@@ -45,16 +48,30 @@ export class LayerSizes implements Disposable {
     return { timestamp: atMs * 1e6, fsId: { mountpoint }, usedBytes: { value: size } };
   }
 
+  /** Waits a while until all of them were counted at least once. */
+  async lookAtNew(ids: readonly string[], signal: AbortSignal): Promise<void> {
+    using limit = linkSignal(signal, { timeoutMs: mostWaitMs, what: 'the size of containers' });
+    // A count under way may have begun before one of them was made.
+    for (let count = 0; count < 2 && ids.some((id) => !this.#measured.bytes.has(id)); count++) {
+      this.#measureBehind();
+      try {
+        await orAbort(this.#measuring ?? Promise.resolve(), limit.signal);
+      } catch {
+        signal.throwIfAborted();
+        return;
+      }
+    }
+  }
+
   #measureBehind(): void {
     if (this.#measuring || this.#closing.signal.aborted) return;
-    this.#measuring = true;
-    this.#measure(this.#closing.signal)
+    this.#measuring = this.#measure(this.#closing.signal)
       .catch((err: unknown) => {
         if (this.#closing.signal.aborted) return;
         this.#deps.log.warn({ err: errorText(err) }, 'disk usage of containers not read, kept as it was');
       })
       .finally(() => {
-        this.#measuring = false;
+        this.#measuring = undefined;
         this.#askedAtMs = this.#deps.clock.now();
       });
   }

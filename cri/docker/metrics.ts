@@ -31,6 +31,10 @@ async function metricsOf(context: DockerContext, id: string, signal: AbortSignal
     interfacesOf(found),
     listContainers(context, { podSandboxId: id, state: { state: 'CONTAINER_RUNNING' } }, signal),
   ]);
+  await context.layers.lookAtNew(
+    listed.map((one) => one.id ?? ''),
+    signal,
+  );
   const containers = await Promise.all(
     listed.map(async (one) => {
       const container = await unlessGone(findContainer(context, one.id, signal));

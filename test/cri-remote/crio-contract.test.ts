@@ -17,6 +17,7 @@ const cannot = {
   'stats-of-ended': 'CRI-O answers nothing for a container that has ended',
   'kill-at-once': 'CRI-O sends the stop signal first all the same',
   'late-privileged': 'CRI-O goes by the sandbox as it was made',
+  'two-starts': 'CRI-O removes a container whose second start fails',
   'exec-abort': 'CRI-O lets a command run on whose client is gone',
   'exec-start-failure': 'CRI-O answers 255, and says why on the output',
   'refuse-unstarted': 'CRI-O runs commands in a container that was created and not started, and reopens its log',

@@ -36,6 +36,7 @@ export interface ContractSubject extends AsyncDisposable {
       | 'shared-uts'
       | 'pod-containers'
       | 'pod-containers-order'
+      | 'pod-cpu-rate'
       | 'refuse-create-in-stopped'
       | 'refuse-sysctl'
       | 'refuse-taken-name'
@@ -45,7 +46,8 @@ export interface ContractSubject extends AsyncDisposable {
       | 'kill-at-once'
       | 'late-privileged'
       | 'refuse-unstarted'
-      | 'stats-of-ended',
+      | 'stats-of-ended'
+      | 'two-starts',
       string
     >
   >;

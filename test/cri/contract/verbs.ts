@@ -223,8 +223,9 @@ export function verbCases({ subject, runPod, ended }: ContractCases): void {
     expect((await runtime.containerStatus({ containerId: over }, signal)).status?.state).toBe('CONTAINER_EXITED');
   });
 
-  test('containers: of two starts at once one is refused, whatever part of its id is given', async () => {
-    const { runtime } = subject();
+  test('containers: of two starts at once one is refused, whatever part of its id is given', async (context) => {
+    const { runtime, cannot } = subject();
+    if (cannot?.['two-starts'] !== undefined) return context.skip(cannot['two-starts']);
     await using pod = await runPod();
     // One that lasts, and one that is over before the second start comes to it.
     for (const [name, command] of [
@@ -248,7 +249,8 @@ export function verbCases({ subject, runPod, ended }: ContractCases): void {
     for (const mode of ['POD', 'NODE'] as const) {
       const pid = mode === 'NODE' ? mode : 'CONTAINER';
       const linux = { securityContext: { namespaceOptions: { network: mode, ipc: mode, pid } } } as const;
-      await using pod = await runPod({ linux: { cgroupParent: subject().cgroupParent, ...linux } });
+      const ofMachine = mode === 'NODE' ? { hostname: '' } : {};
+      await using pod = await runPod({ ...ofMachine, linux: { cgroupParent: subject().cgroupParent, ...linux } });
       const containerId = await pod.create('main', sleeper, { linux });
       await runtime.stopPodSandbox({ podSandboxId: pod.id }, signal);
       await expect(runtime.startContainer({ containerId }, signal)).rejects.toBeInstanceOf(CriError);
