@@ -3,6 +3,7 @@ import { createSandbox } from './create-sandbox.js';
 import { ensureImage } from './ensure-image.js';
 import type { ExecutorDeps, Executors, PodContext } from './executor-deps.js';
 import { killContainer } from './kill-container.js';
+import { preStopHook } from './pre-stop.js';
 import { mountVolumes, unmountVolumes } from './mount-volumes.js';
 import { pinContainers } from './pin-containers.js';
 import { preparePod, releasePod } from './prepare-pod.js';
@@ -20,6 +21,7 @@ export function makeExecutors(deps: ExecutorDeps): Executors {
     'create-sandbox': createSandbox(deps),
     'ensure-image': ensureImage(deps),
     'start-container': startContainer(deps),
+    'pre-stop': preStopHook(deps),
     'kill-container': killContainer(deps),
     'resize-pod': resizePod(deps),
     'pin-containers': pinContainers(deps),

@@ -2,7 +2,7 @@ import { findContainer } from '../api/index.js';
 import { containerReference } from '../events/references.js';
 import type { KillWhy, StepOf } from '../podloop/steps.js';
 import type { ExecutorDeps, Executors, PodContext } from './executor-deps.js';
-import { runPreStop, stopTimeout } from './pre-stop.js';
+import { preStopOf, stopTimeout } from './pre-stop.js';
 
 export const killContainer = (deps: ExecutorDeps): Executors['kill-container'] =>
   async function killContainer(step, context, signal) {
@@ -15,7 +15,7 @@ export const killContainer = (deps: ExecutorDeps): Executors['kill-container'] =
       if (earlier) earlier.abort(new DOMException('the grace was cut short', 'AbortError'));
       else {
         announce(deps, step, context);
-        if (step.preStop) left -= await preStop(deps, step, context, hook.signal, signal);
+        if (step.preStop) left -= await preStopOf(deps, step, context, hook.signal, signal);
       }
       const timeout = step.graceSeconds === 0 ? 0 : stopTimeout(left);
       await deps.runtime.stopContainer({ containerId: step.containerId, timeout }, signal);
@@ -52,19 +52,4 @@ function killMessage(container: string, why: KillWhy): string {
     case 'pod-terminating':
       return `Stopping container ${container}`;
   }
-}
-
-async function preStop(
-  deps: ExecutorDeps,
-  step: StepOf<'kill-container'>,
-  context: PodContext,
-  cutShort: AbortSignal,
-  signal: AbortSignal,
-): Promise<number> {
-  const pod = context.desired()?.pod;
-  const container = pod && findContainer(pod, step.container);
-  if (!container) return 0;
-  const { containerId, graceSeconds } = step;
-  const podIp = context.seen().sandboxes[0]?.ips[0] ?? '';
-  return runPreStop(deps, { pod, container, containerId, podIp }, graceSeconds, cutShort, signal);
 }

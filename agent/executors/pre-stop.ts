@@ -1,8 +1,9 @@
 import { errorText } from '../../base/errors.js';
 import { linkSignal } from '../../base/signals.js';
-import { podUidOf } from '../api/index.js';
+import { findContainer, podUidOf } from '../api/index.js';
 import { containerReference } from '../events/references.js';
-import type { ExecutorDeps, HookTarget } from './executor-deps.js';
+import type { StepOf } from '../podloop/steps.js';
+import type { ExecutorDeps, Executors, HookTarget, PodContext } from './executor-deps.js';
 
 /** A container gets at least this long between its stop signal and SIGKILL, unless it gets none at all (kubelet). */
 const leastStopSeconds = 2;
@@ -38,3 +39,24 @@ export async function runPreStop(
   }
   return (deps.clock.now() - started) / 1000;
 }
+
+/** The hook of a container that a step names; nothing for one that the spec does not know. */
+export async function preStopOf(
+  deps: ExecutorDeps,
+  step: Pick<StepOf<'kill-container'>, 'container' | 'containerId' | 'graceSeconds'>,
+  context: PodContext,
+  cutShort: AbortSignal,
+  signal: AbortSignal,
+): Promise<number> {
+  const pod = context.desired()?.pod;
+  const container = pod && findContainer(pod, step.container);
+  if (!container) return 0;
+  const { containerId, graceSeconds } = step;
+  const podIp = context.seen().sandboxes[0]?.ips[0] ?? '';
+  return await runPreStop(deps, { pod, container, containerId, podIp }, graceSeconds, cutShort, signal);
+}
+
+export const preStopHook = (deps: ExecutorDeps): Executors['pre-stop'] =>
+  async function preStop(step, context, signal) {
+    await preStopOf(deps, step, context, signal, signal);
+  };

@@ -32,6 +32,7 @@ function reasonOf(step: Step): string {
       return 'ResizeError';
     case 'pin-containers':
       return 'FailedUpdateContainerResources';
+    case 'pre-stop':
     case 'kill-container':
     case 'stop-sandbox':
     case 'remove-container':

@@ -68,6 +68,7 @@ export function nextTryAfter(step: Step, attempt: number, reason: string): numbe
     case 'resize-pod':
     case 'pin-containers':
       return grow({ firstMs: 1000, maxMs: 60_000 }, attempt);
+    case 'pre-stop':
     case 'kill-container':
     case 'stop-sandbox':
     case 'remove-container':

@@ -81,7 +81,7 @@ export class PlanDraft {
       containerId: instance.id,
       why,
       graceSeconds,
-      preStop: graceSeconds > 0,
+      preStop: graceSeconds > 0 && this.#facts.notes.get(instance.name)?.preStopBegun !== instance.id,
     };
     const operation = this.#facts.inFlight.get(stepKey(step));
     if (operation && hurry && isHurried(operation, graceSeconds, this.#now)) this.#steps.push(step);
@@ -163,6 +163,7 @@ function objectOf(step: Step): string {
     case 'ensure-image':
       return `image ${step.image}`;
     case 'start-container':
+    case 'pre-stop':
     case 'kill-container':
     case 'remove-container':
       return `container ${step.container}`;

@@ -19,6 +19,12 @@ import {
 } from './plan-fixtures.js';
 import { inFlight, testSandbox, testStart as now } from './pod-fixtures.js';
 
+const lifecycle = { preStop: { sleep: { seconds: 5 } } };
+const withHook = { ...one, initContainers: [{ name: 'side', restartPolicy: 'Always' as const, lifecycle }] };
+const hook = { kind: 'pre-stop', container: 'side', containerId: 'side-0', graceSeconds: 30 } as const;
+const hookWait = waitFor('pre-stop', 'container side');
+const turnWait = waitFor('turn-to-stop', 'container side', { nextTry: now + 30_000 });
+
 const cases: Record<string, Record<string, Case>> = {
   'ends a pod': {
     'what is being made is given up, what runs is killed with the grace that is left': {
@@ -49,6 +55,48 @@ const cases: Record<string, Record<string, Case>> = {
         steps: [kill('a', { graceSeconds: 2 }), kill('side', { graceSeconds: 2 })],
         waits: [killWait('a'), killWait('side')],
       },
+    },
+    'the hook of a sidecar begins with the end of the pod, whoever stops first': {
+      spec: withHook,
+      desired: deleted(30),
+      facts: { runtime: runtime(container('a'), container('side')) },
+      plan: {
+        steps: [kill('a'), hook],
+        lookAgainAt: now + 30_000,
+        waits: [killWait('a'), hookWait, turnWait],
+      },
+    },
+    'a sidecar whose hook is over when its turn comes is stopped without it': {
+      spec: withHook,
+      desired: deleted(30, now - 10_000),
+      facts: { runtime: runtime(container('side')), notes: new Map([['side', { preStopBegun: 'side-0' }]]) },
+      plan: { steps: [kill('side', { graceSeconds: 20, preStop: false })], waits: [killWait('side')] },
+    },
+    'a sidecar whose hook still runs when its turn comes is not stopped yet': {
+      spec: withHook,
+      desired: deleted(30),
+      facts: { runtime: runtime(container('side')), inFlight: inFlight(hook) },
+      plan: { lookAgainAt: now + 30_000, waits: [hookWait, turnWait] },
+    },
+    'a hook that outlasts the grace is ended with it': {
+      spec: withHook,
+      desired: deleted(30, now - 30_000),
+      facts: {
+        runtime: runtime(container('side')),
+        inFlight: inFlight(hook),
+        notes: new Map([['side', { preStopBegun: 'side-0' }]]),
+      },
+      plan: {
+        cancel: ['pre-stop/side-0'],
+        steps: [kill('side', { graceSeconds: 2, preStop: false })],
+        waits: [killWait('side')],
+      },
+    },
+    'a sidecar whose turn it is has its hook run by the kill': {
+      spec: withHook,
+      desired: deleted(30),
+      facts: { runtime: runtime(container('side')) },
+      plan: { steps: [kill('side')], waits: [killWait('side')] },
     },
     'a kill under way is left alone': {
       spec: one,

@@ -5,7 +5,7 @@ import { killTurn } from './plan-kills.js';
 import { planPins } from './plan-pins.js';
 import type { ObservedContainer, PodFacts } from './pod-facts.js';
 import { isAlive, isStopped, type PodView } from './pod-view.js';
-import type { PodPlan, Step } from './steps.js';
+import { stepKey, type PodPlan, type Step } from './steps.js';
 
 /** Steps that make something; a pod that ends must not have one of them under way when its sandbox is stopped. */
 const making: ReadonlySet<Step['kind']> = new Set([
@@ -73,12 +73,41 @@ function stopContainers(
   const alive = facts.runtime.containers.filter((instance) => isAlive(facts, instance));
   const end = ending.since + ending.graceSeconds * 1000;
   const grace = ending.graceSeconds === 0 ? 0 : Math.max(Math.ceil((end - now) / 1000), leastGraceSeconds);
-  const turn = new Set(end <= now ? alive : killTurn(view, alive));
+  const isOver = end <= now;
+  const turn = new Set(isOver ? alive : killTurn(view, alive));
+  cancelHooks(facts, draft, isOver ? [] : alive);
   for (const instance of alive) {
-    if (turn.has(instance)) draft.kill(instance, { kind: 'pod-terminating' }, grace, true);
+    const isHooked = !isOver && runHookAhead(view, facts, draft, instance, grace, turn.has(instance));
+    if (turn.has(instance) && !isHooked) draft.kill(instance, { kind: 'pod-terminating' }, grace, true);
     else waitForTurn(draft, instance, ending.since, end);
   }
   return alive.length > 0 || [...facts.inFlight.values()].some(({ step }) => step.kind === 'kill-container');
+}
+
+/**
+ * The preStop hook of a sidecar begins with the end of the pod; only its stop signal waits. True while the hook runs. Whoever's turn it is
+ * and whose hook was not begun has it run by the kill.
+ */
+function runHookAhead(
+  view: PodView | undefined,
+  facts: PodFacts,
+  draft: PlanDraft,
+  { name, id }: ObservedContainer,
+  graceSeconds: number,
+  isItsTurn: boolean,
+): boolean {
+  const step: Step = { kind: 'pre-stop', container: name, containerId: id, graceSeconds };
+  if (facts.inFlight.has(stepKey(step))) return draft.do(step) === 'busy';
+  const spec = view?.init.find((container) => container.name === name)?.spec;
+  if (isItsTurn || !spec?.lifecycle?.preStop || facts.notes.get(name)?.preStopBegun === id) return false;
+  return draft.do(step) === 'busy';
+}
+
+/** Hooks of containers that ended, or whose time is over. */
+function cancelHooks(facts: PodFacts, draft: PlanDraft, stillHooked: readonly ObservedContainer[]): void {
+  const ids = new Set(stillHooked.map(({ id }) => id));
+  for (const [key, { step }] of facts.inFlight)
+    if (step.kind === 'pre-stop' && !ids.has(step.containerId)) draft.cancel(key);
 }
 
 function waitForTurn(draft: PlanDraft, { name }: ObservedContainer, since: number, until: number): void {

@@ -11,6 +11,7 @@ export function stepNotes(step: Step): { readonly container: string; readonly ch
   if (step.kind === 'kill-container') {
     return { container: step.container, change: { killed: { containerId: step.containerId, why: step.why.kind } } };
   }
+  if (step.kind === 'pre-stop') return { container: step.container, change: { preStopBegun: step.containerId } };
   if (step.kind === 'remove-container' && step.neverRan)
     return { container: step.container, change: { neverRan: step.containerId } };
   return undefined;

@@ -3,6 +3,9 @@ import { expect, test } from 'vitest';
 import type { Container, PodSpec } from '../api/index.js';
 import { SimulatedPod, testPod } from './simulated-pod.js';
 
+/** Of each sidecar: begun with the end of the pod, over before its stop. */
+const lifecycle = { preStop: { exec: { command: ['bye'] } } };
+
 const policy = fc.constantFrom('Always', 'OnFailure', 'Never' as const);
 
 const containers = (prefix: string, min: number): fc.Arbitrary<Container[]> =>
@@ -42,7 +45,7 @@ const specs: fc.Arbitrary<PodSpec> = fc
       hostNetwork,
       initContainers: init.map((kind, index) => {
         const name = `${kind}${index}`;
-        return { name, image: `${name}:1`, ...(kind === 'sidecar' && { restartPolicy: 'Always' as const }) };
+        return { name, image: `${name}:1`, ...(kind === 'sidecar' && { restartPolicy: 'Always' as const, lifecycle }) };
       }),
       ...(ephemeral && { ephemeralContainers: [{ name: 'debug', image: 'debug:1' }] }),
     };

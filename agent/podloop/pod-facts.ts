@@ -104,6 +104,8 @@ export interface ContainerNotes {
   readonly backoff?: RestartBackoff | undefined;
   /** The last kill that was begun: why a container ended decides with its exit code whether it starts again. */
   readonly killed?: { readonly containerId: string; readonly why: KillWhy['kind'] } | undefined;
+  /** Id of an instance whose preStop hook was begun before its turn to stop: the kill leaves it out. */
+  readonly preStopBegun?: string | undefined;
   /** Id of an instance that is removed because it was made and never started, whatever state it shows on its way. */
   readonly neverRan?: string | undefined;
   /** Image id resolved by the last successful image step for this spec image; good for one start, which takes it away (`stepNotes`). */

@@ -285,7 +285,12 @@ export class SimulatedPod {
       case 'mount-volumes':
       case 'ensure-image':
         break;
+      case 'pre-stop':
+        if (!this.isTerminating) refuse('the pod lives');
+        if (this.operations.has(`kill-container/${step.containerId}`)) refuse('it is being killed');
+        break;
       case 'kill-container':
+        if (step.preStop && this.operations.has(`pre-stop/${step.containerId}`)) refuse('its hook runs');
         if (step.why.kind === 'pod-terminating') this.#checkTurn(step.container, refuse);
         break;
     }
@@ -381,6 +386,7 @@ export class SimulatedPod {
         this.#size.prepare(this.desired?.pod, this.#running().length > 0);
         break;
       case 'pin-containers':
+      case 'pre-stop':
         break;
       case 'resize-pod':
         this.#size.resize(this.desired?.pod, this.#running());

@@ -54,6 +54,13 @@ export type Step =
       readonly graceSeconds: number;
       readonly preStop: boolean;
     }
+  /** The preStop hook of a sidecar that is to be killed later: it begins with the end of the pod, whoever's turn it is to stop. */
+  | {
+      readonly kind: 'pre-stop';
+      readonly container: string;
+      readonly containerId: string;
+      readonly graceSeconds: number;
+    }
   /** Gives the pod's cgroup and the containers that run what the pod is promised now. */
   | { readonly kind: 'resize-pod' }
   /** Moves containers that run to the CPUs they share, or have for themselves, now. */
@@ -89,6 +96,7 @@ export function stepKey(step: Step): string {
     case 'ensure-image':
     case 'start-container':
       return `${step.kind}/${step.container}`;
+    case 'pre-stop':
     case 'kill-container':
     case 'remove-container':
       return `${step.kind}/${step.containerId}`;

@@ -42,6 +42,7 @@ const besideTheRuntime: ReadonlySet<Step['kind']> = new Set([
   'prepare-pod',
   'mount-volumes',
   'ensure-image',
+  'pre-stop',
   'unmount-volumes',
   'release-pod',
 ]);

@@ -107,6 +107,7 @@ const stepWords: Readonly<Partial<Record<CurrentWait['step'], string>>> = {
   'create-sandbox': 'making the sandbox and its network',
   'ensure-image': 'getting the image',
   'start-container': 'starting',
+  'pre-stop': 'running its preStop hook',
   'kill-container': 'stopping',
   'stop-sandbox': 'stopping the sandbox',
   'remove-container': 'removing',

@@ -72,6 +72,7 @@ describe('what would unblock it', () => {
     ...{ 'prepare-pod': true, 'mount-volumes': true, 'create-sandbox': true, 'ensure-image': true },
     ...{
       'start-container': true,
+      'pre-stop': true,
       'kill-container': true,
       'resize-pod': true,
       'stop-sandbox': true,

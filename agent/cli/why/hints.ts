@@ -238,7 +238,7 @@ const hints: readonly Hint[] = [
   { when: step('readiness-gate'), say: () => 'whoever owns the condition of the readiness gate must set it to True' },
   { when: step('turn-to-stop'), say: () => 'sidecars stop after the containers they serve; nothing to do' },
   {
-    when: step('kill-container'),
+    when: step('pre-stop', 'kill-container'),
     say: ({ pod, namespace }) =>
       `it has its grace period to end; end it at once with: berth delete pod ${pod}${inNamespace(namespace)} --force`,
   },
