@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { HttpError } from '../http-error.js';
-import { journalArguments, parseLogQuery } from './node-log-query.js';
+import type { ProgramEnd } from '../../../../base/run-program.js';
+import { journalArguments, journalOf, parseLogQuery, type RunJournalctl } from './node-log-query.js';
 
 function parsed(text: string): unknown {
   try {
@@ -30,6 +31,9 @@ test.each([
   ['query=/a&tailLines=1', '406 query: Invalid value: cannot specify file with options'],
   ['query=a&boot=1', '406 boot: Invalid value: 1: must be less than 1'],
   ['query=a&tailLines=100001', '406 tailLines: Invalid value: 100001: must be between 0 and 100000, inclusive'],
+  ['query=a&pattern=(?i)error', { services: ['a'], pattern: '(?i)error' }],
+  ['query=a&pattern=(?i:oom)|(?P<who>killed)', { services: ['a'], pattern: '(?i:oom)|(?P<who>killed)' }],
+  ['query=a&pattern=(?i', '406 pattern: Invalid value: "(?i"'],
   ['query=a&pattern=(', '406 pattern: Invalid value: "("'],
   [
     'query=a&sinceTime=2026-01-02T00:00:00Z&untilTime=2026-01-01T00:00:00Z',
@@ -56,4 +60,23 @@ test('a query becomes arguments of journalctl, none of which a client can turn i
     '--boot',
     '0',
   ]);
+});
+
+test.each<[string, ProgramEnd, string, string]>([
+  ['all of it', { kind: 'exited', code: 0 }, '', 'a line\n'],
+  ['why there is none', { kind: 'exited', code: 1 }, 'no such boot\n', 'a line\nno such boot\n'],
+  ['that it is cut', { kind: 'output-too-large', limitBytes: 1 }, '', 'a line\n\n-- cut after 16 MiB; ask for less'],
+  ['that it took too long', { kind: 'timed-out', afterMs: 1 }, '', 'a line\n\n-- cut after 30 s; ask for less'],
+])('who asks the journal is told %s', async (_what, end, stderr, expected) => {
+  const common = { argv: [], fd3: Buffer.alloc(0), durationMs: 1 };
+  const journalctl: RunJournalctl = (args) =>
+    Promise.resolve(
+      args.includes('--field=_SYSTEMD_UNIT')
+        ? { ...common, end: { kind: 'exited', code: 0 }, stdout: Buffer.from('sshd.service\n'), stderr: '' }
+        : { ...common, end, stdout: Buffer.from('a line\n'), stderr },
+    );
+  const query = parseLogQuery(new URLSearchParams('query=sshd'));
+  const told = query && (await journalOf(query, new AbortController().signal, journalctl));
+  expect(Buffer.from(told ?? []).toString()).toMatch(new RegExp(`^${expected}`));
+  expect(told?.length).toBeLessThan(expected.length + 60);
 });

@@ -1,4 +1,4 @@
-import { runProgram } from '../../../../base/run-program.js';
+import { runProgram, type ProgramEnd, type ProgramResult } from '../../../../base/run-program.js';
 import { HttpError } from '../http-error.js';
 
 /** `/logs?query=...`: what is asked of the machine's logs. Either services or one file. */
@@ -71,9 +71,14 @@ function whole(query: URLSearchParams, name: string): number | undefined {
   throw new HttpError(400, `${name}: Invalid value: ${JSON.stringify(text)}: invalid syntax`);
 }
 
+/** Judged by our own engine, which writes flags and names of groups in another way than `journalctl`'s does. */
 function isPattern(text: string): boolean {
+  const source = text
+    .replaceAll(/\(\?[imsU]*(?:-[imsU]+)?\)/g, '')
+    .replaceAll(/\(\?[imsU]*(?:-[imsU]+)?:/g, '(?:')
+    .replaceAll('(?P<', '(?<');
   try {
-    return new RegExp(text) instanceof RegExp;
+    return new RegExp(source) instanceof RegExp;
   } catch {
     return false;
   }
@@ -83,12 +88,29 @@ const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' }
 const journalMs = 30_000;
 const mostBytes = 16 * 1024 * 1024;
 
-/** What `journalctl` knows of the services; undefined where it knows none of them, or is not there. */
-export async function journalOf(query: NodeLogQuery, signal: AbortSignal): Promise<Uint8Array | undefined> {
+/** Runs `journalctl` with these arguments. */
+export type RunJournalctl = (args: readonly string[], signal: AbortSignal) => Promise<ProgramResult>;
+
+/** What `journalctl` knows of the services and says to the question; undefined where it knows none of them, or is not there. */
+export async function journalOf(
+  query: NodeLogQuery,
+  signal: AbortSignal,
+  journalctl: RunJournalctl = runJournalctl,
+): Promise<Uint8Array | undefined> {
   const fields = await journalctl(['--utc', '--no-pager', '--field=_SYSTEMD_UNIT'], signal);
-  const units = new Set((fields ?? Buffer.alloc(0)).toString('utf8').split('\n'));
+  const units = new Set(fields.stdout.toString('utf8').split('\n'));
   const known = query.services.filter((name) => units.has(name) || units.has(`${name}.service`));
-  return known.length === 0 ? undefined : await journalctl(journalArguments({ ...query, services: known }), signal);
+  if (known.length === 0) return undefined;
+  const { stdout, stderr, end } = await journalctl(journalArguments({ ...query, services: known }), signal);
+  return Buffer.concat([stdout, Buffer.from(`${stderr}${endWords(end)}`)]);
+}
+
+/** Why there is not more; who reads must not take a part for the whole. */
+function endWords(end: ProgramEnd): string {
+  const hint = 'ask for less with sinceTime, untilTime or tailLines';
+  if (end.kind === 'output-too-large') return `\n-- cut after ${mostBytes / 1024 / 1024} MiB; ${hint} --\n`;
+  if (end.kind === 'timed-out') return `\n-- cut after ${journalMs / 1000} s; ${hint} --\n`;
+  return '';
 }
 
 export function journalArguments({ services, sinceTime, untilTime, tailLines, boot, pattern }: NodeLogQuery): string[] {
@@ -104,8 +126,7 @@ export function journalArguments({ services, sinceTime, untilTime, tailLines, bo
   ];
 }
 
-async function journalctl(args: readonly string[], signal: AbortSignal): Promise<Buffer | undefined> {
+async function runJournalctl(args: readonly string[], signal: AbortSignal): Promise<ProgramResult> {
   const argv: [string, ...string[]] = ['journalctl', ...args];
-  const result = await runProgram({ argv, env: environment, timeoutMs: journalMs, maxOutputBytes: mostBytes }, signal);
-  return result.end.kind === 'not-started' ? undefined : result.stdout;
+  return await runProgram({ argv, env: environment, timeoutMs: journalMs, maxOutputBytes: mostBytes }, signal);
 }
