@@ -141,6 +141,28 @@ describe.concurrent('sidecars', () => {
     expect((await notes.lines()).slice(before)).toEqual(['main-down', 'second-down', 'first-down']);
   });
 
+  test('run their hooks beside the end of those they serve, and stop after both', async () => {
+    const { run } = shared;
+    const notes = await shared.notes('hooked');
+    const afterHook = `until grep -q hook /notes/log; do sleep 0.1; done; ${say('main-down')}; exit 0`;
+    const lifecycle = { preStop: { exec: { command: ['sh', '-c', say('hook')] } } };
+    await run.apply(
+      podManifest(
+        'hooked',
+        notes.in({
+          terminationGracePeriodSeconds: 60,
+          initContainers: [script('side', speaking('side'), { restartPolicy: 'Always', lifecycle })],
+          containers: [script('main', `trap '${afterHook}' TERM; ${say('main-up')}; sleep 1000000 & wait`)],
+        }),
+      ),
+    );
+    await run.untilPod('hooked', 'is ready', (pod) => pod.ready);
+    await expect.poll(() => notes.lines(), { timeout: 30_000 }).toContain('main-up');
+    await run.delete('hooked');
+    await run.until('the pod is gone', () => run.find('hooked') === undefined);
+    expect(await notes.lines()).toEqual(['side-up', 'main-up', 'hook', 'main-down', 'side-down']);
+  });
+
   test.each([
     { policy: 'Never' as const, exit: 0, phase: 'Succeeded' },
     { policy: 'OnFailure' as const, exit: 0, phase: 'Succeeded' },
