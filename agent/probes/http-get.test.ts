@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { httpGet } from './http-get.js';
@@ -31,4 +32,26 @@ test.each([
 
 test('what is no HTTP is an error', async () => {
   await expect(answerTo('SSH-2.0-OpenSSH_9.2\r\n')).rejects.toThrow(/Parse Error/);
+});
+
+test('headers are sent as they are given: often, in place of the usual ones, or not at all', async () => {
+  let sent: readonly string[] = [];
+  await using server = createHttpServer((request, response) => {
+    sent = request.rawHeaders;
+    response.end();
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  const own = { 'X-Who': ['me', 'you'], Host: ['shop.example', 'other.example'], Accept: [''], 'User-Agent': ['own'] };
+  const headers = Object.entries(own).flatMap(([name, values]) => values.map((value) => ({ name, value })));
+  const request = { scheme: 'HTTP', host: '127.0.0.1', port, path: '/', headers, userAgent: 'test' } as const;
+  await httpGet(request, new AbortController().signal);
+  const pairs = sent.flatMap((name, index) => (index % 2 === 0 ? [`${name.toLowerCase()}: ${sent[index + 1]}`] : []));
+  expect(pairs.toSorted()).toEqual([
+    'connection: close',
+    'host: shop.example',
+    'user-agent: own',
+    'x-who: me',
+    'x-who: you',
+  ]);
 });

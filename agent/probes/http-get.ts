@@ -52,11 +52,7 @@ function once(
   request: HttpGetRequest,
   signal: AbortSignal,
 ): Promise<{ answer: HttpGetAnswer; location: string | undefined }> {
-  const headers: Record<string, string> = { 'user-agent': request.userAgent, accept: '*/*' };
-  for (const { name, value } of request.headers) {
-    if (value === '' && name.toLowerCase() in headers) delete headers[name.toLowerCase()];
-    else headers[name.toLowerCase()] = value;
-  }
+  const headers = headersOf(request);
   const options = { method: 'GET', headers, signal, agent: false as const, ...leniently };
   return new Promise((resolve, reject) => {
     const onAnswer = (message: IncomingMessage): void => {
@@ -88,6 +84,22 @@ function once(
     outgoing.on('error', reject);
     outgoing.end();
   });
+}
+
+/** Own headers take the place of the usual ones, an empty one none; those given more than once are sent as often. */
+function headersOf({ headers: own, userAgent }: HttpGetRequest): Record<string, string | string[]> {
+  const usual: Record<string, string> = { 'user-agent': userAgent, accept: '*/*' };
+  const headers: Record<string, string | string[]> = { ...usual };
+  const given = new Set<string>();
+  for (const { name, value } of own) {
+    const key = name.toLowerCase();
+    if (value === '' && key in usual) delete headers[key];
+    else if (!given.has(key)) headers[key] = value;
+    // There is one host, and the first counts.
+    else if (key !== 'host') headers[key] = [headers[key] ?? [], value].flat();
+    given.add(key);
+  }
+  return headers;
 }
 
 const bracketed = (host: string): string => (host.includes(':') && !host.startsWith('[') ? `[${host}]` : host);
