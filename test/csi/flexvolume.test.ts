@@ -188,9 +188,14 @@ test.each([
   ['prints garbage', 'echo starting up; echo oops >&2', { code: 'garbled' }, 'starting up; on standard error: oops'],
   ['prints 10 MB', 'head -c 10000000 /dev/zero', { code: 'output-too-large' }, 'more than 1048576 bytes'],
   ['floods standard error', 'yes >&2', { code: 'output-too-large' }, 'more than 1048576 bytes'],
-  ['hangs', 'sleep 600', { code: 'timed-out', afterMs: 400 }, 'no end within 400 ms'],
-  ['hangs and does not die of SIGTERM', "trap '' TERM; sleep 600", { code: 'timed-out' }, 'no end within 400 ms'],
-  ['answers and hangs', `${success}; sleep 600`, { code: 'timed-out', certainty: 'uncertain' }, 'no end within 400 ms'],
+  ['hangs', 'sleep 600600', { code: 'timed-out', afterMs: 400 }, 'no end within 400 ms'],
+  ['hangs and does not die of SIGTERM', "trap '' TERM; sleep 600600", { code: 'timed-out' }, 'no end within 400 ms'],
+  [
+    'answers and hangs',
+    `${success}; sleep 600600`,
+    { code: 'timed-out', certainty: 'uncertain' },
+    'no end within 400 ms',
+  ],
   ['dies half way', 'printf \'{"status":"Succ\'; kill -9 $$', { code: 'crashed', exitCode: null }, 'SIGKILL'],
   [
     'ends half way through its answer',
@@ -205,7 +210,7 @@ test.each([
     'target is busy',
   ],
 ])('a driver that %s', async (_what, unmount, failure, words) => {
-  await using _leaks = await LeakCheck.open({ kinds: ['process'], tokens: ['sleep 600', 'example.com~bad'] });
+  await using _leaks = await LeakCheck.open({ kinds: ['process'], tokens: ['sleep 600600', 'example.com~bad'] });
   // Only those that hang come to their time-out: the others have all the time that a busy machine takes.
   await using world = await FlexWorld.open({ unmount: failure.code === 'timed-out' ? 400 : 60_000 });
   await world.install('bad', script(unmount));
@@ -217,7 +222,7 @@ test.each([
 test('a driver that leaves a daemon with its pipes open is answered all the same', async () => {
   await using world = await FlexWorld.open();
   const pidFile = join(world.root, 'pid');
-  await world.install('daemon', script(`sleep 600 & echo $! >${pidFile}; ${success}`));
+  await world.install('daemon', script(`sleep 600600 & echo $! >${pidFile}; ${success}`));
   expect(await world.registry.driver('example.com/daemon').unmount('/m', {}, signal)).toBe('done');
   // It lives, and nobody waited for it. A kill of what is gone would throw.
   process.kill(Number(await readFile(pidFile, 'utf8')), 'SIGKILL');
@@ -266,7 +271,7 @@ test('removed while in use: unmount fails by that name until the driver is back,
 
 test('a driver that hangs at init does not hold up the others', async () => {
   await using world = await FlexWorld.open();
-  await world.install('stuck', '#!/bin/sh\nsleep 600\n');
+  await world.install('stuck', '#!/bin/sh\nsleep 600600\n');
   await world.install('fine', script(success));
   await world.untilReady('example.com/fine');
   expect(world.registry.list().find((driver) => driver.name === 'example.com/stuck')?.state.kind).toBe('new');
