@@ -199,7 +199,7 @@ describe('logs', () => {
     [['logs', 'web', '-c', '../../../../etc'], 'container "../../../../etc" is not in pod "web"'],
     [['logs', '../../etc/passwd'], 'expected the name of a pod'],
     [['logs', '..'], 'pods ".." not found'],
-    [['logs', 'web', '-n', '../../etc'], 'pods "web" not found in namespace "../../etc"'],
+    [['logs', 'web', '-n', '../../etc'], "argument '../../etc' is invalid. a namespace is named in lower case letters"],
   ])('%j', async (args, message) => {
     const ran = await world.berth(args);
     expect(ran.code).not.toBe(0);
