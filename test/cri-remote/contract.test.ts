@@ -13,7 +13,7 @@ const both = {
   'refuse-create-in-stopped': 'containerd creates a container in a stopped sandbox and fails its start',
 };
 const cannot = {
-  '2.x': { ...both, 'pod-cpu-rate': 'containerd 2.x counts the process of the sandbox alone, which does nothing' },
+  '2.x': { ...both, 'cpu-rate': 'containerd 2.x tells rates of containers with their list only' },
   '1.6': {
     ...both,
     events: 'containerd 1.6 has no GetContainerEvents',

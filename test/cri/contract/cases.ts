@@ -24,6 +24,7 @@ export interface ContractSubject extends AsyncDisposable {
   readonly cannot?: Partial<
     Record<
       | 'attach-input'
+      | 'cpu-rate'
       | 'exec-tty-resize'
       | 'exec-abort'
       | 'exec-start-failure'
@@ -36,7 +37,6 @@ export interface ContractSubject extends AsyncDisposable {
       | 'shared-uts'
       | 'pod-containers'
       | 'pod-containers-order'
-      | 'pod-cpu-rate'
       | 'refuse-create-in-stopped'
       | 'refuse-sysctl'
       | 'refuse-taken-name'
