@@ -85,6 +85,8 @@ export class BusctlLogind implements Logind {
     signal.throwIfAborted();
     const match = "type='signal',interface='org.freedesktop.login1.Manager',member='PrepareForShutdown'";
     const child = start([...diesWithUs, 'busctl', '--system', 'monitor', '--json=short', `--match=${match}`]);
+    // From its start on: what a program has said that ended before anyone reads is thrown away, with its end.
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     const stop = (): void => void child.kill('SIGKILL');
     const unlink = onAbort(signal, stop);
     const end = (): void => {
@@ -101,12 +103,12 @@ export class BusctlLogind implements Logind {
       end();
       throw err;
     }
-    return { [Symbol.asyncIterator]: () => shutdownsIn(child.stdout, signal), [Symbol.dispose]: end };
+    return { [Symbol.asyncIterator]: () => shutdownsIn(lines, signal), [Symbol.dispose]: end };
   }
 }
 
-async function* shutdownsIn(output: Readable, signal: AbortSignal): AsyncGenerator<boolean> {
-  for await (const line of createInterface({ input: output })) {
+async function* shutdownsIn(lines: AsyncIterable<string>, signal: AbortSignal): AsyncGenerator<boolean> {
+  for await (const line of lines) {
     const begins = parsePrepareForShutdown(line);
     if (begins !== undefined) yield begins;
   }

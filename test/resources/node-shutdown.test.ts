@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemCriticalPriority, type PodSpec } from '../../agent/api/index.js';
@@ -149,6 +149,16 @@ describe.skipIf(!able)('with a time for each priority', () => {
   });
 });
 
+/** Whether this process has a child that runs this program. */
+async function hasChild(program: string): Promise<boolean> {
+  const tasks = await readdir('/proc/self/task');
+  const pids = await Promise.all(tasks.map((task) => readFile(`/proc/self/task/${task}/children`, 'utf8')));
+  const lines = pids
+    .flatMap((text) => text.split(' ').filter(Boolean))
+    .map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''));
+  return (await Promise.all(lines)).some((line) => line.split('\0').includes(program));
+}
+
 test.skipIf(missing.length > 0)(
   'without a bus nothing is held up, and nobody is told that it is',
   async ({ signal }) => {
@@ -159,6 +169,7 @@ test.skipIf(missing.length > 0)(
       await expect(logind.inhibit(signal)).rejects.toThrow('systemd-inhibit ended without the lock');
       // It says why before it ends.
       using watch = await logind.watch(signal);
+      await eventually('busctl has ended', async () => !(await hasChild('busctl')), slowMs);
       await expect(watch[Symbol.asyncIterator]().next()).rejects.toThrow('busctl monitor ended');
     } finally {
       delete process.env['DBUS_SYSTEM_BUS_ADDRESS'];
