@@ -98,6 +98,12 @@ const cases: Record<string, Record<string, Case>> = {
       facts: { runtime: runtime(container('side')) },
       plan: { steps: [kill('side')], waits: [killWait('side')] },
     },
+    'a sidecar that was being killed before its turn has its hook run by that kill': {
+      spec: withHook,
+      desired: deleted(30),
+      facts: { runtime: runtime(container('a'), container('side')), inFlight: inFlight(kill('side')) },
+      plan: { steps: [kill('a')], lookAgainAt: now + 30_000, waits: [killWait('a'), turnWait] },
+    },
     'a kill under way is left alone': {
       spec: one,
       desired: deleted(30),

@@ -98,9 +98,15 @@ function runHookAhead(
 ): boolean {
   const step: Step = { kind: 'pre-stop', container: name, containerId: id, graceSeconds };
   if (facts.inFlight.has(stepKey(step))) return draft.do(step) === 'busy';
+  if (isItsTurn || isBeingKilled(facts, id)) return false;
   const spec = view?.init.find((container) => container.name === name)?.spec;
-  if (isItsTurn || !spec?.lifecycle?.preStop || facts.notes.get(name)?.preStopBegun === id) return false;
+  if (!spec?.lifecycle?.preStop || facts.notes.get(name)?.preStopBegun === id) return false;
   return draft.do(step) === 'busy';
+}
+
+/** Also for another reason than the end of its pod: that kill runs its hook. */
+function isBeingKilled({ inFlight }: PodFacts, containerId: string): boolean {
+  return [...inFlight.values()].some(({ step }) => step.kind === 'kill-container' && step.containerId === containerId);
 }
 
 /** Hooks of containers that ended, or whose time is over. */

@@ -286,7 +286,8 @@ export class SimulatedPod {
       case 'ensure-image':
         break;
       case 'pre-stop':
-        if (!this.isTerminating) refuse('the pod lives');
+        // One whose regular containers are all over ends by itself.
+        if (!this.isTerminating && alive.some(({ name }) => this.#isRegular(name))) refuse('the pod lives');
         if (this.operations.has(`kill-container/${step.containerId}`)) refuse('it is being killed');
         break;
       case 'kill-container':
@@ -294,6 +295,10 @@ export class SimulatedPod {
         if (step.why.kind === 'pod-terminating') this.#checkTurn(step.container, refuse);
         break;
     }
+  }
+
+  #isRegular(name: string): boolean {
+    return this.desired?.pod.spec?.containers?.some((container) => container.name === name) ?? false;
   }
 
   /** The containers of the spec among which one is started after the other. */
