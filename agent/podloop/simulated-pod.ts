@@ -275,7 +275,8 @@ export class SimulatedPod {
         break;
       case 'stop-sandbox':
         if (alive.some(({ sandboxId }) => sandboxId === step.sandboxId)) refuse('containers run in it');
-        if (this.operations.has('create-sandbox') || this.#isStarting()) refuse('something is being made in it');
+        if (this.operations.has('create-sandbox') || this.#isStartingIn(step.sandboxId))
+          refuse('something is being made in it');
         break;
       case 'unmount-volumes':
       case 'release-pod':
@@ -311,6 +312,13 @@ export class SimulatedPod {
   #isStarting(among?: readonly Container[]): boolean {
     return [...this.operations.values()].some(
       ({ step }) => step.kind === 'start-container' && (among?.some(({ name }) => name === step.container) ?? true),
+    );
+  }
+
+  /** In one that is left of an earlier run of the agent, nothing is. */
+  #isStartingIn(sandboxId: string): boolean {
+    return [...this.operations.values()].some(
+      ({ step }) => step.kind === 'start-container' && step.sandboxId === sandboxId,
     );
   }
 

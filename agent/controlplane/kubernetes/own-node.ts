@@ -5,6 +5,7 @@ import { same } from '../../status/same-status.js';
 import type { NodeMarks } from '../control-plane.js';
 import { ApiError, reflect, statusOf, type ApiClient } from './client/index.js';
 import { Gate } from './gate.js';
+import { LeaseContest } from './lease-contest.js';
 import type { LastKnown } from './last-known.js';
 import { nodeStatusPatch } from './node-status-patch.js';
 import { leasePath, listPath, objectPath, resourceSlicePaths } from './resource-paths.js';
@@ -38,8 +39,6 @@ const goesWhenUnwanted = [
   'alpha.kubernetes.io/provided-node-ip',
 ];
 const heartbeatTimeoutMs = 10_000;
-/** Somebody else may write the lease once; who does so again and again is another agent. */
-const leaseContests = 4;
 
 /** The server's object of this node, its lease, its list of storage drivers. */
 export class OwnNode {
@@ -50,8 +49,7 @@ export class OwnNode {
   readonly #listeners = new Set<() => void>();
   #node: Node | undefined;
   #lease: Lease | undefined;
-  /** How often in a row somebody else had renewed the lease. */
-  #stolen = 0;
+  readonly #contest = new LeaseContest();
   readonly #known = new Gate();
   #seen = false;
 
@@ -74,7 +72,7 @@ export class OwnNode {
   /** Empty while only this agent speaks for the node. */
   get problem(): string {
     const other = `another agent renews the lease of node ${this.name}: two agents have one name, and the cluster hears both`;
-    return this.#stolen >= leaseContests ? other : '';
+    return this.#contest.isContested ? other : '';
   }
 
   get synced(): boolean {
@@ -220,7 +218,7 @@ export class OwnNode {
     try {
       const body = { ...base, metadata, spec: { ...base.spec, ...lease.spec } };
       this.#lease = await heartbeat.json<Lease>({ method: 'PUT', path, body, timeoutMs }, signal);
-      this.#stolen = Math.max(this.#stolen - 1, 0);
+      this.#contest.renewed();
       return this.#lease;
     } catch (err) {
       // Someone else wrote it, or took it away: read it again the next time.
@@ -246,7 +244,7 @@ export class OwnNode {
 
   #contested(): void {
     const before = this.problem;
-    this.#stolen = Math.min(this.#stolen + 2, 2 * leaseContests);
+    this.#contest.lost();
     if (before === '' && this.problem !== '') this.#deps.log.error({ node: this.name }, this.problem);
   }
 
