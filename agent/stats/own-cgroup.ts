@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { CgroupHierarchy } from '../resources/cgroups/hierarchy.js';
+import { parseProcCgroup, type CgroupHierarchy } from '../resources/cgroups/hierarchy.js';
 
 /** The cgroup this process is accounted in; undefined where that is the machine as a whole. */
 export function readOwnCgroup({ version }: CgroupHierarchy, path = '/proc/self/cgroup'): string | undefined {
@@ -12,9 +12,7 @@ export function readOwnCgroup({ version }: CgroupHierarchy, path = '/proc/self/c
 
 /** On v1 only where CPU and memory are accounted in the same place: what is told of it is told as one. */
 export function parseOwnCgroup(text: string, version: 1 | 2): string | undefined {
-  const paths = new Map<string, string>();
-  for (const [, controllers = '', cgroup = ''] of text.matchAll(/^\d+:([^:\n]*):(.*)$/gm))
-    for (const controller of controllers.split(',')) paths.set(controller, cgroup);
+  const paths = parseProcCgroup(text);
   const own = paths.get(version === 2 ? '' : 'memory');
   if (own === undefined || own === '/' || own.startsWith('/..')) return undefined;
   return version === 2 || own === paths.get('cpuacct') ? own : undefined;

@@ -2,7 +2,7 @@ import type { NodeView } from '../../serving/node-api/index.js';
 import type { Summary } from '../../stats/summary-types.js';
 import { usage } from '../client/index.js';
 import type { ClientFlags, CommandContext } from '../command-context.js';
-import { renderRows, renderTable } from '../output/table.js';
+import { tableText } from '../output/table.js';
 import { nodeUsageTable, podUsageTable, type UsageTable } from '../output/usage-tables.js';
 import { parseAsked } from '../resource.js';
 import { chooser, type ChoiceFlags } from './choose-items.js';
@@ -64,6 +64,6 @@ const summary = async ({ client }: CommandContext): Promise<Summary> =>
 
 const uidOf = (pod: object): string => (pod as { metadata?: { uid?: string } }).metadata?.uid ?? '';
 
-function print({ header, rows }: UsageTable, { headers = true }: TopFlags, { out }: CommandContext): void {
-  out.write(headers ? renderTable(header, rows) : renderRows(rows));
+function print({ header, rows }: UsageTable, { headers }: TopFlags, { out }: CommandContext): void {
+  out.write(tableText(header, rows, headers));
 }

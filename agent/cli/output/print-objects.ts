@@ -1,6 +1,6 @@
 import type { CommandContext } from '../command-context.js';
 import { usage } from '../client/index.js';
-import { renderRows, renderTable } from './table.js';
+import { tableText } from './table.js';
 import { loadYaml } from '../../../base/yaml.js';
 
 export interface OutputFlags {
@@ -60,7 +60,7 @@ export async function printObjects({ out, err }: CommandContext, found: Printabl
   }
   const { header, rows } = await tableOf(found, flags);
   if (rows.length === 0) return void err.write(`${found.nothing}\n`);
-  out.write(flags.headers === false ? renderRows(rows) : renderTable(header, rows));
+  out.write(tableText(header, rows, flags.headers));
 }
 
 /** YAML's library is only loaded for YAML: it takes as long as everything else together. */

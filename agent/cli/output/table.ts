@@ -29,6 +29,10 @@ export function renderRows(rows: readonly (readonly string[])[]): string {
   return rows.map((row) => renderRow(row, widths)).join('');
 }
 
+/** A table, without its headings for `--no-headers`. */
+export const tableText = (header: readonly string[], rows: readonly (readonly string[])[], headers = true): string =>
+  headers ? renderTable(header, rows) : renderRows(rows);
+
 export function oneLine(text: string, longest = 100): string {
   const line = text.replaceAll(/\s+/g, ' ').trim();
   return line.length > longest ? `${line.slice(0, longest - 3)}...` : line;

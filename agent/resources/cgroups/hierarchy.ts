@@ -68,3 +68,11 @@ export function controllerFolder(hierarchy: CgroupHierarchy, controller: string,
   const root = hierarchy.controllers.get(controller);
   return root === undefined ? undefined : join(root, cgroup);
 }
+
+/** Of the text of /proc/PID/cgroup: the cgroup by controller, that of v2 under an empty name (cgroups(7)). */
+export function parseProcCgroup(text: string): ReadonlyMap<string, string> {
+  const cgroups = new Map<string, string>();
+  for (const [, controllers = '', cgroup = ''] of text.matchAll(/^\d+:([^:\n]*):(.*)$/gm))
+    for (const controller of controllers.split(',')) cgroups.set(controller, cgroup);
+  return cgroups;
+}

@@ -4,7 +4,7 @@ import type { Clock } from '../../../base/clock.js';
 import { errnoOf, errorText } from '../../../base/errors.js';
 import type { Logger } from '../../../base/log.js';
 import { runEvery } from '../../../base/run-every.js';
-import { cgroupFolders, controllerFolder, type CgroupHierarchy } from './hierarchy.js';
+import { cgroupFolders, controllerFolder, parseProcCgroup, type CgroupHierarchy } from './hierarchy.js';
 
 export interface MachineCgroupsOptions {
   readonly hierarchy: CgroupHierarchy;
@@ -121,11 +121,9 @@ const asPath = (name: string): string => posix.normalize(`/${name}`).replace(/(?
 
 /** Where its CPU time and its memory count; empty for a process that has ended. */
 function accountedIn(hierarchy: CgroupHierarchy, pid: number): readonly string[] {
-  const text = orElse(() => readFileSync(`/proc/${pid}/cgroup`, 'utf8'), '');
+  const cgroups = parseProcCgroup(orElse(() => readFileSync(`/proc/${pid}/cgroup`, 'utf8'), ''));
   const wanted = hierarchy.version === 2 ? [''] : ['cpu', 'cpuacct', 'memory'];
-  return [...text.matchAll(/^\d+:([^:\n]*):(.*)$/gm)].flatMap(([, controllers = '', cgroup = '']) =>
-    controllers.split(',').some((controller) => wanted.includes(controller)) ? [cgroup] : [],
-  );
+  return wanted.flatMap((controller) => cgroups.get(controller) ?? []);
 }
 
 /** All controllers, and no named hierarchy: that is the bookkeeping of whoever named it. */
