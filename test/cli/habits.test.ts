@@ -53,11 +53,12 @@ afterAll(async () => {
 });
 
 test("top shows what pods and the node use, with kubectl's columns", async () => {
-  const pods = (await world.ok('top', 'pods', '-A', '--no-headers')).trim().split('\n');
-  expect(pods.map((line) => line.split(/ {2,}/).slice(0, 2))).toEqual([
-    ['default', 'web'],
-    ['shop', 'other'],
-  ]);
+  // What was looked at before a pod came does not have it yet.
+  await world.until('both pods to be counted', async () => {
+    const lines = (await world.ok('top', 'pods', '-A', '--no-headers')).trim().split('\n');
+    const names = lines.map((line) => line.split(/ {2,}/).slice(0, 2).join('/'));
+    return names.join() === 'default/web,shop/other';
+  });
   expect(await world.ok('top', 'pod', 'web', '--containers')).toMatch(
     /^POD +NAME +CPU\(cores\) +MEMORY\(bytes\)\nweb +server +(\d+m|<unknown>) +\d+Mi\n$/,
   );

@@ -43,7 +43,7 @@ async function topPods(names: readonly string[], flags: TopFlags, context: Comma
     print(podUsageTable(used, { namespaces: namespace === undefined, containers, sortBy, sum }), flags, context);
   } else if (absent.length === 0) {
     const where = namespace === undefined ? '' : ` in ${namespace} namespace`;
-    err.write(`No pod${names.length > 0 ? ' of them' : ''} is running${where}\n`);
+    err.write(`No pod${names.length > 0 ? ' of them' : ''} has containers that run${where}, or none was counted yet\n`);
   }
   return absent.length > 0 ? 1 : 0;
 }
