@@ -41,26 +41,23 @@ describe.runIf(hasControlPlane())('what plugins want known of a node of a real c
     await using _run = await node.start();
 
     await cluster.until('the slice of this node is gone', async () => {
-      const { status } = await cluster.api('GET', `${slices}/slice-of-${node.name}`, undefined, [404]);
-      return status === 404 ? true : undefined;
+      const slice = await cluster.find(`${slices}/slice-of-${node.name}`);
+      return slice === undefined ? true : undefined;
     });
     expect((await cluster.api('GET', `${slices}/slice-of-another`)).status).toBe(200);
 
     const nodePath = `/api/v1/nodes/${node.name}`;
-    const read = async (): Promise<Node | undefined> => {
-      const { status, body } = await cluster.api('GET', nodePath, undefined, [404]);
-      return status === 404 ? undefined : body;
-    };
+    const read = (): Promise<Node | undefined> => cluster.find<Node>(nodePath);
     const idOf = (object: Node | undefined): unknown =>
       JSON.parse(object?.metadata?.annotations?.['csi.volume.kubernetes.io/nodeid'] ?? '{}');
     const told = async (): Promise<Node | undefined> => {
       const object = await read();
       return JSON.stringify(idOf(object)) === `{"${driverName}":"here"}` ? object : undefined;
     };
-    const csiNode = async (): Promise<CSINode> =>
-      (await cluster.api('GET', `/apis/storage.k8s.io/v1/csinodes/${node.name}`)).body as unknown as CSINode;
+    const csiNode = (): Promise<CSINode | undefined> =>
+      cluster.find<CSINode>(`/apis/storage.k8s.io/v1/csinodes/${node.name}`);
     const namesDriver = async (): Promise<true | undefined> => {
-      const { drivers } = (await csiNode()).spec;
+      const drivers = (await csiNode())?.spec.drivers;
       return drivers?.some(({ name, nodeID }) => name === driverName && nodeID === 'here') || undefined;
     };
 

@@ -171,10 +171,8 @@ describe.runIf(hasControlPlane() && existsSync(berthMain))('a machine whose addr
   });
 
   const internal = async (): Promise<string | undefined> => {
-    const { status, body } = await cluster.api('GET', `/api/v1/nodes/${name}`, undefined, [404]);
-    if (status === 404) return undefined;
-    const all = (body as Node).status?.addresses ?? [];
-    return all.find(({ type }) => type === 'InternalIP')?.address;
+    const shown = await cluster.find<Node>(`/api/v1/nodes/${name}`);
+    return shown?.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
   };
   const waiting = async (): Promise<readonly CertificateSigningRequest[]> => {
     const items = (await cluster.api('GET', requestsPath)).body['items'] as CertificateSigningRequest[];
@@ -186,8 +184,8 @@ describe.runIf(hasControlPlane() && existsSync(berthMain))('a machine whose addr
     await node.until(`a request for ${names}`, async () => (await waiting()).find((each) => namesOf(each) === names));
   const untilTold = async (pod: string, ip: string): Promise<Pod> =>
     await node.until(`pod ${pod} is told ${ip}`, async () => {
-      const found: Pod = (await cluster.api('GET', `/api/v1/namespaces/default/pods/${pod}`)).body;
-      return found.status?.hostIP === ip ? found : undefined;
+      const found = await cluster.find<Pod>(`/api/v1/namespaces/default/pods/${pod}`);
+      return found?.status?.hostIP === ip ? found : undefined;
     });
   const create = async (pod: string): Promise<void> => {
     const containers = [{ name: 'main', image: sampleImage, command: ['sleep', '1000000'] }];
@@ -197,8 +195,8 @@ describe.runIf(hasControlPlane() && existsSync(berthMain))('a machine whose addr
   const remove = async (pod: string): Promise<void> => {
     await cluster.api('DELETE', `/api/v1/namespaces/default/pods/${pod}`);
     await node.until(`pod ${pod} is gone`, async () => {
-      const { status } = await cluster.api('GET', `/api/v1/namespaces/default/pods/${pod}`, undefined, [404]);
-      return status === 404 ? true : undefined;
+      const found = await cluster.find<Pod>(`/api/v1/namespaces/default/pods/${pod}`);
+      return found === undefined ? true : undefined;
     });
   };
 

@@ -114,9 +114,8 @@ export class NodeWorld implements AsyncDisposable {
   }
 
   /** Undefined when there is no such pod. */
-  async get(name: string): Promise<Pod | undefined> {
-    const { status, body } = await this.cluster.api('GET', `/api/v1/namespaces/default/pods/${name}`, undefined, [404]);
-    return status === 404 ? undefined : body;
+  get(name: string): Promise<Pod | undefined> {
+    return this.cluster.find<Pod>(`/api/v1/namespaces/default/pods/${name}`);
   }
 
   async untilPod(what: string, name: string, holds: (pod: Pod) => boolean, withinMs?: number): Promise<Pod> {

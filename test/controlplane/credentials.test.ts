@@ -304,8 +304,8 @@ describe.runIf(hasControlPlane())('credentials from a real cluster', () => {
     const unseen = /the pods of node \S+ cannot be watched: .* 403 .* cannot list resource "pods"/;
     await told(unseen, /403 .* cannot list resource .*pods of this node cannot be watched/);
     await cluster.until('the node says so', async () => {
-      const { status } = (await cluster.api('GET', `/api/v1/nodes/${other.name}`)).body as Node;
-      return unseen.test(status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? '') || undefined;
+      const shown = await cluster.find<Node>(`/api/v1/nodes/${other.name}`);
+      return unseen.test(shown?.status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? '') || undefined;
     });
     await allow('cluster-admin');
     const before = await other.untilReady('steady');

@@ -22,9 +22,9 @@ describe.runIf(hasControlPlane())('a node of a real cluster of version 1.33', ()
     await using node = await NodeWorld.open(cluster);
     await using run = await node.start();
     const ready = await cluster.until<Node>('the node is ready', async () => {
-      const { status, body } = await cluster.api('GET', `/api/v1/nodes/${node.name}`, undefined, [404]);
-      const conditions = (body as Node).status?.conditions;
-      return status === 200 && conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ? body : undefined;
+      const shown = await cluster.find<Node>(`/api/v1/nodes/${node.name}`);
+      const conditions = shown?.status?.conditions;
+      return conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ? shown : undefined;
     });
     expect(ready.metadata?.labels).toMatchObject({
       'kubernetes.io/os': 'linux',
@@ -36,11 +36,8 @@ describe.runIf(hasControlPlane())('a node of a real cluster of version 1.33', ()
       'PIDPressure',
       'Ready',
     ]);
-    const lease = await cluster.until('the lease', async () => {
-      const path = `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${node.name}`;
-      const { status, body } = await cluster.api('GET', path, undefined, [404]);
-      return status === 200 ? body : undefined;
-    });
+    const leasePath = `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${node.name}`;
+    const lease = await cluster.until('the lease', () => cluster.find(leasePath));
     expect(lease).toMatchObject({ spec: { holderIdentity: node.name, leaseDurationSeconds: 40 } });
 
     await node.create(

@@ -194,8 +194,8 @@ describe.runIf(hasControlPlane())('pods of a real API server', () => {
     await using node = await NodeWorld.open(cluster);
     await using _run = await node.start();
     const cpus = await cluster.until('the node tells its CPUs', async () => {
-      const { body } = await cluster.api('GET', `/api/v1/nodes/${node.name}`, undefined, [404]);
-      const cpu = (body as Node).status?.allocatable?.['cpu'];
+      const shown = await cluster.find<Node>(`/api/v1/nodes/${node.name}`);
+      const cpu = shown?.status?.allocatable?.['cpu'];
       return cpu === undefined ? undefined : Number(cpu);
     });
     const asks = (cpu: number): Record<string, unknown> => ({ resources: { requests: { cpu: `${cpu * 1000}m` } } });

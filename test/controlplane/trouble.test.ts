@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../base/clock.js';
 import type { Agent } from '../../agent/open-agent.js';
-import type { Node, PodUid } from '../../agent/api/index.js';
+import type { Lease, Node, PodUid } from '../../agent/api/index.js';
 import { sampleImage } from '../agent/agent-world.js';
 import { pidsOf } from '../agent/machine-traces.js';
 import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
@@ -270,8 +270,8 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     const old = (await cluster.api('GET', `/api/v1/nodes/${node.name}`)).body as Node;
     await cluster.api('DELETE', `/api/v1/nodes/${node.name}`);
     await cluster.until('the node is back', async () => {
-      const { status, body } = await cluster.api('GET', `/api/v1/nodes/${node.name}`, undefined, [404]);
-      return status === 200 && (body as Node).metadata?.uid !== old.metadata?.uid ? true : undefined;
+      const shown = await cluster.find<Node>(`/api/v1/nodes/${node.name}`);
+      return shown && shown.metadata?.uid !== old.metadata?.uid ? true : undefined;
     });
     expect(run.log.text).toContain('the node object was deleted');
     expect(await labels()).toBe('new ours');
@@ -331,8 +331,8 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     for (const jump of [5 * hour, -5 * hour, 0]) {
       offsetMs = jump;
       await cluster.until('the lease has the new time', async () => {
-        const { spec } = (await cluster.api('GET', lease)).body as { spec: { renewTime: string } };
-        return Math.abs(Date.parse(spec.renewTime) - clock.now()) < 60_000 ? true : undefined;
+        const renewed = (await cluster.find<Lease>(lease))?.spec?.renewTime ?? '';
+        return Math.abs(Date.parse(renewed) - clock.now()) < 60_000 ? true : undefined;
       });
       const name = `after-${Math.abs(jump)}-${Math.sign(jump) + 1}`;
       await node.create(node.pod(name));
@@ -357,8 +357,8 @@ describe.runIf(hasControlPlane())('trouble with the API server', () => {
     const before = mainId({ status: run.agent.pod(uid)?.status });
     const second = await other.start(settings);
     const said = async (): Promise<string> => {
-      const { status } = (await cluster.api('GET', `/api/v1/nodes/${node.name}`)).body as Node;
-      return status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? '';
+      const shown = await cluster.find<Node>(`/api/v1/nodes/${node.name}`);
+      return shown?.status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? '';
     };
     await cluster.until('the node says so', async () =>
       (await said()).includes('two agents have one name') ? true : undefined,

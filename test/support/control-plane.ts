@@ -141,6 +141,12 @@ export class TestControlPlane implements AsyncDisposable {
     return answer;
   }
 
+  /** An object as cluster administrator; undefined as long as there is none. */
+  async find<T = ApiAnswer['body']>(path: string): Promise<T | undefined> {
+    const { status, body } = await this.api('GET', path, undefined, [404]);
+    return status === 404 ? undefined : (body as T);
+  }
+
   /** Gives everybody in a group the rights of a cluster role. */
   async bind(group: string, role: string): Promise<void> {
     await this.api('POST', '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
