@@ -8,10 +8,10 @@ const beside = [
   'test/controlplane/**/*.test.ts',
   'test/kubelet-api/**/*.test.ts',
   'test/volumes/**/*.test.ts',
-  'test/images/**/*.test.ts',
+  'test/agent/images/**/*.test.ts',
   'test/agent-devices/cluster.test.ts',
   'test/cni/**/*.test.ts',
-  'test/cri/**/*.test.ts',
+  'test/cri/embedded/**/*.test.ts',
 ];
 /** One suite at a time: each starts daemons, and some fill the machine. */
 const real = { testTimeout: 120_000, hookTimeout: 120_000, maxWorkers: 1 };

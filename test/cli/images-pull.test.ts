@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { login, TestRegistry } from '../images/test-registry.js';
+import { login, TestRegistry } from '../support/test-registry.js';
 import { makeBusyboxImage } from '../setup/busybox-image.js';
 import { BerthWorld } from './berth-world.js';
 

@@ -1,5 +1,5 @@
 import type { v1 } from '../../../cri/index.js';
-import type { PodCalls } from '../support/pod-calls.js';
+import type { PodCalls } from './pod-calls.js';
 
 /** A pod of the suite; disposing it stops and removes it. */
 export class ContractPod implements AsyncDisposable {
