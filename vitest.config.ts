@@ -9,7 +9,7 @@ const beside = [
   'test/kubelet-api/**/*.test.ts',
   'test/volumes/**/*.test.ts',
   'test/agent/images/**/*.test.ts',
-  'test/agent-devices/cluster.test.ts',
+  'test/agent/devices/cluster.test.ts',
   'test/cni/**/*.test.ts',
   'test/cri/embedded/**/*.test.ts',
 ];

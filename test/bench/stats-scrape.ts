@@ -1,4 +1,4 @@
-import { MonitoredPods } from '../resources/monitored-pods.js';
+import { MonitoredPods } from '../agent/stats/monitored-pods.js';
 import { benchRow, cheapestCpuMs, type BenchRow } from './measure.js';
 
 const podCount = 100;
