@@ -7,7 +7,7 @@ import { defineConfig } from 'vitest/config';
 const beside = [
   'test/controlplane/**/*.test.ts',
   'test/kubelet-api/**/*.test.ts',
-  'test/volumes/**/*.test.ts',
+  'test/agent/volumes/**/*.test.ts',
   'test/agent/images/**/*.test.ts',
   'test/agent/devices/cluster.test.ts',
   'test/cni/**/*.test.ts',

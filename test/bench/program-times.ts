@@ -1,4 +1,4 @@
-import { BerthWorld, runProcess } from '../cli/berth-world.js';
+import { BerthWorld, runProcess } from '../agent/cli/berth-world.js';
 import { benchRow, percentile, rowTable, timesOf } from './measure.js';
 
 const rounds = 9;
