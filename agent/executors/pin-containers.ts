@@ -1,5 +1,5 @@
 import { isCriCode } from '../../cri/index.js';
-import { cpusToMoveTo } from '../podloop/plan-pins.js';
+import { cpusToMoveTo } from '../podloop/plan/plan-pins.js';
 import type { ExecutorDeps, Executors } from './executor-deps.js';
 
 export const pinContainers = (deps: ExecutorDeps): Executors['pin-containers'] =>

@@ -5,7 +5,7 @@ import type { PodStatus, PodUid } from '../api/index.js';
 import type { DesiredPod, PodFacts, RuntimeFacts } from './pod-facts.js';
 import { PodMemory } from './pod-memory.js';
 import { Operations, type FailureWords } from './operations.js';
-import { stepNotes } from './plan-notes.js';
+import { stepNotes } from './step-notes.js';
 import { runPodLoop, type PassResult } from './pod-loop.js';
 import type { PodPlan, Step, StepOutcome } from './steps.js';
 import { Wakeups } from './wakeups.js';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Container, ContainerRestartRule } from '../api/index.js';
 import { mayRestartAllContainers, restartsAllContainers, shouldRestart, type RestartPolicy } from './restart-policy.js';
-import { testPod } from './simulated-pod.js';
+import { testPod } from './pod-fixtures.js';
 
 const rule = (
   action: ContainerRestartRule['action'],

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Pod, PodStatus } from '../api/index.js';
-import { planPod } from '../podloop/plan-pod.js';
+import { planPod } from '../podloop/plan/plan-pod.js';
 import { testFacts, testPolicy, testStart as now } from '../podloop/pod-fixtures.js';
 import { deriveStatus } from './derive-status.js';
 import { sameStatus } from './same-status.js';

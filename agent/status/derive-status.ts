@@ -2,8 +2,8 @@ import { toRfc3339 } from '../../base/clock.js';
 import { isTerminalPhase, podQosClass, type ContainerStatus, type PodStatus } from '../api/index.js';
 import { endingOf, terminalStatus, type Ending } from '../podloop/ending.js';
 import { initProgress } from '../podloop/init-progress.js';
-import { resizeProgress } from '../podloop/plan-resize.js';
-import { restartAllSources } from '../podloop/plan-restart-all.js';
+import { resizeProgress } from '../podloop/plan/plan-resize.js';
+import { restartAllSources } from '../podloop/plan/plan-restart-all.js';
 import type { DesiredPod, PodFacts } from '../podloop/pod-facts.js';
 import {
   currentInstance,

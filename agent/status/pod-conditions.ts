@@ -9,7 +9,7 @@ import {
 } from '../api/index.js';
 import { mayRestartAllContainers } from '../podloop/restart-policy.js';
 import type { ResizeFacts } from '../podloop/pod-facts.js';
-import type { ResizeProgress } from '../podloop/plan-resize.js';
+import type { ResizeProgress } from '../podloop/plan/plan-resize.js';
 import type { PodPhase } from './pod-phase.js';
 import { same } from './same-status.js';
 

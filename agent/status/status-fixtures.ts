@@ -1,14 +1,14 @@
 import type { ContainerStatus, PodSpec, PodStatus } from '../api/index.js';
 import type { DesiredPod, ObservedContainer, PodFacts } from '../podloop/pod-facts.js';
-import { container, one } from '../podloop/plan-fixtures.js';
-import { planPod } from '../podloop/plan-pod.js';
+import { container, one } from '../podloop/plan/plan-fixtures.js';
+import { planPod } from '../podloop/plan/plan-pod.js';
 import { testDesired, testFacts, testPod, testPolicy, testSandbox, testStart as now } from '../podloop/pod-fixtures.js';
 import { stepKey, type Step, type StepFailure } from '../podloop/steps.js';
 import { deriveStatus } from './derive-status.js';
 
 // For the tables of tests: what a pod is and has, in few words.
 
-export { container, one, runtime } from '../podloop/plan-fixtures.js';
+export { container, one, runtime } from '../podloop/plan/plan-fixtures.js';
 
 export const time = '2026-01-01T00:00:00Z';
 export const earlier = '2025-12-31T23:00:00Z';

@@ -7,7 +7,7 @@ import type { FaultPoint } from '../fault-point.js';
 import type { PodLogFolders } from '../logs/pod-log-folders.js';
 import type { RuntimeObserver } from '../observe/runtime-observer.js';
 import { nextTryAfter } from '../podloop/backoff.js';
-import { planPod } from '../podloop/plan-pod.js';
+import { planPod } from '../podloop/plan/plan-pod.js';
 import { PodLoops } from '../podloop/pod-loops.js';
 import type { Step } from '../podloop/steps.js';
 import type { DesiredPods } from '../pods/desired-pods.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Container, PodSpec } from '../api/index.js';
+import type { Container, PodSpec } from '../../api/index.js';
 import { SimulatedPod, testPod } from './simulated-pod.js';
 
 /** Of each sidecar: begun with the end of the pod, over before its stop. */

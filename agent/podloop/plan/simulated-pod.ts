@@ -1,7 +1,7 @@
-import { isTerminalPhase, type Container, type Pod, type PodStatus } from '../api/index.js';
-import { deriveStatus } from '../status/index.js';
-import { nextTryAfter } from './backoff.js';
-import { stepNotes } from './plan-notes.js';
+import { isTerminalPhase, type Container, type Pod, type PodStatus } from '../../api/index.js';
+import { deriveStatus } from '../../status/index.js';
+import { nextTryAfter } from '../backoff.js';
+import { stepNotes } from '../step-notes.js';
 import { planPod } from './plan-pod.js';
 import type {
   ContainerNotes,
@@ -11,12 +11,12 @@ import type {
   PodFacts,
   ProbeFacts,
   Termination,
-} from './pod-facts.js';
-import { testContainer, testDesired, testPolicy, testSandbox, testStart } from './pod-fixtures.js';
+} from '../pod-facts.js';
+import { testContainer, testDesired, testPolicy, testSandbox, testStart } from '../pod-fixtures.js';
 import { SimulatedSize } from './simulated-size.js';
-import { stepKey, type Operation, type PodPlan, type Step, type StepFailure } from './steps.js';
+import { stepKey, type Operation, type PodPlan, type Step, type StepFailure } from '../steps.js';
 
-export * from './pod-fixtures.js';
+export * from '../pod-fixtures.js';
 
 interface Running extends Operation {
   stage: number;

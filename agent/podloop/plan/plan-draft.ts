@@ -1,4 +1,4 @@
-import type { ObservedContainer, PodFacts } from './pod-facts.js';
+import type { ObservedContainer, PodFacts } from '../pod-facts.js';
 import {
   stepKey,
   type CurrentWait,
@@ -7,7 +7,7 @@ import {
   type PodPlan,
   type Step,
   type StepFailure,
-} from './steps.js';
+} from '../steps.js';
 
 /** What became of a step that the plan wants. */
 export type Progress =

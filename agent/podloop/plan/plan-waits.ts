@@ -1,7 +1,7 @@
-import type { InitProgress } from './init-progress.js';
+import type { InitProgress } from '../init-progress.js';
 import type { PlanDraft } from './plan-draft.js';
-import { currentInstance, isReady, isStarted, type ContainerView, type PodView } from './pod-view.js';
-import type { WaitStep } from './steps.js';
+import { currentInstance, isReady, isStarted, type ContainerView, type PodView } from '../pod-view.js';
+import type { WaitStep } from '../steps.js';
 
 /** Tells what keeps a pod from being ready where no step can help: containers that must finish, probes, readiness gates. */
 export function tellWaits(view: PodView, draft: PlanDraft, progress: InitProgress): void {

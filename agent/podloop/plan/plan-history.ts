@@ -1,5 +1,5 @@
 import type { PlanDraft } from './plan-draft.js';
-import { endOf, isAlive, type PodView } from './pod-view.js';
+import { endOf, isAlive, type PodView } from '../pod-view.js';
 
 /**
  * Keeps one dead instance of each container, for the status and `logs --previous`, and removes those before it; containers that the spec

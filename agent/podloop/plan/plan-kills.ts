@@ -1,10 +1,10 @@
-import { containerHash } from '../api/index.js';
-import { podGraceSeconds } from './ending.js';
+import { containerHash } from '../../api/index.js';
+import { podGraceSeconds } from '../ending.js';
 import type { PlanDraft } from './plan-draft.js';
-import type { ObservedContainer, ObservedSandbox } from './pod-facts.js';
-import { currentInstance, isAlive, type ContainerView, type PodView } from './pod-view.js';
+import type { ObservedContainer, ObservedSandbox } from '../pod-facts.js';
+import { currentInstance, isAlive, type ContainerView, type PodView } from '../pod-view.js';
 import { resizeNeed } from './plan-resize.js';
-import type { KillWhy } from './steps.js';
+import type { KillWhy } from '../steps.js';
 
 /** Kills what must not run on in a pod that lives. */
 export function planKills(view: PodView, draft: PlanDraft, sandbox: ObservedSandbox): void {

@@ -1,10 +1,10 @@
-import { podFullName } from '../api/index.js';
-import { formatGoDuration } from './go-duration.js';
-import { initProgress, type InitProgress } from './init-progress.js';
+import { podFullName } from '../../api/index.js';
+import { formatGoDuration } from '../go-duration.js';
+import { initProgress, type InitProgress } from '../init-progress.js';
 import type { PlanDraft, Progress } from './plan-draft.js';
-import type { ObservedSandbox, PlanPolicy } from './pod-facts.js';
-import { currentInstance, isAlive, type ContainerView, type PodView } from './pod-view.js';
-import { needsStart, nextRestartCount, startTiming } from './start-question.js';
+import type { ObservedSandbox, PlanPolicy } from '../pod-facts.js';
+import { currentInstance, isAlive, type ContainerView, type PodView } from '../pod-view.js';
+import { needsStart, nextRestartCount, startTiming } from '../start-question.js';
 
 /**
  * Starts what shall run in the sandbox: init containers in order, regular ones one after another (a postStart hook holds back

@@ -1,5 +1,5 @@
-import { toRfc3339 } from '../../base/clock.js';
-import { deadlineOf, endingOf, type Ending } from './ending.js';
+import { toRfc3339 } from '../../../base/clock.js';
+import { deadlineOf, endingOf, type Ending } from '../ending.js';
 import { PlanDraft } from './plan-draft.js';
 import { planEnding } from './plan-ending.js';
 import { planHistory } from './plan-history.js';
@@ -10,9 +10,9 @@ import { planRestartAll, restartAllSources } from './plan-restart-all.js';
 import { planOldSandboxes, planSandbox } from './plan-sandbox.js';
 import { planStarts } from './plan-starts.js';
 import { tellWaits } from './plan-waits.js';
-import { currentSandbox, podView, type PodView } from './pod-view.js';
-import type { DesiredPod, PlanPolicy, PodFacts } from './pod-facts.js';
-import type { PodPlan } from './steps.js';
+import { currentSandbox, podView, type PodView } from '../pod-view.js';
+import type { DesiredPod, PlanPolicy, PodFacts } from '../pod-facts.js';
+import type { PodPlan } from '../steps.js';
 
 /** A pod nobody wants gets no more than this. */
 const orphanGraceSeconds = 1;

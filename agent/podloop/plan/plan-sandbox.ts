@@ -1,8 +1,8 @@
-import { podGraceSeconds } from './ending.js';
+import { podGraceSeconds } from '../ending.js';
 import type { PlanDraft } from './plan-draft.js';
 import { killTurn } from './plan-kills.js';
-import type { ObservedSandbox } from './pod-facts.js';
-import { currentSandbox, isAlive, isHostNetwork, isStopped, type PodView } from './pod-view.js';
+import type { ObservedSandbox } from '../pod-facts.js';
+import { currentSandbox, isAlive, isHostNetwork, isStopped, type PodView } from '../pod-view.js';
 
 /**
  * Makes the sandbox, after everything in the ones before has been stopped: two of them could hold one host port. Called while

@@ -16,7 +16,7 @@ import {
   planned,
   expected,
 } from './plan-fixtures.js';
-import { testSandbox, testStart as now } from './pod-fixtures.js';
+import { testSandbox, testStart as now } from '../pod-fixtures.js';
 
 const cases: Record<string, Record<string, Case>> = {
   restarts: {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { Container, Pod, PodSpec, PodStatus } from '../api/index.js';
-import { resourcesOf } from '../resources/resize/pod-resources.js';
-import { deriveStatus } from '../status/index.js';
-import type { PodFacts, ResizeFacts } from './pod-facts.js';
+import type { Container, Pod, PodSpec, PodStatus } from '../../api/index.js';
+import { resourcesOf } from '../../resources/resize/pod-resources.js';
+import { deriveStatus } from '../../status/index.js';
+import type { PodFacts, ResizeFacts } from '../pod-facts.js';
 import { planPod } from './plan-pod.js';
 import {
   inFlight,
@@ -14,7 +14,7 @@ import {
   testSandbox,
   testStart as now,
 } from './simulated-pod.js';
-import type { Step, StepFailure } from './steps.js';
+import type { Step, StepFailure } from '../steps.js';
 
 const sized = (cpu: string, memory = '64Mi', more: Partial<Container> = {}): PodSpec => ({
   containers: [

@@ -1,7 +1,7 @@
-import { formatCpuSet, parseCpuSet } from '../resources/topology/index.js';
+import { formatCpuSet, parseCpuSet } from '../../resources/topology/index.js';
 import type { PlanDraft } from './plan-draft.js';
-import type { CpuFacts, ObservedContainer } from './pod-facts.js';
-import type { PodView } from './pod-view.js';
+import type { CpuFacts, ObservedContainer } from '../pod-facts.js';
+import type { PodView } from '../pod-view.js';
 
 /** Where a running container is to be moved; undefined when it is there. */
 export function cpusToMoveTo({ wanted, pinned }: CpuFacts, instance: ObservedContainer): string | undefined {

@@ -1,5 +1,5 @@
-import type { PodSpec } from '../api/index.js';
-import type { DesiredPod, ObservedContainer, PodFacts } from './pod-facts.js';
+import type { PodSpec } from '../../api/index.js';
+import type { DesiredPod, ObservedContainer, PodFacts } from '../pod-facts.js';
 import { planPod } from './plan-pod.js';
 import {
   testContainer,
@@ -9,8 +9,8 @@ import {
   testPolicy,
   testSandbox,
   testStart as now,
-} from './pod-fixtures.js';
-import { stepKey, type CurrentWait, type PodPlan, type Step, type StepFailure } from './steps.js';
+} from '../pod-fixtures.js';
+import { stepKey, type CurrentWait, type PodPlan, type Step, type StepFailure } from '../steps.js';
 
 // For the tables of tests: what a pod is and has, in few words.
 

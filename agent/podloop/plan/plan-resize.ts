@@ -1,7 +1,7 @@
-import { containerChange } from '../resources/resize/plan-resize.js';
-import { resourcesOf, hasResources } from '../resources/resize/pod-resources.js';
+import { containerChange } from '../../resources/resize/plan-resize.js';
+import { resourcesOf, hasResources } from '../../resources/resize/pod-resources.js';
 import type { PlanDraft } from './plan-draft.js';
-import { currentInstance, currentSandbox, isAlive, type ContainerView, type PodView } from './pod-view.js';
+import { currentInstance, currentSandbox, isAlive, type ContainerView, type PodView } from '../pod-view.js';
 
 /** What has to be done about a container that runs with other resources than it is promised. */
 export type ResizeNeed = 'none' | 'update' | 'restart';

@@ -1,7 +1,7 @@
-import { findContainer, type Container, type Pod, type ResourceRequirements } from '../api/index.js';
-import { containerChange } from '../resources/resize/plan-resize.js';
-import { hasResources, resourcesOf } from '../resources/resize/pod-resources.js';
-import type { ResizeFacts } from './pod-facts.js';
+import { findContainer, type Container, type Pod, type ResourceRequirements } from '../../api/index.js';
+import { containerChange } from '../../resources/resize/plan-resize.js';
+import { hasResources, resourcesOf } from '../../resources/resize/pod-resources.js';
+import type { ResizeFacts } from '../pod-facts.js';
 
 /** For tests: what a pod's cgroup and its containers were given. */
 export class SimulatedSize {

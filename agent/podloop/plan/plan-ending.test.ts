@@ -17,7 +17,7 @@ import {
   planned,
   expected,
 } from './plan-fixtures.js';
-import { inFlight, testSandbox, testStart as now } from './pod-fixtures.js';
+import { inFlight, testSandbox, testStart as now } from '../pod-fixtures.js';
 
 const lifecycle = { preStop: { sleep: { seconds: 5 } } };
 const withHook = { ...one, initContainers: [{ name: 'side', restartPolicy: 'Always' as const, lifecycle }] };

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { planPod } from './plan-pod.js';
-import { testContainer, testDesired, testFacts, testPod, testPolicy, testSandbox, testStart } from './pod-fixtures.js';
+import { testContainer, testDesired, testFacts, testPod, testPolicy, testSandbox, testStart } from '../pod-fixtures.js';
 
 const linux = (cpusetCpus: string) => ({ linux: { cpusetCpus } });
 

@@ -1,4 +1,4 @@
-import { toRfc3339 } from '../../base/clock.js';
+import { toRfc3339 } from '../../../base/clock.js';
 import { describe, expect, test } from 'vitest';
 import {
   type Case,
@@ -22,7 +22,7 @@ import {
   expected,
 } from './plan-fixtures.js';
 import { planPod } from './plan-pod.js';
-import { inFlight, testFacts, testPolicy, testSandbox, testStart as now } from './pod-fixtures.js';
+import { inFlight, testFacts, testPolicy, testSandbox, testStart as now } from '../pod-fixtures.js';
 
 const cases: Record<string, Record<string, Case>> = {
   'lays the ground, one thing after the other': {

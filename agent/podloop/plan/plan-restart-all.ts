@@ -1,6 +1,6 @@
 import type { PlanDraft } from './plan-draft.js';
-import { currentInstance, endOf, isAlive, type ContainerView, type PodView } from './pod-view.js';
-import { restartsAllContainers } from './restart-policy.js';
+import { currentInstance, endOf, isAlive, type ContainerView, type PodView } from '../pod-view.js';
+import { restartsAllContainers } from '../restart-policy.js';
 
 /** The containers whose exit asks for all containers to start over. */
 export function restartAllSources(view: PodView): readonly ContainerView[] {

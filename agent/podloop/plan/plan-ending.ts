@@ -1,11 +1,11 @@
-import { isTerminalPhase } from '../api/index.js';
-import type { Ending } from './ending.js';
+import { isTerminalPhase } from '../../api/index.js';
+import type { Ending } from '../ending.js';
 import { PlanDraft } from './plan-draft.js';
 import { killTurn } from './plan-kills.js';
 import { planPins } from './plan-pins.js';
-import type { ObservedContainer, PodFacts } from './pod-facts.js';
-import { isAlive, isStopped, type PodView } from './pod-view.js';
-import { stepKey, type PodPlan, type Step } from './steps.js';
+import type { ObservedContainer, PodFacts } from '../pod-facts.js';
+import { isAlive, isStopped, type PodView } from '../pod-view.js';
+import { stepKey, type PodPlan, type Step } from '../steps.js';
 
 /** Steps that make something; a pod that ends must not have one of them under way when its sandbox is stopped. */
 const making: ReadonlySet<Step['kind']> = new Set([
