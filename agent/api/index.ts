@@ -5,7 +5,7 @@
 import type { ManifestReader } from './manifest.js';
 
 export type * from './generated/types.js';
-export type { ManifestEntry, ObjectIdentity } from './decode.js';
+export type { ManifestEntry, ObjectIdentity } from './decoding/decode.js';
 export type { ManifestReader } from './manifest.js';
 export * from './canonical-json.js';
 export { defaultObject, defaultSecret } from './default-objects.js';

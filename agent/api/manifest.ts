@@ -1,8 +1,8 @@
-import { ManifestDecoder, type ManifestEntry } from './decode.js';
+import { ManifestDecoder, type ManifestEntry } from './decoding/decode.js';
 import { defaultObject } from './default-objects.js';
 import type { KubeObject } from './generated/types.js';
 import type { ManifestProblem } from './problem.js';
-import { validateObject } from './validate-objects.js';
+import { validateObject } from './validation/validate-objects.js';
 
 /** Decodes, fills in defaults and validates. An entry without problems can be run; one with problems tells all of them. */
 export class ManifestReader {

@@ -1,5 +1,5 @@
 import type { FieldProblems } from './field-problems.js';
-import type { HTTPGetAction, IntOrString, Lifecycle, LifecycleHandler, Probe } from './generated/types.js';
+import type { HTTPGetAction, IntOrString, Lifecycle, LifecycleHandler, Probe } from '../generated/types.js';
 import { httpHeaderName, portName, portNumber } from './name-rules.js';
 
 export type ProbeKind = 'livenessProbe' | 'readinessProbe' | 'startupProbe';

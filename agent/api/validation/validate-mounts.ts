@@ -1,5 +1,5 @@
 import type { FieldProblems } from './field-problems.js';
-import type { Container, Volume, VolumeMount } from './generated/types.js';
+import type { Container, Volume, VolumeMount } from '../generated/types.js';
 import { descendingPath, noBacksteps } from './name-rules.js';
 
 export type MountingContainer = Pick<Container, 'volumeMounts' | 'volumeDevices' | 'securityContext'>;

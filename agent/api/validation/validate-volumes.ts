@@ -7,12 +7,12 @@ import type {
   ServiceAccountTokenProjection,
   Volume,
   VolumeProjection,
-} from './generated/types.js';
+} from '../generated/types.js';
 import { dnsLabel, dnsSubdomain, noBacksteps, volumeFilePath } from './name-rules.js';
-import { fieldPath } from './problem.js';
-import { exactQuantity } from './quantity.js';
+import { fieldPath } from '../problem.js';
+import { exactQuantity } from '../quantity.js';
 import { validatePodCertificate } from './validate-certificates.js';
-import { volumeSources } from './volume-sources.js';
+import { volumeSources } from '../volume-sources.js';
 import { validateFieldRef, validateReference, validateResourceFieldRef, volumeFields } from './validate-env.js';
 
 /** Checks all volumes; returns them by name, broken ones too, so that one mistake is not reported at each mount again. */

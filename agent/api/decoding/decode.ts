@@ -1,8 +1,8 @@
-import type { KubeObject } from './generated/types.js';
+import type { KubeObject } from '../generated/types.js';
 import { ObjectDecoder } from './decode-object.js';
-import type { ManifestProblem } from './problem.js';
+import type { ManifestProblem } from '../problem.js';
 import { readSchema, type Schema } from './schema.js';
-import { suggest } from './suggest.js';
+import { suggest } from '../suggest.js';
 import { parseTrees, treeOfValue, type ParsedText, type Tree, type TreeProblem } from './yaml-tree.js';
 
 /** Which object it is, as far as that could be read; all of it may be missing in a broken one. */

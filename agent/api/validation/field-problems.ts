@@ -1,4 +1,4 @@
-import type { ManifestProblem } from './problem.js';
+import type { ManifestProblem } from '../problem.js';
 
 /** Collects what validation finds, in the API server's words. */
 export class FieldProblems {

@@ -1,5 +1,5 @@
 import type { FieldProblems } from './field-problems.js';
-import type { AppArmorProfile, PodSpec, SeccompProfile, SecurityContext, Sysctl } from './generated/types.js';
+import type { AppArmorProfile, PodSpec, SeccompProfile, SecurityContext, Sysctl } from '../generated/types.js';
 import { descendingPath, sysctlName } from './name-rules.js';
 
 const maxId = 2 ** 31 - 1;

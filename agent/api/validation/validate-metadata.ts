@@ -1,7 +1,7 @@
 import type { FieldProblems } from './field-problems.js';
-import type { ObjectMeta } from './generated/types.js';
+import type { ObjectMeta } from '../generated/types.js';
 import { dnsLabel, labelValue, qualifiedName, type NameRule } from './name-rules.js';
-import { fieldPath } from './problem.js';
+import { fieldPath } from '../problem.js';
 
 const maxAnnotationBytes = 256 * 1024;
 /** A UID becomes part of paths and cgroup names, so a manifest must not choose it freely. */

@@ -1,7 +1,7 @@
 import type { FieldProblems } from './field-problems.js';
-import type { Container, EphemeralContainer, PodSpec, Volume } from './generated/types.js';
+import type { Container, EphemeralContainer, PodSpec, Volume } from '../generated/types.js';
 import { dnsLabel, ipAddress, portName, portNumber } from './name-rules.js';
-import { isSidecar } from './pod-containers.js';
+import { isSidecar } from '../pod-containers.js';
 import { validateEnv } from './validate-env.js';
 import { validateLifecycle, validateProbe } from './validate-handlers.js';
 import { validateMounts } from './validate-mounts.js';

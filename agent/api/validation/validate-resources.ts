@@ -6,11 +6,11 @@ import type {
   PodSpec,
   Quantity,
   ResourceRequirements,
-} from './generated/types.js';
+} from '../generated/types.js';
 import { dnsLabel, qualifiedName } from './name-rules.js';
-import { aggregateContainerLimits, aggregateContainerRequests, isPodLevelResource } from './pod-resources.js';
-import { fieldPath } from './problem.js';
-import { compareQuantities, exactQuantity } from './quantity.js';
+import { aggregateContainerLimits, aggregateContainerRequests, isPodLevelResource } from '../pod-resources.js';
+import { fieldPath } from '../problem.js';
+import { compareQuantities, exactQuantity } from '../quantity.js';
 
 const isHugePages = (name: string): boolean => name.startsWith('hugepages-');
 /** Extended resources and huge pages cannot be given out twice: request and limit are one. */

@@ -6,9 +6,9 @@ import type {
   EnvVarSource,
   ObjectFieldSelector,
   ResourceFieldSelector,
-} from './generated/types.js';
+} from '../generated/types.js';
 import { configKey, dnsLabel, dnsSubdomain, envName, noBacksteps, qualifiedName } from './name-rules.js';
-import { canonicalQuantity, isZeroQuantity } from './quantity.js';
+import { canonicalQuantity, isZeroQuantity } from '../quantity.js';
 
 const envFields = [
   'metadata.name',

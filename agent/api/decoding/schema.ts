@@ -1,4 +1,4 @@
-import { schemaText } from './generated/schema.js';
+import { schemaText } from '../generated/schema.js';
 
 /**
  * What a field holds, as generated: an atom (`s`tring, `b`oolean, `i`nt32, `l` int64, `d`ouble, base64 b`y`tes, `t`ime,

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
-import { makeCertificate, makeKey } from '../controlplane/certificates/index.js';
-import { defaultPod } from './default-pod.js';
-import type { ClusterTrustBundle, PodCertificateProjection, VolumeProjection } from './generated/types.js';
+import { makeCertificate, makeKey } from '../../controlplane/certificates/index.js';
+import { defaultPod } from '../default-pod.js';
+import type { ClusterTrustBundle, PodCertificateProjection, VolumeProjection } from '../generated/types.js';
 import { validateObject } from './validate-objects.js';
 
 const certificate: PodCertificateProjection = { signerName: 'a.com/b', keyType: 'ED25519', keyPath: 'key.pem' };

@@ -1,9 +1,9 @@
 import { FieldProblems } from './field-problems.js';
-import type { Pod, PodSpec, Toleration } from './generated/types.js';
+import type { Pod, PodSpec, Toleration } from '../generated/types.js';
 import { dnsLabel, dnsSearchDomain, dnsSubdomain, ipAddress, labelValue, qualifiedName } from './name-rules.js';
-import type { ManifestProblem } from './problem.js';
-import { fieldPath } from './problem.js';
-import { exactQuantity } from './quantity.js';
+import type { ManifestProblem } from '../problem.js';
+import { fieldPath } from '../problem.js';
+import { exactQuantity } from '../quantity.js';
 import { validateContainers } from './validate-containers.js';
 import { validateLabels, validateMetadata } from './validate-metadata.js';
 import { validatePodResources } from './validate-resources.js';

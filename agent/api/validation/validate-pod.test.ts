@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { defaultPod } from './default-pod.js';
-import type { Container, EphemeralContainer, Pod } from './generated/types.js';
-import { container, podWith } from './pod-fixtures.js';
+import { defaultPod } from '../default-pod.js';
+import type { Container, EphemeralContainer, Pod } from '../generated/types.js';
+import { container, podWith } from '../pod-fixtures.js';
 import { validatePod } from './validate-pod.js';
 
 const withContainer = (fields: Partial<Container>): Pod => podWith({ containers: [container(fields)] });

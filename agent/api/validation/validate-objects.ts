@@ -7,7 +7,7 @@ import type {
   PersistentVolumeClaim,
   Secret,
   Service,
-} from './generated/types.js';
+} from '../generated/types.js';
 import {
   configKey,
   dnsLabel,
@@ -19,9 +19,9 @@ import {
   portNumber,
   type NameRule,
 } from './name-rules.js';
-import { isNamespaced } from './object-scope.js';
-import { fieldPath, type ManifestProblem } from './problem.js';
-import { exactQuantity } from './quantity.js';
+import { isNamespaced } from '../object-scope.js';
+import { fieldPath, type ManifestProblem } from '../problem.js';
+import { exactQuantity } from '../quantity.js';
 import { trustBundleName, validateTrustBundle } from './validate-certificates.js';
 import { validateMetadata } from './validate-metadata.js';
 import { validatePod } from './validate-pod.js';

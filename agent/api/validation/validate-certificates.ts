@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { FieldProblems } from './field-problems.js';
-import type { ClusterTrustBundle, PodCertificateProjection } from './generated/types.js';
+import type { ClusterTrustBundle, PodCertificateProjection } from '../generated/types.js';
 import { dnsSubdomain, volumeFilePath, type NameRule } from './name-rules.js';
 
 const keyTypes = ['RSA3072', 'RSA4096', 'ECDSAP256', 'ECDSAP384', 'ECDSAP521', 'ED25519'];

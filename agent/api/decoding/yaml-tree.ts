@@ -1,5 +1,5 @@
 import type { CST, Document, LineCounter, Node as YamlNode, Scalar } from 'yaml';
-import { loadYaml } from '../../base/yaml.js';
+import { loadYaml } from '../../../base/yaml.js';
 
 type Yaml = ReturnType<typeof loadYaml>;
 

@@ -1,7 +1,7 @@
-import { canonicalQuantity, parseQuantity, quantityRule } from './quantity.js';
-import { fieldPath, type ProblemCode } from './problem.js';
+import { canonicalQuantity, parseQuantity, quantityRule } from '../quantity.js';
+import { fieldPath, type ProblemCode } from '../problem.js';
 import { fieldCode, type ObjectFields, type Schema, type TypeCode } from './schema.js';
-import { suggest } from './suggest.js';
+import { suggest } from '../suggest.js';
 import type { Tree, TreeEntry } from './yaml-tree.js';
 
 export interface DecodeProblem {
