@@ -6,15 +6,15 @@ import type { Logger } from '../../../base/log.js';
 import type { PullProgress } from '../../contract/image-service.js';
 import { CriError, criError } from '../../contract/cri-error.js';
 import type * as v1 from '../../../proto/generated/cri-v1.js';
-import { exportArchive } from './export-image.js';
+import { exportArchive } from './transfer/export-image.js';
 import { IdleSweep } from './idle-sweep.js';
 import { ImageError, imageError, type ImageFailureReason } from './image-error.js';
 import { dropName, type ImageRecord } from './image-index.js';
 import type { ArchiveFormat, ImageStore, ImageUsage, ImportOptions, StoredImage } from './image-store.js';
 import { blobDigests, imageUsage, removeUnusedLayers, storedImage } from './image-usage.js';
-import { importArchive, importFromDocker, type ImportDeps } from './import-image.js';
+import { importArchive, importFromDocker, type ImportDeps } from './transfer/import-image.js';
 import { JoinedWork } from './joined-work.js';
-import { pullImage, type PullOptions, type PullRequest } from './pull-image.js';
+import { pullImage, type PullOptions, type PullRequest } from './transfer/pull-image.js';
 import { parseReference, referenceText, tryParseReference } from './reference.js';
 import { toCriImage, verboseInfo } from './cri-image.js';
 

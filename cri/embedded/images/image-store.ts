@@ -3,7 +3,7 @@ import type { Clock } from '../../../base/clock.js';
 import type { Logger } from '../../../base/log.js';
 import type { RunProgram } from '../../../base/run-program.js';
 import type { ImageService } from '../../contract/image-service.js';
-import type { RegistryAccess } from './skopeo.js';
+import type { RegistryAccess } from './transfer/skopeo.js';
 
 /** The parts of an OCI image configuration a container is made from (image-spec config.md); absent values are empty. */
 export interface ImageConfig {

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { ImageIndex, ImageRecord } from './image-index.js';
 import type { ImageDetails, ImageUsage, StoredImage } from './image-store.js';
-import type { LayerRecord, LayerStore } from './layer-store.js';
+import type { LayerRecord, LayerStore } from './layers/layer-store.js';
 
 /** The image as the runtime sees it. */
 export function storedImage(record: ImageRecord, layers: LayerStore): StoredImage {

@@ -11,7 +11,7 @@ export type {
   ImportOptions,
   StoredImage,
 } from './image-store.js';
-export type { RegistryAccess } from './skopeo.js';
+export type { RegistryAccess } from './transfer/skopeo.js';
 export { ImageError, isImageFailure, type ImageFailure, type ImageFailureReason } from './image-error.js';
 export { parseReference, referenceText, tryParseReference, type ImageReference } from './reference.js';
 export { makeImageArchive, type ImageLayerSource, type MakeImageOptions } from './make-image.js';

@@ -9,9 +9,9 @@ import { imageError, isImageFailure } from './image-error.js';
 import { ensureLayout, ImageIndex, parseImageRecords, type ImageRecord } from './image-index.js';
 import type { ImageStore, ImageStoreDeps, ImageStoreOptions } from './image-store.js';
 import { blobDigests, removeUnusedLayers } from './image-usage.js';
-import { LayerStore } from './layer-store.js';
+import { LayerStore } from './layers/layer-store.js';
 import { rebuildRecords } from './rebuild-index.js';
-import { Skopeo } from './skopeo.js';
+import { Skopeo } from './transfer/skopeo.js';
 
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const acceptEverything = '{"default":[{"type":"insecureAcceptAnything"}]}\n';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../../../base/log.js';
 import { errorText } from '../../../base/errors.js';
-import { readImage, type AdoptDeps } from './adopt-image.js';
+import { readImage, type AdoptDeps } from './transfer/adopt-image.js';
 import { indexAnnotations, type ImageRecord } from './image-index.js';
 import { mediaTypes, parseIndex, parseManifest, refNameAnnotation, type Descriptor } from './oci-documents.js';
 

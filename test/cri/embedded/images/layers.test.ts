@@ -16,7 +16,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { sha256 } from '../../../../cri/embedded/images/oci-documents.js';
-import { unpackLayer } from '../../../../cri/embedded/images/unpack-layer.js';
+import { unpackLayer } from '../../../../cri/embedded/images/layers/unpack-layer.js';
 import { hostProgram } from '../../../support/host-program.js';
 import { importLayers, merged, tarOf, tree } from './made-layers.js';
 import { missingProgram, never, tempFolder, TempStore } from './temp-store.js';

@@ -2,7 +2,12 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runProgram } from '../../../../base/run-program.js';
 import { makeImageArchive, type ImageLayerSource, type StoredImage } from '../../../../cri/embedded/images/index.js';
-import { endOfArchive, formatEntry, padding, type TarEntry } from '../../../../cri/embedded/images/tar-format.js';
+import {
+  endOfArchive,
+  formatEntry,
+  padding,
+  type TarEntry,
+} from '../../../../cri/embedded/images/layers/tar-format.js';
 import { hostProgram } from '../../../support/host-program.js';
 import { never, type TempStore } from './temp-store.js';
 

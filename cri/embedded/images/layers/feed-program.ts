@@ -2,8 +2,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { errnoOf } from '../../../base/errors.js';
-import { imageError } from './image-error.js';
+import { errnoOf } from '../../../../base/errors.js';
+import { imageError } from '../image-error.js';
 
 export interface FeedResult {
   readonly code: number | null;

@@ -1,7 +1,7 @@
 import { lstat, readlink } from 'node:fs/promises';
 import type { BigIntStats } from 'node:fs';
-import { errnoOf } from '../../../base/errors.js';
-import { imageError } from './image-error.js';
+import { errnoOf } from '../../../../base/errors.js';
+import { imageError } from '../image-error.js';
 
 export interface FolderAttributes {
   readonly mode: number;

@@ -1,4 +1,4 @@
-import { imageError } from './image-error.js';
+import { imageError } from '../image-error.js';
 import { cleanPath, quoted, type FolderAttributes, type LayerPaths } from './layer-paths.js';
 import { endOfArchive, formatEntry, padding, type TarEntry } from './tar-format.js';
 import { TarReader } from './tar-reader.js';

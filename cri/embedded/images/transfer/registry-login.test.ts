@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseReference } from './reference.js';
+import { parseReference } from '../reference.js';
 import { authEntry } from './registry-login.js';
 
 const reference = parseReference('example.com:5000/x:1');

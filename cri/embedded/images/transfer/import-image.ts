@@ -1,15 +1,15 @@
 import { lstat, realpath, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { CallSubject } from '../../../base/call-recorder.js';
-import { describeEnd, programSucceeded } from '../../../base/run-program.js';
+import type { CallSubject } from '../../../../base/call-recorder.js';
+import { describeEnd, programSucceeded } from '../../../../base/run-program.js';
 import { copiedManifest, enterImages, prepareImage } from './adopt-image.js';
 import { readArchiveContent, type ArchiveContent, type ReadArchiveDeps } from './archive-content.js';
-import { imageError, ImageError, type ImageFailureReason } from './image-error.js';
-import type { ImageRecord } from './image-index.js';
-import type { ImportOptions } from './image-store.js';
-import type { Descriptor } from './oci-documents.js';
+import { imageError, ImageError, type ImageFailureReason } from '../image-error.js';
+import type { ImageRecord } from '../image-index.js';
+import type { ImportOptions } from '../image-store.js';
+import type { Descriptor } from '../oci-documents.js';
 import type { PullDeps } from './pull-image.js';
-import { parseReference, referenceText } from './reference.js';
+import { parseReference, referenceText } from '../reference.js';
 import { WorkFolder } from './work-folder.js';
 
 export type ImportDeps = PullDeps & ReadArchiveDeps;

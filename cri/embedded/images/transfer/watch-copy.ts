@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { linkSignal } from '../../../base/signals.js';
-import { imageError } from './image-error.js';
+import { linkSignal } from '../../../../base/signals.js';
+import { imageError } from '../image-error.js';
 
 export interface WatchCopyOptions {
   readonly what: string;

@@ -1,4 +1,4 @@
-import { imageError } from './image-error.js';
+import { imageError } from '../image-error.js';
 import {
   blockSize,
   padding,

@@ -1,10 +1,10 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describeEnd, programSucceeded, type RunProgram } from '../../../base/run-program.js';
-import { errnoOf } from '../../../base/errors.js';
-import { imageError } from './image-error.js';
-import { parseIndex, refNameAnnotation, type Descriptor } from './oci-documents.js';
-import { referenceText, tryParseReference } from './reference.js';
+import { describeEnd, programSucceeded, type RunProgram } from '../../../../base/run-program.js';
+import { errnoOf } from '../../../../base/errors.js';
+import { imageError } from '../image-error.js';
+import { parseIndex, refNameAnnotation, type Descriptor } from '../oci-documents.js';
+import { referenceText, tryParseReference } from '../reference.js';
 
 /** The images of an archive, in its order, with the names it gives them. */
 export type ArchiveContent =

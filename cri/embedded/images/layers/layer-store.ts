@@ -1,10 +1,10 @@
 import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeUnfinishedWrites, StateFile } from '../../../base/atomic-file.js';
-import { errnoOf } from '../../../base/errors.js';
-import { KeyedLock } from '../../../base/fifo-limit.js';
-import type { Logger } from '../../../base/log.js';
-import { isDigest } from './reference.js';
+import { removeUnfinishedWrites, StateFile } from '../../../../base/atomic-file.js';
+import { errnoOf } from '../../../../base/errors.js';
+import { KeyedLock } from '../../../../base/fifo-limit.js';
+import type { Logger } from '../../../../base/log.js';
+import { isDigest } from '../reference.js';
 import { unpackLayer } from './unpack-layer.js';
 
 export interface LayerRecord {

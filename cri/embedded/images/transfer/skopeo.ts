@@ -1,7 +1,7 @@
-import { describeEnd, programSucceeded, type ProgramResult, type RunProgram } from '../../../base/run-program.js';
-import type { CallRecorder, CallSubject } from '../../../base/call-recorder.js';
-import { isAbortOf } from '../../../base/signals.js';
-import { programFailure, skopeoWords, speaksPlainHttp } from './classify-failure.js';
+import { describeEnd, programSucceeded, type ProgramResult, type RunProgram } from '../../../../base/run-program.js';
+import type { CallRecorder, CallSubject } from '../../../../base/call-recorder.js';
+import { isAbortOf } from '../../../../base/signals.js';
+import { programFailure, skopeoWords, speaksPlainHttp } from '../classify-failure.js';
 import { isLoopbackHost } from './loopback-host.js';
 import type { RegistryLogin } from './registry-login.js';
 

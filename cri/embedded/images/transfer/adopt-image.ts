@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock } from '../../../base/clock.js';
-import type { BlobFiles } from './blob-files.js';
-import { imageError, isImageFailure } from './image-error.js';
-import { dropName, type ImageIndex, type ImageRecord } from './image-index.js';
-import type { LayerRecord, LayerStore } from './layer-store.js';
-import { chainIds, parseConfig, parseIndex, parseManifest, type Descriptor } from './oci-documents.js';
+import type { Clock } from '../../../../base/clock.js';
+import type { BlobFiles } from '../blob-files.js';
+import { imageError, isImageFailure } from '../image-error.js';
+import { dropName, type ImageIndex, type ImageRecord } from '../image-index.js';
+import type { LayerRecord, LayerStore } from '../layers/layer-store.js';
+import { chainIds, parseConfig, parseIndex, parseManifest, type Descriptor } from '../oci-documents.js';
 
 export interface AdoptDeps {
   readonly blobs: BlobFiles;

@@ -1,4 +1,4 @@
-import { imageError } from './image-error.js';
+import { imageError } from '../image-error.js';
 
 /**
  * The tar format at the level a layer filter needs. The npm packages for tar turn extended headers into text, which destroys binary

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Descriptor } from './oci-documents.js';
-import { mediaTypes } from './oci-documents.js';
+import type { Descriptor } from '../oci-documents.js';
+import { mediaTypes } from '../oci-documents.js';
 
 /** A throw-away folder inside the store, on the same file system as what it becomes; gone when disposed. */
 export class WorkFolder implements AsyncDisposable {

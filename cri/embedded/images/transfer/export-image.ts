@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { access, rename, rm, link } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { errnoOf } from '../../../base/errors.js';
-import { imageError } from './image-error.js';
-import type { ImageRecord } from './image-index.js';
-import type { ArchiveFormat } from './image-store.js';
+import { errnoOf } from '../../../../base/errors.js';
+import { imageError } from '../image-error.js';
+import type { ImageRecord } from '../image-index.js';
+import type { ArchiveFormat } from '../image-store.js';
 import type { PullDeps } from './pull-image.js';
 import { WorkFolder } from './work-folder.js';
 

@@ -1,8 +1,8 @@
 import { mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type * as v1 from '../../../proto/generated/cri-v1.js';
-import { imageError } from './image-error.js';
-import type { ImageReference } from './reference.js';
+import type * as v1 from '../../../../proto/generated/cri-v1.js';
+import { imageError } from '../image-error.js';
+import type { ImageReference } from '../reference.js';
 
 const tmpfsMagic = 0x01021994;
 
