@@ -20,7 +20,7 @@ import type { ControlPlane } from '../controlplane/control-plane.js';
 import type { EventRecorder } from '../events/event-recorder.js';
 import { Lifetimes } from '../lifetimes.js';
 import type { DeviceCounts } from './device-counts.js';
-import { openStorageDrivers } from './open-storage-drivers.js';
+import { openStorageDrivers } from '../volumes/drivers/open-storage-drivers.js';
 import { PodDevices, type PodDevicesUsers } from './pod-devices.js';
 import { podResourcesFacts, type ExclusiveResources } from './pod-resources-facts.js';
 import { pluginReports, type PluginReport } from './plugin-rows.js';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { CsiDriverInfo } from '../../csi/index.js';
-import type { CSINode } from '../api/index.js';
-import type { ControlPlane } from '../controlplane/control-plane.js';
+import type { CsiDriverInfo } from '../../../csi/index.js';
+import type { CSINode } from '../../api/index.js';
+import type { ControlPlane } from '../../controlplane/control-plane.js';
 import { CsiNodes } from './csi-nodes.js';
 
 const never = new AbortController().signal;

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { systemClock } from '../../base/clock.js';
-import { silentLogger } from '../../base/log.js';
-import type { CsiDriverInfo } from '../../csi/index.js';
-import type { ControlPlane } from '../controlplane/control-plane.js';
+import { systemClock } from '../../../base/clock.js';
+import { silentLogger } from '../../../base/log.js';
+import type { CsiDriverInfo } from '../../../csi/index.js';
+import type { ControlPlane } from '../../controlplane/control-plane.js';
 import { VolumeLimits } from './volume-limits.js';
 
 const { signal } = new AbortController();

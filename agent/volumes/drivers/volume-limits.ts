@@ -1,9 +1,9 @@
-import type { Clock } from '../../base/clock.js';
-import { errorText } from '../../base/errors.js';
-import type { Logger } from '../../base/log.js';
-import { runEvery } from '../../base/run-every.js';
-import type { CsiDriverInfo } from '../../csi/index.js';
-import type { ControlPlane } from '../controlplane/control-plane.js';
+import type { Clock } from '../../../base/clock.js';
+import { errorText } from '../../../base/errors.js';
+import type { Logger } from '../../../base/log.js';
+import { runEvery } from '../../../base/run-every.js';
+import type { CsiDriverInfo } from '../../../csi/index.js';
+import type { ControlPlane } from '../../controlplane/control-plane.js';
 
 export interface VolumeLimitsDeps {
   readonly clock: Clock;

@@ -1,10 +1,10 @@
-import type { CallRecorder } from '../../base/call-recorder.js';
-import type { Clock } from '../../base/clock.js';
-import { errorText } from '../../base/errors.js';
-import type { Logger } from '../../base/log.js';
-import { CsiDrivers } from '../../csi/index.js';
-import type { ControlPlane } from '../controlplane/control-plane.js';
-import { Lifetimes } from '../lifetimes.js';
+import type { CallRecorder } from '../../../base/call-recorder.js';
+import type { Clock } from '../../../base/clock.js';
+import { errorText } from '../../../base/errors.js';
+import type { Logger } from '../../../base/log.js';
+import { CsiDrivers } from '../../../csi/index.js';
+import type { ControlPlane } from '../../controlplane/control-plane.js';
+import { Lifetimes } from '../../lifetimes.js';
 import { CsiNodes } from './csi-nodes.js';
 import { VolumeLimits } from './volume-limits.js';
 

@@ -1,7 +1,7 @@
-import { FifoLimit } from '../../base/fifo-limit.js';
-import type { CsiDriverInfo } from '../../csi/index.js';
-import type { CSINode, CSINodeDriver } from '../api/index.js';
-import type { ControlPlane } from '../controlplane/control-plane.js';
+import { FifoLimit } from '../../../base/fifo-limit.js';
+import type { CsiDriverInfo } from '../../../csi/index.js';
+import type { CSINode, CSINodeDriver } from '../../api/index.js';
+import type { ControlPlane } from '../../controlplane/control-plane.js';
 
 export interface CsiNodesDeps {
   readonly controlPlane: Pick<ControlPlane, 'get' | 'writeCsiNode' | 'markNode'>;
