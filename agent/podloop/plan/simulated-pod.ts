@@ -1,4 +1,4 @@
-import { isTerminalPhase, type Container, type Pod, type PodStatus } from '../../api/index.js';
+import type { Container, Pod, PodStatus } from '../../api/index.js';
 import { deriveStatus } from '../../status/index.js';
 import { nextTryAfter } from '../backoff.js';
 import { stepNotes } from '../step-notes.js';
@@ -13,6 +13,7 @@ import type {
   Termination,
 } from '../pod-facts.js';
 import { testContainer, testDesired, testPolicy, testSandbox, testStart } from '../pod-fixtures.js';
+import { checkStatus, checkStep, isTerminating } from './simulated-checks.js';
 import { SimulatedSize } from './simulated-size.js';
 import { stepKey, type Operation, type PodPlan, type Step, type StepFailure } from '../steps.js';
 
@@ -22,14 +23,6 @@ interface Running extends Operation {
   stage: number;
   cancelled: boolean;
 }
-
-const making = new Set<Step['kind']>([
-  'prepare-pod',
-  'mount-volumes',
-  'create-sandbox',
-  'ensure-image',
-  'start-container',
-]);
 
 /** For tests: a machine with one pod, where steps take effect when they are told to, and which refuses what no plan may ask. */
 export class SimulatedPod {
@@ -92,7 +85,7 @@ export class SimulatedPod {
     this.plan = plan;
     this.status = deriveStatus(this.desired, facts, plan, this.now);
     this.#lastReported = this.status ?? this.#lastReported;
-    this.#checkStatus();
+    checkStatus(this.status, this.desired, this.facts());
     for (const key of plan.cancel) {
       const operation = this.operations.get(key);
       if (!operation) throw new Error(`cancels ${key}, which is not under way`);
@@ -180,7 +173,7 @@ export class SimulatedPod {
   }
 
   get isTerminating(): boolean {
-    return this.desired === undefined || this.desired.termination !== undefined;
+    return isTerminating(this.desired);
   }
 
   /** Everything goes well from here on: ends all that is under way, lets time pass where the plan waits for it. */
@@ -219,143 +212,12 @@ export class SimulatedPod {
 
   #begin(step: Step): void {
     const key = stepKey(step);
-    const running = this.operations.get(key);
-    if (running && step.kind !== 'kill-container') throw new Error(`begins ${key} twice`);
-    if (running?.step.kind === 'kill-container' && step.kind === 'kill-container') {
-      if (step.graceSeconds >= running.step.graceSeconds) throw new Error(`kills ${key} again without hurry`);
-    }
-    const failure = this.#failures.get(key);
-    if (failure && failure.nextTry > this.now && step.kind !== 'ensure-image' && step.kind !== 'start-container') {
-      throw new Error(`begins ${key} before its next try`);
-    }
-    if (this.isTerminating && making.has(step.kind)) throw new Error(`begins ${key} of a pod that ends`);
-    this.#check(step);
-    const attempt = (failure?.attempt ?? 0) + 1;
+    checkStep(step, { now: this.now, desired: this.desired, facts: this.facts(), size: this.#size });
+    const attempt = (this.#failures.get(key)?.attempt ?? 0) + 1;
     this.operations.set(key, { step, since: this.now, attempt, stage: 0, cancelled: false });
     const note = stepNotes(step);
     if (note) this.#note(note.container, note.change);
     if (step.kind === 'mount-volumes') this.#present = true;
-  }
-
-  /** What must hold when a step begins, whatever came before. */
-  #check(step: Step): void {
-    const refuse = (why: string): never => {
-      throw new Error(`${stepKey(step)}: ${why}`);
-    };
-    const alive = this.containers.filter(({ state }) => state === 'running');
-    switch (step.kind) {
-      case 'create-sandbox':
-        if (!this.#mounted) refuse('volumes are not mounted');
-        if (this.sandboxes.some(({ ready, id }) => ready || !this.#stopped.has(id)))
-          refuse('another one is not stopped');
-        if (alive.length > 0 || this.#isStarting()) refuse('something of an older one is left');
-        if (this.sandboxes.some(({ attempt }) => attempt >= step.attempt)) refuse('the attempt is not new');
-        break;
-      case 'start-container':
-        if (!this.#mounted || !this.#prepared) refuse('nothing is laid out');
-        if (!this.sandboxes.some(({ id, ready }) => id === step.sandboxId && ready)) refuse('the sandbox is not ready');
-        if (alive.some(({ name }) => name === step.container)) refuse('it runs');
-        if (this.#isStarting(this.#listOf(step.container))) refuse('another one is being started');
-        this.#checkOrder(step.container, refuse);
-        if (!this.#size.isSized(this.desired?.pod) && !this.#failures.has('resize-pod'))
-          refuse('its pod has not the room');
-        break;
-      case 'pin-containers':
-        break;
-      case 'resize-pod':
-        if (!this.#prepared) refuse('nothing is laid out');
-        if (alive.some(({ name }) => this.#size.needsRestart(this.desired?.pod, name)))
-          refuse('one that starts anew runs');
-        break;
-      case 'remove-container':
-        if (alive.some(({ id }) => id === step.containerId)) refuse('it runs');
-        break;
-      case 'remove-sandbox':
-        if (this.containers.some(({ sandboxId }) => sandboxId === step.sandboxId)) refuse('it holds containers');
-        break;
-      case 'stop-sandbox':
-        if (alive.some(({ sandboxId }) => sandboxId === step.sandboxId)) refuse('containers run in it');
-        if (this.operations.has('create-sandbox') || this.#isStartingIn(step.sandboxId))
-          refuse('something is being made in it');
-        break;
-      case 'unmount-volumes':
-      case 'release-pod':
-        if (alive.length > 0) refuse('containers run');
-        break;
-      case 'prepare-pod':
-      case 'mount-volumes':
-      case 'ensure-image':
-        break;
-      case 'pre-stop':
-        // One whose regular containers are all over ends by itself.
-        if (!this.isTerminating && alive.some(({ name }) => this.#isRegular(name))) refuse('the pod lives');
-        if (this.operations.has(`kill-container/${step.containerId}`)) refuse('it is being killed');
-        break;
-      case 'kill-container':
-        if (step.preStop && this.operations.has(`pre-stop/${step.containerId}`)) refuse('its hook runs');
-        if (step.why.kind === 'pod-terminating') this.#checkTurn(step.container, refuse);
-        break;
-    }
-  }
-
-  #isRegular(name: string): boolean {
-    return this.desired?.pod.spec?.containers?.some((container) => container.name === name) ?? false;
-  }
-
-  /** The containers of the spec among which one is started after the other. */
-  #listOf(name: string): readonly Container[] {
-    const { initContainers = [], containers = [], ephemeralContainers = [] } = this.desired?.pod.spec ?? {};
-    const lists = [initContainers, containers, ephemeralContainers as Container[]];
-    return lists.find((list) => list.some((container) => container.name === name)) ?? [];
-  }
-
-  #isStarting(among?: readonly Container[]): boolean {
-    return [...this.operations.values()].some(
-      ({ step }) => step.kind === 'start-container' && (among?.some(({ name }) => name === step.container) ?? true),
-    );
-  }
-
-  /** In one that is left of an earlier run of the agent, nothing is. */
-  #isStartingIn(sandboxId: string): boolean {
-    return [...this.operations.values()].some(
-      ({ step }) => step.kind === 'start-container' && step.sandboxId === sandboxId,
-    );
-  }
-
-  #checkTurn(name: string, refuse: (why: string) => never): void {
-    const { initContainers = [], containers = [] } = this.desired?.pod.spec ?? {};
-    const at = initContainers.findIndex((container) => container.name === name);
-    if (initContainers[at]?.restartPolicy !== 'Always') return;
-    const termination = this.desired?.termination;
-    if (!termination || this.now >= termination.since + termination.graceSeconds * 1000) return;
-    const before = [...initContainers.slice(at + 1), ...containers].map((container) => container.name);
-    if (this.containers.some((each) => each.state === 'running' && before.includes(each.name))) refuse('not its turn');
-  }
-
-  #checkOrder(name: string, refuse: (why: string) => never): void {
-    const { initContainers = [], containers = [] } = this.desired?.pod.spec ?? {};
-    const current = this.sandboxes.toSorted((a, b) => b.attempt - a.attempt)[0]?.id;
-    const here = this.containers.filter(({ sandboxId }) => sandboxId === current);
-    const regular = containers.some((container) => container.name === name);
-    if (!regular && !initContainers.some((container) => container.name === name)) return;
-    // Once a regular container is there, the init containers have had their turn.
-    if (here.some((each) => containers.some((container) => container.name === each.name))) return;
-    for (const init of initContainers) {
-      if (init.name === name) return;
-      if (init.restartPolicy === 'Always') continue;
-      const last = here.filter((each) => each.name === init.name).at(-1);
-      if (last?.state !== 'exited' || last.exitCode !== 0) refuse(`init container ${init.name} is not done`);
-    }
-  }
-
-  #checkStatus(): void {
-    const phase = this.status?.phase;
-    const alive = this.containers.some(({ state }) => state === 'running');
-    if (isTerminalPhase(phase) && alive && this.#lastReported !== this.desired?.previousStatus) {
-      if (this.desired?.previousStatus?.phase !== phase) throw new Error(`tells ${phase} while containers run`);
-    }
-    const ready = this.status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True';
-    if (ready && phase !== 'Running') throw new Error(`is ready in phase ${phase}`);
   }
 
   #makeContainer(operation: Running, step: Step & { kind: 'start-container' }): void {
