@@ -24,7 +24,8 @@ const name = 'moving-node';
 class MovingNode implements AsyncDisposable {
   readonly world: AgentWorld;
   readonly netns: TempNetns;
-  readonly subnet = `10.210.${randomBytes(1)[0]}`;
+  /** Of no other world of the tests: theirs begin at 10.209. */
+  readonly subnet = `10.208.${randomBytes(1)[0]}`;
   readonly #cable: string;
   readonly #cluster: TestControlPlane;
   #relay: Server | undefined;

@@ -58,10 +58,13 @@ describe.runIf(hasControlPlane())('credentials from a real cluster', () => {
     const volumes = join(node.world.config.paths.rootDir, 'pods', metadata?.uid ?? '', 'volumes');
     return await readFile(join(volumes, 'kubernetes.io~projected/all', path), 'utf8');
   };
+  /** What is read in the moment at which a volume is exchanged may be gone. */
+  const untilFile = (what: string, pod: Pod, path: string, holds: (text: string) => boolean): Promise<true> =>
+    cluster.until(what, async () => holds(await file(pod, path).catch(() => '')) || undefined);
   /** Something in the volume changes, and the agent looks at all of it. */
   const touch = async (pod: Pod, word: string): Promise<void> => {
     await cluster.api('PATCH', `${core}/configmaps/map`, { data: { word } });
-    await cluster.until('the change is there', async () => (await file(pod, 'word')) === word || undefined);
+    await untilFile('the change is there', pod, 'word', (text) => text === word);
   };
   const waits = async (name: string, words: string): Promise<void> => {
     const told = (): boolean =>
@@ -105,10 +108,7 @@ describe.runIf(hasControlPlane())('credentials from a real cluster', () => {
     expect(await file(pod, 'optional.pem')).toBe('');
     const change = { spec: { trustBundle: second } };
     await cluster.api('PATCH', `${certificates}/clustertrustbundles/example.com:pods:live`, change);
-    await cluster.until(
-      'the change is there',
-      async () => (await file(pod, 'signer/live.pem')) === second || undefined,
-    );
+    await untilFile('the change is there', pod, 'signer/live.pem', (text) => text === second);
     await end('trusting');
   });
 
@@ -140,7 +140,7 @@ describe.runIf(hasControlPlane())('credentials from a real cluster', () => {
     const second = await request('proven', first.metadata?.name);
     expect(await file(pod, 'both.pem')).toBe(both);
     await issue(second);
-    await cluster.until('the new one is there', async () => (await file(pod, 'both.pem')) !== both || undefined);
+    await untilFile('the new one is there', pod, 'both.pem', (text) => text !== '' && text !== both);
     expect(mainId(await node.untilReady('proven'))).toBe(mainId(before));
     offsetMs = 0;
 

@@ -58,8 +58,10 @@ describe.runIf(hasControlPlane())('pods of a real API server', () => {
   test('a pod is deleted with its grace, its end is told before it goes, and one of the same name follows', async () => {
     await using node = await NodeWorld.open(cluster);
     await using _run = await node.start();
-    const command = ['sh', '-c', 'trap "sleep 1; exit 7" TERM; while true; do sleep 0.1; done'];
-    const first = await node.create(node.pod('twin', { terminationGracePeriodSeconds: 20 }, { command }));
+    const command = ['sh', '-c', 'trap "sleep 1; exit 7" TERM; touch /listens; while true; do sleep 0.1; done'];
+    const readinessProbe = { exec: { command: ['test', '-e', '/listens'] }, periodSeconds: 1 };
+    const talking = { command, readinessProbe };
+    const first = await node.create(node.pod('twin', { terminationGracePeriodSeconds: 20 }, talking));
     const watching = untilDeleted(cluster, await node.untilReady('twin'));
     await node.delete('twin');
     await node.untilGone('twin');

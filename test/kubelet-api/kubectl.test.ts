@@ -216,13 +216,10 @@ describe.runIf(hasControlPlane() && existsSync(kubectlProgram))('kubectl through
       roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'operators' },
       subjects: [{ kind: 'ServiceAccount', namespace: 'default', name: 'operator' }],
     });
-    await cluster.until('the right is known', async () => {
-      const resourceAttributes = { verb: 'create', resource: 'nodes', subresource: 'proxy', name: world.node.name };
-      const spec = { user: 'system:serviceaccount:default:operator', resourceAttributes };
-      const { body } = await cluster.api('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', { spec });
-
-      return (body as { status: { allowed: boolean } }).status.allowed ? true : undefined;
-    });
+    await cluster.untilAllowed(
+      { user: 'system:serviceaccount:default:operator' },
+      { verb: 'create', resource: 'nodes', subresource: 'proxy', name: world.node.name },
+    );
     const authorization = operator;
     expect(await ask({ ...run, authorization })).toMatchObject({ status: 200, text: 'ran\n' });
     const refused = await ask({ ...run, path: '/checkpoint/default/talker/main', authorization });

@@ -38,7 +38,12 @@ export class MetricsStandIn implements AsyncDisposable {
       metadata: { name: 'metrics' },
       rules: [{ apiGroups: [''], resources: ['nodes/metrics'], verbs: ['get'] }],
     });
-    await cluster.bind('system:serviceaccounts:kube-system', 'metrics');
+    const accounts = 'system:serviceaccounts:kube-system';
+    await cluster.bind(accounts, 'metrics');
+    await cluster.untilAllowed(
+      { user: 'system:serviceaccount:kube-system:metrics', groups: [accounts] },
+      { verb: 'get', resource: 'nodes', subresource: 'metrics', name: whole.nodeName },
+    );
     const { body } = await cluster.api('POST', `${system}/serviceaccounts/metrics/token`, { spec: {} });
     const { token } = (body as { status: { token: string } }).status;
     const server = createServer(await (await TestAuthority.make('metrics')).issue('metrics', [], { use: 'server' }));

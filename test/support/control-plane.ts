@@ -158,6 +158,18 @@ export class TestControlPlane implements AsyncDisposable {
     });
   }
 
+  /** A right that was given counts a little after it was given. */
+  async untilAllowed(
+    who: { readonly user: string; readonly groups?: readonly string[] },
+    resourceAttributes: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const spec = { ...who, resourceAttributes };
+    await this.until(`the right of ${who.user}`, async () => {
+      const { body } = await this.api('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', { spec });
+      return (body as { status: { allowed: boolean } }).status.allowed || undefined;
+    });
+  }
+
   /**
    * A kubeconfig that may only ask for a node's certificate; what it asks for is signed at once where the controller manager runs,
    * as kubeadm sets clusters up.
