@@ -104,7 +104,9 @@ describe.concurrent('environment', () => {
     });
     expect(env.has('NOT_THERE')).toBe(false);
     expect(await inside('env', "tr '\\0' '\\n' < /proc/1/environ", 'plain')).toContain('C_odd.key=$(NAME)');
-    expect(await inside('env', 'cat /tmp/args')).toBe('hello env, blue $(UNKNOWN) $(GREETING)');
+    expect(await inside('env', 'until [ -s /tmp/args ]; do sleep 0.1; done; cat /tmp/args')).toBe(
+      'hello env, blue $(UNKNOWN) $(GREETING)',
+    );
   });
 });
 

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { AgentRun } from '../agent-run.js';
 import { BuiltExamples } from '../../deviceplugin/build-examples.js';
 import { expectSpeed } from '../../support/speed.js';
+import { untilAsync } from '../../support/until-async.js';
 import { deviceStatus, gpu, GpuAgent, gpuPod, healthOf } from './gpu-agent.js';
 import { podResources } from './pod-resources.js';
 
@@ -25,8 +26,11 @@ async function end({ world, plugin }: GpuAgent, run: AgentRun): Promise<void> {
   expect(leftovers).toEqual([]);
   const checkpoint = join(world.config.paths.rootDir, 'device-plugins', 'kubelet_internal_checkpoint');
   if (!existsSync(checkpoint)) return;
-  const { Data } = JSON.parse(await readFile(checkpoint, 'utf8')) as { Data: { PodDeviceEntries: unknown[] | null } };
-  expect(Data.PodDeviceEntries ?? []).toEqual([]);
+  const grants = async (): Promise<unknown[]> => {
+    const { Data } = JSON.parse(await readFile(checkpoint, 'utf8')) as { Data: { PodDeviceEntries: unknown[] | null } };
+    return Data.PodDeviceEntries ?? [];
+  };
+  await untilAsync('no grant is written down', async () => (await grants()).length === 0, { tell: grants });
 }
 
 test('a pod sees its GPU, its status says how the GPU is, and the pod outlives plugin and agent', async () => {

@@ -46,10 +46,12 @@ test('a device pool of the configuration: nodes come and go while the agent runs
     const { capacity, allocatable } = await run.node();
     return [capacity[port], allocatable[port]];
   };
-  expect(await ofNode()).toEqual(['2', '2']);
+  const untilNodeHas = (count: string): Promise<void> =>
+    vi.waitFor(async () => expect(await ofNode()).toEqual([count, count]), { timeout: 60_000, interval: 50 });
+  await untilNodeHas('2');
   await rm(join(dev, 'port0'));
   await run.untilPod('first', 'tells of the node that went', (pod) => healthOf(pod)[0]?.endsWith('Unhealthy') === true);
-  expect(await ofNode()).toEqual(['1', '1']);
+  await untilNodeHas('1');
   for (const { name } of run.pods.values()) await run.delete(name, 1);
   await run.untilGone();
   expect(await world.leftovers()).toEqual([]);

@@ -58,7 +58,7 @@ test('a full disk under the state of the agent holds new pods, and nothing else'
   );
 
   await rm(filler);
-  await run.untilReady('squeezed', 45_000);
+  await run.untilReady('squeezed');
   await world.remove('squeezed.yaml');
   await end(run, world, stateDir);
 });
@@ -93,6 +93,6 @@ test('a full disk under the logs stops no container, and no pod from going', asy
     (pod) => pod.ready || pod.waits.some((wait) => /ENOSPC|[Nn]o space left/.test(wait)),
   );
   await run.delete('chatty', 1);
-  await run.untilReady('next', 45_000);
+  await run.untilReady('next');
   await end(run, world, podLogsDir);
 });

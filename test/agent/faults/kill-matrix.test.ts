@@ -89,7 +89,7 @@ test.concurrent.each(points.starting)(
     await dying.ended;
     expect(dying.points.at(-1)).toBe(point);
     await using run = await world.start();
-    await run.untilReady('web', 45_000);
+    await run.untilReady('web');
     await endCleanly(world, run);
   },
 );
@@ -106,13 +106,13 @@ test.concurrent.each(points.stopping)(
     await dying.ended;
     await using run = await world.start();
     await run.untilStarted();
-    await run.untilGone(45_000);
+    await run.untilGone();
     expect(await world.leftovers()).toEqual([]);
   },
 );
 
 async function endCleanly(world: AgentWorld, run: AgentRun): Promise<void> {
   await world.remove('web.yaml');
-  await run.untilGone(45_000);
+  await run.untilGone();
   expect(await world.leftovers()).toEqual([]);
 }

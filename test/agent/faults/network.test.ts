@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { AgentRun } from '../agent-run.js';
 import { AgentWorld } from '../agent-world.js';
+import { untilAsync } from '../../support/until-async.js';
 import { container, podManifest } from '../pod-objects.js';
 
 const confFile = '10-test.conflist';
@@ -148,7 +149,11 @@ test('plugins that are missing, print garbage, fail half way or hang hold a pod 
     await run.ask({ do: 'retry', uid: stuck.uid });
     await run.untilReady(name);
     const taken = [...run.pods.values()].filter(({ ip }) => ip !== '').length;
-    expect(await world.addresses()).toHaveLength(taken);
+    await untilAsync(
+      `${taken} addresses are taken after ${name}`,
+      async () => (await world.addresses()).length === taken,
+      { tell: () => world.addresses() },
+    );
   }
 
   await plugin.is('[ "$CNI_COMMAND" = ADD ] || exec /usr/lib/cni/bridge; sleep 1000000');

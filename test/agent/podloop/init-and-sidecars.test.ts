@@ -151,7 +151,9 @@ describe.concurrent('sidecars', () => {
         'hooked',
         notes.in({
           terminationGracePeriodSeconds: 60,
-          initContainers: [script('side', speaking('side'), { restartPolicy: 'Always', lifecycle })],
+          initContainers: [
+            script('side', speaking('side'), { restartPolicy: 'Always', lifecycle, startupProbe: isUp }),
+          ],
           containers: [script('main', `trap '${afterHook}' TERM; ${say('main-up')}; sleep 1000000 & wait`)],
         }),
       ),

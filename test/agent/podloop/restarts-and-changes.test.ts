@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { container, idle, podManifest, script } from '../pod-objects.js';
 import { SharedAgent } from '../shared-agent.js';
@@ -53,21 +55,25 @@ describe.concurrent('restart policies', () => {
   test('Never: the pod has failed when one container has, after the others have ended', async () => {
     const { run } = shared;
     const notes = await shared.notes('never');
-    const afterMain = 'until [ -e /notes/log ]; do sleep 0.1; done; sleep 3';
     await run.apply(
       podManifest(
         'never',
         notes.in({
           restartPolicy: 'Never',
-          containers: [script('other', afterMain), script('main', `${say('main')}; exit 3`)],
+          containers: [script('other', 'until [ -e /notes/go ]; do sleep 0.1; done'), script('main', 'exit 3')],
         }),
       ),
     );
+    const first = await run.untilPod(
+      'never',
+      'has one that failed',
+      (pod) => main(pod)?.state?.terminated !== undefined,
+    );
+    expect(first.phase).toBe('Running');
+    await writeFile(join(notes.path, 'go'), '');
     const over = await run.untilPod('never', 'has failed', (pod) => pod.phase === 'Failed');
     expect(main(over)).toMatchObject({ restartCount: 0, state: { terminated: { exitCode: 3, reason: 'Error' } } });
     expect(condition(over, 'Ready')).toMatchObject({ status: 'False', reason: 'PodFailed' });
-    const first = run.historyOf('never').find((pod) => main(pod)?.state?.terminated);
-    expect(first?.phase).toBe('Running');
   });
 
   test('a container restart rule goes before the policies', async () => {
