@@ -27,7 +27,7 @@ export interface RunOptions {
   readonly interrupt?: { readonly until: string; readonly signal: NodeJS.Signals } | undefined;
 }
 
-const commandMs = 30_000;
+const commandMs = 60_000;
 
 /** A real agent process with folders, bridge and cgroup of its own, and the command line to talk to it. Leaves nothing behind. */
 export class BerthWorld implements AsyncDisposable {
@@ -151,7 +151,7 @@ export class BerthWorld implements AsyncDisposable {
   }
 
   async until(what: string, met: () => Promise<boolean>): Promise<void> {
-    const deadline = performance.now() + 40_000;
+    const deadline = performance.now() + 60_000;
     while (!(await met())) {
       if (performance.now() > deadline) throw new Error(`waited in vain: ${what}\n${this.agentLog.slice(-4000)}`);
       await new Promise((resolve) => setTimeout(resolve, 100));

@@ -51,7 +51,7 @@ test.each(['abstract', 'path'])('systemd is told: ready, status, the watchdog, s
   );
   const agent = await world.start({ env: { NOTIFY_SOCKET: receiver.address, WATCHDOG_USEC: '400000' } });
   await world.until('it is ready', () => Promise.resolve(receiver.count('READY=1') === 1));
-  expect(receiver.text).toContain('STATUS=running pods on test-node');
+  await world.until('its status', () => Promise.resolve(receiver.text.includes('STATUS=running pods on test-node')));
   await world.until('the watchdog is fed', () => Promise.resolve(receiver.count('WATCHDOG=1') >= 3));
   // A child of the agent must not be able to speak for it.
   const children = await tryHostProgram(['pgrep', '-P', String(agent.pid)]);

@@ -58,8 +58,8 @@ test.skipIf(!able)('who would go is told before, and an eviction is counted by i
   await writeFile(join(signals, 'go'), '');
   const evicted = (): boolean => agent.pods().some(({ status }) => status?.reason === 'Evicted');
   await eventually('the pod is evicted', evicted, slowMs);
-  expect(seriesOf(store, 'kubelet_evictions')).toEqual(['emptydirfs.limit = 1']);
-  expect(seriesOf(store, 'kubelet_eviction_stats_age_seconds')).toEqual(['emptydirfs.limit = 1']);
+  for (const name of ['kubelet_evictions', 'kubelet_eviction_stats_age_seconds'])
+    await expect.poll(() => seriesOf(store, name), { timeout: slowMs }).toEqual(['emptydirfs.limit = 1']);
   expect(seriesOf(store, 'kubelet_topology_manager_admission_requests_total')).toEqual(['= 1']);
   const shared = `= ${(cpus().length - 1) * 1000}`;
   expect(seriesOf(store, 'kubelet_cpu_manager_shared_pool_size_millicores')).toEqual([shared]);

@@ -78,7 +78,7 @@ test('a full disk: the pod that filled it goes, and the node can be used again',
   expect(await evicted(run, 'filler', 'quiet')).toMatch(
     /^The node was low on resource: ephemeral-storage\. Threshold quantity: 40Mi/,
   );
-  expect(run.eventsOf('test-node').join()).toContain('EvictionThresholdMet');
+  await run.until('the pressure is told', () => run.eventsOf('test-node').join().includes('EvictionThresholdMet'));
   for (const name of ['filler', 'quiet']) await run.delete(name);
   await run.untilGone();
 });
