@@ -181,7 +181,7 @@ spec:
   expect(words).toContain('MountVolume.SetUp failed for volume "config"');
   expect(words).toContain(join(rootDir, 'pods', uid, 'volumes/kubernetes.io~configmap/config'));
   await rm(filler);
-  await run.untilReady('web', 45_000);
+  await run.untilReady('web');
   expect(await run.sh('web', 'main', 'cat /config/app.conf')).toBe('one');
   await run.delete('web', 0);
   await run.untilGone();

@@ -157,7 +157,7 @@ async function fileInImage(image: string, dir: string): Promise<string> {
 
 /**
  * One death between every two deeds: what is "before" one is "after" the last, and dying there twice proves nothing. Calls that belong to no volume
- * come with every start.
+ * come with every start, those for statistics when a minute is over.
  */
 const isOfVolume = (point: string): boolean =>
   /^((after|amid) (csi|flexvolume|volume-)|volume-)/.test(point) &&

@@ -95,7 +95,7 @@ test('a mount made in a container reaches the host and who asks for it, and nobo
     // It goes on by itself when that was done.
     await hostProgram(['mount', '--bind', apart, apart]);
     await hostProgram(['mount', '--make-rshared', apart]);
-    for (const name of ['stuck', 'cut-off']) await run.untilReady(name, 45_000);
+    for (const name of ['stuck', 'cut-off']) await run.untilReady(name);
 
     // A file of the user below a mount that a container made in its volume, and left: the mount goes, the file stays.
     const kept = join(apart, 'kept');

@@ -145,7 +145,7 @@ test('a driver that hangs while it makes a volume holds up nobody else: not anot
   await vi.waitFor(() => volumes.mount(second), soon);
   volumes.objects.remove('PersistentVolumeClaim', 'default', 'first');
   await vi.waitFor(() => volumes.unmount(first), soon);
-  expect(world.csi.verbs()).toContain('DeleteVolume');
+  await vi.waitFor(() => expect(world.csi.verbs()).toContain('DeleteVolume'), soon);
   await vi.waitFor(() => volumes.unmount(second), soon);
   await vi.waitFor(() => volumes.unmount(slow), soon);
   // It was given up and nobody knows what came of it: the next pod of the claim asks for the same volume.

@@ -86,14 +86,13 @@ ${['web', 'writer']
   expect(volumeMounts.find(({ mountPath }) => mountPath === '/frozen')).toMatchObject({ recursiveReadOnly: 'Enabled' });
 
   // What it waits for is said of each volume, with the words of whoever refused.
-  await untilAsync(
-    'the pod says what it waits for',
-    () => Promise.resolve(/none:1/.test(run.pod('waits').waits.join(' '))),
-    { tell: () => Promise.resolve(run.pod('waits').waits) },
+  const words = [
+    /volume "site" : kubernetes.io\/image: Failed to pull image "127.0.0.1:9\/none:1"/,
+    /volume "data" : .*the volume cannot be used on this node: no matching NodeSelectorTerms/,
+  ];
+  await run.untilPod('waits', 'says what it waits for', ({ waits }) =>
+    words.every((each) => each.test(waits.join(' '))),
   );
-  const words = run.pod('waits').waits.join(' ');
-  expect(words).toMatch(/volume "site" : kubernetes.io\/image: Failed to pull image "127.0.0.1:9\/none:1"/);
-  expect(words).toMatch(/volume "data" : .*the volume cannot be used on this node: no matching NodeSelectorTerms/);
 
   for (const name of ['web', 'writer', 'waits']) await run.delete(name, 0);
   await run.untilGone();
