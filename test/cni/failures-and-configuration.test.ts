@@ -276,7 +276,7 @@ describe('configuration folder', () => {
   /** Resolves when the state is as wanted; events arrive when the kernel says so. */
   async function stateOf(cni: Cni, wanted: (state: ConfigState) => boolean): Promise<ConfigState> {
     return await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`state is still ${JSON.stringify(cni.configuration)}`)), 10_000);
+      const timer = setTimeout(() => reject(new Error(`state is still ${JSON.stringify(cni.configuration)}`)), 60_000);
       const look = (): void => {
         if (!wanted(cni.configuration)) return;
         clearTimeout(timer);

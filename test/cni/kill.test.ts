@@ -34,7 +34,7 @@ beforeAll(async () => {
   );
   await hostProgram(
     [process.execPath, join(repository, 'node_modules/typescript/bin/tsc'), '-p', join(built, 'tsconfig.json')],
-    60_000,
+    110_000,
   );
 });
 

@@ -109,11 +109,13 @@ test('more than the allowed calls are refused, and said so', async () => {
   await using world = await DeviceWorld.open();
   using client = await serve(world);
   // A hundred come back every second: a machine that takes its time with so many refuses none of them.
+  let served = 0;
   const refused = await eventually('more calls than that', async () => {
     const calls = Array.from({ length: 60 }, () => client.call('getAllocatableResources', {}, slowMs, signal));
     const failed = (await Promise.allSettled(calls)).filter((result) => result.status === 'rejected');
+    served += calls.length - failed.length;
     return failed.length > 0 && failed;
   });
-  expect(refused.length).toBeLessThanOrEqual(50);
+  expect(served).toBeGreaterThanOrEqual(10);
   expect(String(refused[0]?.reason)).toContain('rejected by rate limit');
 });

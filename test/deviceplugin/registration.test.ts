@@ -54,9 +54,9 @@ describe('registrations that are refused', () => {
 
   test('a plugin that never tells its options, and one that speaks no gRPC', async () => {
     await using world = await DeviceWorld.open();
-    await using manager = await world.manager({ timeouts: { connect: 200, getOptions: 200 } });
+    await using manager = await world.manager({ timeouts: { getOptions: 500 } });
     await rawPlugin(world, 'p.sock', { getOptions: never });
-    expect(await world.register(register)).toMatch(/GetDevicePluginOptions.*no answer within 200 ms/);
+    expect(await world.register(register)).toMatch(/GetDevicePluginOptions.*no answer within 500 ms/);
     const noise = createServer((socket) => {
       socket.on('error', () => {});
       socket.end('SSH-2.0-nonsense\r\n');

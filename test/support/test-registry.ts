@@ -9,23 +9,14 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { TestAuthority } from './test-authority.js';
-import { hostProgram, tryHostProgram } from './host-program.js';
+import { freePorts } from '../support/free-ports.js';
+import { TestAuthority } from '../support/test-authority.js';
+import { hostProgram, tryHostProgram } from '../support/host-program.js';
 
 export const login = { username: 'someone', password: 'se:cret "pass"' };
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** Debian's docker-registry on loopback, plain http, with or without a password; gone when disposed. */
 export class TestRegistry implements AsyncDisposable {
@@ -49,7 +40,8 @@ export class TestRegistry implements AsyncDisposable {
     }
     const auth = options.auth === true ? [`auth: {htpasswd: {realm: test, path: ${htpasswd}}}`] : [];
     for (let tries = 0; tries < 5; tries++) {
-      const host = `127.0.0.1:${await freePort()}`;
+      const [port = 0] = await freePorts(1);
+      const host = `127.0.0.1:${port}`;
       const config = [
         'version: 0.1',
         'log: {level: error, accesslog: {disabled: true}}',

@@ -50,7 +50,7 @@ const waitForNothing = (run: AgentRun): Promise<void> =>
 
 async function end(run: AgentRun, world: AgentWorld, names: readonly string[]): Promise<void> {
   for (const name of names) await world.remove(`${name}.json`);
-  await run.untilGone(30_000);
+  await run.untilGone();
   expect(run.errors).toEqual([]);
   await run[Symbol.asyncDispose]();
 }

@@ -276,7 +276,7 @@ describe.skipIf(missing !== undefined)(`pulls (missing: ${missing ?? 'nothing'})
       failure: { reason: 'timed-out', code: 'deadline-exceeded' },
     });
     proxy.silent = false;
-    await temp.reopen({ resolveTimeoutMs: undefined, stallTimeoutMs: 2000 });
+    await temp.reopen({ resolveTimeoutMs: undefined, stallTimeoutMs: 4000 });
     proxy.stallAfterBytes = 100_000;
     const heard: string[] = [];
     const pull = temp.store.pullImage(pullOf(image), never, ({ text }) => heard.push(text));
