@@ -54,7 +54,7 @@ describe('registrations that are refused', () => {
 
   test('a plugin that never tells its options, and one that speaks no gRPC', async () => {
     await using world = await DeviceWorld.open();
-    await using manager = await world.manager({ timeouts: { getOptions: 500 } });
+    await using manager = await world.manager({ timeouts: { connect: 1000, getOptions: 500 } });
     await rawPlugin(world, 'p.sock', { getOptions: never });
     expect(await world.register(register)).toMatch(/GetDevicePluginOptions.*no answer within 500 ms/);
     const noise = createServer((socket) => {
