@@ -67,9 +67,8 @@ test('a program that is not there is an outcome', async () => {
 });
 
 test('does not wait for a daemon that keeps the pipes', async () => {
-  const result = await runProgram(sh('sleep 5 & echo $!'), never);
+  const result = await runProgram(sh('sleep 600 & echo $!'), never);
   expect(result.end).toEqual({ kind: 'exited', code: 0 });
-  expect(result.durationMs).toBeLessThan(4000);
   process.kill(Number(result.stdout.toString()), 'SIGKILL');
 });
 

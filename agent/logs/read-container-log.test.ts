@@ -27,7 +27,7 @@ class Sink extends Writable {
     done();
   }
   async until(text: string): Promise<void> {
-    const deadline = performance.now() + 5000;
+    const deadline = performance.now() + 20_000;
     while (!this.text.includes(text)) {
       if (performance.now() > deadline)
         throw new Error(`never saw ${JSON.stringify(text)} in ${JSON.stringify(this.text)}`);

@@ -137,11 +137,11 @@ test('a body without end is cut', async () => {
 
 test('stopping does not wait for an answer', async () => {
   answer = () => {};
-  const started = Date.now();
   {
-    await using running = new Running();
+    // Longer than the test may take.
+    await using running = new Running({ timeoutMs: 600_000 });
     await expect.poll(() => requests.length, inTime).toBe(1);
     expect(running.snapshots).toEqual([]);
   }
-  expect(Date.now() - started).toBeLessThan(3000);
+  expect(requests).toHaveLength(1);
 });

@@ -80,7 +80,7 @@ class FakePlugin {
 }
 
 const kinds = (): string[] => watcher.list().map((status) => status.state.kind);
-const soon = { timeout: 5000, interval: 10 };
+const soon = { timeout: 20_000, interval: 10 };
 
 beforeEach(async () => {
   folder = join(await mkdtemp(join(tmpdir(), 'berth-reg-')), 'plugins_registry');

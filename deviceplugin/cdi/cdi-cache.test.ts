@@ -37,9 +37,9 @@ async function put(path: string, text: string): Promise<void> {
 }
 
 async function eventually(look: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + 20_000;
   while (!(await look())) {
-    if (performance.now() > deadline) throw new Error('not within 5 s');
+    if (performance.now() > deadline) throw new Error('not within 20 s');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

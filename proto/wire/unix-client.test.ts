@@ -16,7 +16,7 @@ let folder: string;
 let server: Server | undefined;
 const signal = new AbortController().signal;
 /** On a machine that has other things to do. */
-const slowMs = 8000;
+const slowMs = 20_000;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'berth-wire-'));
@@ -159,7 +159,7 @@ test('one definition is parsed once', async () => {
 test('says why nobody can be reached', async () => {
   expect((await failureOf(probeSocket(join(folder, 'none.sock'), signal))).message).toContain('ENOENT');
   using wire = client(join(folder, 'x'.repeat(120)));
-  expect((await failureOf(wire.call('probe', {}, 100, signal))).message).toContain('107 bytes');
+  expect((await failureOf(wire.call('probe', {}, slowMs, signal))).message).toContain('107 bytes');
   const path = join(folder, 'mute.sock');
   const sockets: Socket[] = [];
   const mute = createServer((socket) => sockets.push(socket));

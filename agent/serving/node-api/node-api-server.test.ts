@@ -98,7 +98,7 @@ test('a watch ends its subscription when the client goes, and with the server', 
     expect([line, subscribed]).toEqual([{ n: 1 }, 1]);
     break;
   }
-  await vi.waitFor(() => expect(subscribed).toBe(0), 5000);
+  await vi.waitFor(() => expect(subscribed).toBe(0), 20_000);
   const watching = client.lines(call, never);
   await watching.next();
   await server[Symbol.asyncDispose]();
@@ -161,7 +161,7 @@ test('a client that dies is noticed, also while its input waits', async () => {
   for (let n = 0; n < 50; n++) connection.send(frameTypes.stdin, Buffer.alloc(64 * 1024));
   await new Promise((resolve) => setTimeout(resolve, 50));
   socket.destroy();
-  await vi.waitFor(() => expect(gone).toBe(true), 5000);
+  await vi.waitFor(() => expect(gone).toBe(true), 20_000);
 });
 
 test('what is no HTTP is cut off and hurts nobody', async () => {

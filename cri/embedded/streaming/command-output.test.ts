@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest';
 import { CommandOutput, outputIdleMs } from './command-output.js';
 
 const { signal } = new AbortController();
-const soon = { timeout: 9000 };
+const soon = { timeout: 20_000 };
 
 function collected(): { sink: Writable; text: () => string } {
   const pieces: string[] = [];
