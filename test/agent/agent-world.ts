@@ -104,7 +104,7 @@ export class AgentWorld implements AsyncDisposable {
 
   /** Whatever of pods is on the machine; empty when nothing is. A conmon that has told of its container's end is left the time to end itself. */
   async leftovers(): Promise<string[]> {
-    const deadline = performance.now() + 10_000;
+    const deadline = performance.now() + 30_000;
     for (;;) {
       const found = await this.#leftovers();
       if (!found.some((line) => /^process .*\bconmon\b/.test(line)) || performance.now() > deadline) return found;

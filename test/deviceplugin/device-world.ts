@@ -110,7 +110,7 @@ export class DeviceWorld implements AsyncDisposable {
       service: 'v1beta1.Registration',
     });
     try {
-      await client.call('register', { version: 'v1beta1', ...request }, 10_000, signal);
+      await client.call('register', { version: 'v1beta1', ...request }, 60_000, signal);
       return undefined;
     } catch (err) {
       return err instanceof Error ? err.message : String(err);

@@ -116,7 +116,7 @@ test.skipIf(!hasTools)(
       };
       const edited = applyContainerEdits(spec, await cache.resolve(['example.com/gpu=0']));
       await writeFile(join(folder, 'config.json'), JSON.stringify(edited));
-      const words = await hostProgram(['crun', '--root', join(folder, 'state'), 'run', '-b', folder, id], 20_000);
+      const words = await hostProgram(['crun', '--root', join(folder, 'state'), 'run', '-b', folder, id]);
       expect(words.split('\n')).toEqual(['1:5 660', '3', 'zero', 'driver 1.2.3', '']);
       expect(existsSync(join(folder, 'hook-ran'))).toBe(true);
     } finally {

@@ -80,15 +80,11 @@ export abstract class CriDaemon implements AsyncDisposable {
 
   async start(): Promise<void> {
     this.#daemon.start();
-    await eventually(
-      `${this.#title} is ready`,
-      async () => {
-        await using runtime = await this.connect();
-        const { status } = await runtime.runtime.status({}, new AbortController().signal);
-        return status?.conditions?.every((condition) => condition.status === true);
-      },
-      30_000,
-    );
+    await eventually(`${this.#title} is ready`, async () => {
+      await using runtime = await this.connect();
+      const { status } = await runtime.runtime.status({}, new AbortController().signal);
+      return status?.conditions?.every((condition) => condition.status === true);
+    });
   }
 
   async kill(): Promise<void> {

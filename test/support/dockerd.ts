@@ -84,15 +84,11 @@ export class Dockerd implements AsyncDisposable {
     // One that was killed left its own.
     await rm(join(this.folder, 'docker.pid'), { force: true });
     this.#daemon.start();
-    await eventually(
-      'dockerd answers',
-      async () => {
-        if (!this.#daemon.running) this.#daemon.start();
-        const result = await tryHostProgram(['/usr/bin/docker', '-H', `unix://${this.socket}`, 'version']);
-        return result.end.kind === 'exited' && result.end.code === 0;
-      },
-      30_000,
-    );
+    await eventually('dockerd answers', async () => {
+      if (!this.#daemon.running) this.#daemon.start();
+      const result = await tryHostProgram(['/usr/bin/docker', '-H', `unix://${this.socket}`, 'version']);
+      return result.end.kind === 'exited' && result.end.code === 0;
+    });
   }
 
   async stop(name: NodeJS.Signals = 'SIGTERM'): Promise<void> {

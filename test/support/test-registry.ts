@@ -71,7 +71,6 @@ export class TestRegistry implements AsyncDisposable {
         ...creds,
         ...flags,
       ].concat([source, `docker://${this.host}/${name}`]) as [string, ...string[]],
-      30_000,
     );
     return (await hostProgram(['cat', digestFile])).trim();
   }

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 export async function untilAsync(
   what: string,
   holds: () => Promise<boolean>,
-  { withinMs = 20_000, tell }: { readonly withinMs?: number; readonly tell?: () => Promise<unknown> } = {},
+  { withinMs = 60_000, tell }: { readonly withinMs?: number; readonly tell?: () => Promise<unknown> } = {},
 ): Promise<void> {
   const deadline = Date.now() + withinMs;
   while (!(await holds())) {

@@ -33,7 +33,7 @@ async function takeTour(): Promise<void> {
   try {
     for (const { command, printed } of readTour()) {
       const script = `cd ${folder}\nberth() { ${process.execPath} ${berthMain} "$@"; }\n${command.replace(/^curl /, 'curl -sS ')}\n`;
-      const deadline = performance.now() + 40_000;
+      const deadline = performance.now() + 60_000;
       for (;;) {
         const ran = await runProcess('bash', ['--norc'], {
           input: `exec 2>&1\n${script}`,

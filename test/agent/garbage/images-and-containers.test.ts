@@ -121,7 +121,7 @@ const phaseOf = (agent: Agent, name: string): string | undefined =>
 async function deleteAll(agent: Agent): Promise<void> {
   for (const { pod } of agent.pods())
     await agent.local?.delete({ kind: 'Pod', namespace: 'default', name: pod?.metadata?.name ?? '' }, 0);
-  await eventually('nothing is left', () => agent.pods().length === 0, 40_000);
+  await eventually('nothing is left', () => agent.pods().length === 0);
 }
 
 describe.skipIf(!able)('images', () => {
@@ -187,8 +187,8 @@ describe.skipIf(!able)('images', () => {
     const container = (image: string, text: string) => ({ ...script('main', text), image });
     await apply(agent, 'user', { containers: [container(named('used'), 'exec sleep 1000000')] });
     await apply(agent, 'gone', { restartPolicy: 'Never', containers: [container(named('ended'), 'true')] });
-    await eventually('one runs', () => phaseOf(agent, 'user') === 'Running', 30_000);
-    await eventually('one has ended', () => phaseOf(agent, 'gone') === 'Succeeded', 30_000);
+    await eventually('one runs', () => phaseOf(agent, 'user') === 'Running');
+    await eventually('one has ended', () => phaseOf(agent, 'gone') === 'Succeeded');
 
     // Nothing is wanted yet.
     clock.skip(200_000);
@@ -256,10 +256,10 @@ describe.skipIf(!able)('dead containers', () => {
     for (const name of names) {
       const initContainers = [script('before', 'true'), script('between', 'true')];
       await apply(agent, name, { restartPolicy: 'Never', initContainers, containers: [script('main', 'true')] });
-      await eventually(`${name} has ended`, () => phaseOf(agent, name) === 'Succeeded', 30_000);
+      await eventually(`${name} has ended`, () => phaseOf(agent, name) === 'Succeeded');
     }
     await apply(agent, 'living', { containers: [script('main', 'exec sleep 1000000')] });
-    await eventually('one runs', () => phaseOf(agent, 'living') === 'Running', 30_000);
+    await eventually('one runs', () => phaseOf(agent, 'living') === 'Running');
 
     const left = async (): Promise<string[]> => {
       const { containers = [] } = await runtime.listContainers({}, never);

@@ -159,7 +159,7 @@ describe.concurrent('sidecars', () => {
       ),
     );
     await run.untilPod('hooked', 'is ready', (pod) => pod.ready);
-    await expect.poll(() => notes.lines(), { timeout: 30_000 }).toContain('main-up');
+    await expect.poll(() => notes.lines(), { timeout: 60_000 }).toContain('main-up');
     await run.delete('hooked');
     await run.until('the pod is gone', () => run.find('hooked') === undefined);
     expect(await notes.lines()).toEqual(['side-up', 'main-up', 'hook', 'main-down', 'side-down']);
