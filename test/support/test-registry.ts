@@ -12,9 +12,9 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePorts } from '../support/free-ports.js';
-import { TestAuthority } from '../support/test-authority.js';
-import { hostProgram, tryHostProgram } from '../support/host-program.js';
+import { freePorts } from './free-ports.js';
+import { TestAuthority } from './test-authority.js';
+import { hostProgram, tryHostProgram } from './host-program.js';
 
 export const login = { username: 'someone', password: 'se:cret "pass"' };
 
