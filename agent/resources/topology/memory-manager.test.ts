@@ -49,6 +49,54 @@ describe('static memory policy', () => {
     });
   });
 
+  describe('memory and huge pages together', () => {
+    const pages = (id: number) => ({
+      id,
+      memory: new Map([
+        ['memory', 6 * gibi],
+        ['hugepages-1Gi', gibi],
+        ['hugepages-2Mi', 0],
+      ]),
+      distances: [10, 20],
+    });
+    const topology = { cpus: [], numaNodes: [pages(0), pages(1)] };
+    const pod = guaranteed('p', { c: 1 }, '1Gi');
+    for (const list of ['requests', 'limits'] as const)
+      Object.assign(pod.spec?.containers[0]?.resources?.[list] ?? {}, { 'hugepages-1Gi': '2Gi' });
+
+    test('come from the same nodes, as many as the scarcer needs', () => {
+      const manager = new MemoryManager(topology, new Map());
+      const both = [{ numaNodes: [0, 1], preferred: true }];
+      expect([...manager.hints(pod, 'c')]).toEqual([
+        ['memory', both],
+        ['hugepages-1Gi', both],
+      ]);
+      manager.allocate(pod, 'c', undefined);
+      expect(manager.blocksOf(podUidOf(pod), 'c')).toEqual([
+        { numaAffinity: [0, 1], type: 'memory', size: gibi },
+        { numaAffinity: [0, 1], type: 'hugepages-1Gi', size: 2 * gibi },
+      ]);
+    });
+
+    test('of a size of which there is none nothing is told', () => {
+      const types = new MemoryManager(topology, new Map()).allocatable().map(({ type }) => type);
+      expect(types).toEqual(['memory', 'hugepages-1Gi', 'memory', 'hugepages-1Gi']);
+    });
+
+    test('of several nodes are taken from the first until it has no more, then from the next', () => {
+      const manager = new MemoryManager(topology, new Map());
+      const large = guaranteed('l', { c: 1 }, '8Gi');
+      manager.allocate(large, 'c', [0, 1]);
+      manager.allocate(guaranteed('m', { c: 1 }, '1Gi'), 'c', [0, 1]);
+      const { machineState } = manager.state();
+      const told = ['0', '1'].map((node) => machineState[node]?.memoryMap['memory']);
+      expect(told).toMatchObject([
+        { reserved: 6 * gibi, free: 0 },
+        { reserved: 3 * gibi, free: 3 * gibi },
+      ]);
+    });
+  });
+
   test('an init container hands its memory on, what stays beside it does not', () => {
     const manager = new MemoryManager(machine(1, 2), reserved);
     const pod = guaranteed('p', { c: 1 }, '3Gi', { first: 1, sidecar: 1, second: 1 });

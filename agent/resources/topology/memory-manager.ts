@@ -8,7 +8,7 @@ import {
   type Pod,
   type PodUid,
 } from '../../api/index.js';
-import { hintsOf, type HintProvider, type ResourceHints } from './hints.js';
+import { hintsOf, type HintProvider, type ResourceHints, type TopologyHint } from './hints.js';
 import type { MachineTopology } from './machine-topology.js';
 
 export class MemoryError extends BerthError<{ code: 'no-memory' | 'bad-checkpoint' | 'bad-reservation' }> {}
@@ -52,7 +52,7 @@ export class MemoryManager implements HintProvider<Pod> {
   /** `cpuset.mems` of the container; undefined for any. */
   nodesOf(uid: PodUid, container: string): readonly number[] | undefined {
     const blocks = this.#grants.get(uid)?.get(container);
-    return blocks && [...new Set(blocks.flatMap(({ numaAffinity }) => numaAffinity))].sort((a, b) => a - b);
+    return blocks && ascending(blocks.flatMap(({ numaAffinity }) => numaAffinity));
   }
 
   /** What the container has of named nodes. */
@@ -76,20 +76,22 @@ export class MemoryManager implements HintProvider<Pod> {
   /** What containers may have of each node. */
   allocatable(): readonly MemoryBlock[] {
     return this.#topology.numaNodes.flatMap(({ id, memory }) =>
-      [...memory.keys()].map((type) => ({ numaAffinity: [id], type, size: this.#allocatable(new Set([id]), type) })),
+      [...memory.keys()]
+        .map((type) => ({ numaAffinity: [id], type, size: this.#allocatable(new Set([id]), type) }))
+        .filter(({ size }) => size > 0),
     );
   }
 
+  /** The same for all types: a container's memory and huge pages come from the same nodes. */
   hints(pod: Pod, container: string | undefined): ResourceHints {
     const wanted = container === undefined ? wantedByPod(pod) : wantedMemory(pod, container);
-    const nodes = this.#topology.numaNodes.map(({ id }) => id);
-    const held = container === undefined ? undefined : this.#grants.get(podUidOf(pod))?.get(container);
+    const own = this.#grants.get(podUidOf(pod));
+    const held = container === undefined ? [] : (own?.get(container) ?? []);
+    const all = this.#hintsFor(pod, container, wanted);
     return new Map(
-      [...wanted].map(([type, size]) => {
-        const own = held?.find((block) => block.type === type);
-        if (own) return [type, [{ numaNodes: own.numaAffinity, preferred: true }]];
-        const fits = this.#fits(pod, container, type, size);
-        return [type, hintsOf(nodes, fits, (set) => this.#allocatable(set, type) >= size)];
+      [...wanted.keys()].map((type) => {
+        const nodes = held.filter((block) => block.type === type).flatMap(({ numaAffinity }) => numaAffinity);
+        return [type, nodes.length > 0 ? [{ numaNodes: ascending(nodes), preferred: true }] : all];
       }),
     );
   }
@@ -99,21 +101,17 @@ export class MemoryManager implements HintProvider<Pod> {
     const uid = podUidOf(pod);
     const wanted = wantedMemory(pod, container);
     if (wanted.size === 0 || this.#grants.get(uid)?.has(container)) return;
-    const nodes = this.#topology.numaNodes.map(({ id }) => id);
-    const blocks = [...wanted].map(([type, size]): MemoryBlock => {
-      const set = new Set(numaNodes);
-      const free = this.#free(set, type) + this.#reusable(pod, container, type, set);
-      const fits = this.#fits(pod, container, type, size);
-      const numaAffinity = numaNodes && free >= size ? numaNodes : hintsOf(nodes, fits, fits)[0]?.numaNodes;
-      if (!numaAffinity)
-        throw new MemoryError(
-          `[memorymanager] failed to find NUMA nodes with ${size} bytes of ${type} for container ${container}`,
-          {
-            code: 'no-memory',
-          },
-        );
-      return { numaAffinity, type, size };
-    });
+    const numaAffinity =
+      numaNodes && this.#isEnough(pod, container, wanted, new Set(numaNodes))
+        ? numaNodes
+        : this.#hintsFor(pod, container, wanted)[0]?.numaNodes;
+    if (!numaAffinity) {
+      const amounts = [...wanted].map(([type, size]) => `${size} bytes of ${type}`).join(' and ');
+      throw new MemoryError(`[memorymanager] failed to find NUMA nodes with ${amounts} for container ${container}`, {
+        code: 'no-memory',
+      });
+    }
+    const blocks = [...wanted].map(([type, size]): MemoryBlock => ({ numaAffinity, type, size }));
     const own = this.#grants.get(uid) ?? new Map<string, readonly MemoryBlock[]>();
     for (const block of blocks) this.#handOn(pod, container, block, own);
     own.set(container, blocks);
@@ -165,8 +163,18 @@ export class MemoryManager implements HintProvider<Pod> {
     });
   }
 
-  #fits(pod: Pod, container: string | undefined, type: string, size: number): (set: ReadonlySet<number>) => boolean {
-    return (set) => this.#mayUse(set) && this.#free(set, type) + this.#reusable(pod, container, type, set) >= size;
+  #hintsFor(pod: Pod, container: string | undefined, wanted: Wanted): TopologyHint[] {
+    return hintsOf(
+      this.#topology.numaNodes.map(({ id }) => id),
+      (set) => this.#mayUse(set) && this.#isEnough(pod, container, wanted, set),
+      (set) => [...wanted].every(([type, size]) => this.#allocatable(set, type) >= size),
+    );
+  }
+
+  #isEnough(pod: Pod, container: string | undefined, wanted: Wanted, set: ReadonlySet<number>): boolean {
+    return [...wanted].every(
+      ([type, size]) => this.#free(set, type) + this.#reusable(pod, container, type, set) >= size,
+    );
   }
 
   /** What init containers of the same pod, which have ended by the time this one starts, have of exactly these nodes. */
@@ -214,16 +222,30 @@ export class MemoryManager implements HintProvider<Pod> {
     // What is set aside as huge pages is still part of the memory there is, in the kubelet's state.
     const total = type === 'memory' ? sumOf(memory.values()) : (memory.get(type) ?? 0);
     const systemReserved = this.#reserved.get(node)?.get(type) ?? 0;
-    const allocatable = Math.max((memory.get(type) ?? 0) - systemReserved, 0);
-    // Of a share of several nodes the first gives what it has, then the next.
-    const reserved = this.#blocks()
-      .filter((block) => block.type === type && block.numaAffinity[0] === node)
-      .reduce((sum, { size }) => sum + size, 0);
-    return { total, systemReserved, allocatable, reserved, free: Math.max(allocatable - reserved, 0) };
+    const allocatable = this.#allocatable(new Set([node]), type);
+    const reserved = this.#taken(type).get(node) ?? 0;
+    return { total, systemReserved, allocatable, reserved, free: allocatable - reserved };
+  }
+
+  /** By node. Of a share of several nodes the first gives what it has, then the next. */
+  #taken(type: string): ReadonlyMap<number, number> {
+    const taken = new Map<number, number>();
+    for (const { numaAffinity, size } of this.#blocks().filter((block) => block.type === type)) {
+      let left = size;
+      for (const node of numaAffinity) {
+        const before = taken.get(node) ?? 0;
+        const part = Math.min(left, Math.max(this.#allocatable(new Set([node]), type) - before, 0));
+        taken.set(node, before + part);
+        left -= part;
+      }
+    }
+    return taken;
   }
 }
 
-function wantedMemory(pod: Pod, name: string): ReadonlyMap<string, number> {
+type Wanted = ReadonlyMap<string, number>;
+
+function wantedMemory(pod: Pod, name: string): Wanted {
   if (podQosClass(pod) !== 'Guaranteed' || hasPodLevelResources(pod)) return new Map();
   const { limits = {}, requests = limits } =
     allContainers(pod).find(({ container }) => container.name === name)?.container.resources ?? {};
@@ -235,7 +257,7 @@ function wantedMemory(pod: Pod, name: string): ReadonlyMap<string, number> {
 }
 
 /** What the pod needs at once: init containers run one at a time and before the others, sidecars go on. */
-function wantedByPod(pod: Pod): ReadonlyMap<string, number> {
+function wantedByPod(pod: Pod): Wanted {
   const together = new Map<string, number>();
   const before = new Map<string, number>();
   for (const { kind, container } of allContainers(pod))
@@ -256,6 +278,8 @@ function initsBefore(pod: Pod, container: string): readonly string[] {
 }
 
 const sumOf = (amounts: Iterable<number>): number => [...amounts].reduce((sum, amount) => sum + amount, 0);
+
+const ascending = (nodes: readonly number[]): readonly number[] => [...new Set(nodes)].sort((a, b) => a - b);
 
 const isSame = (nodes: readonly number[], set: ReadonlySet<number>): boolean =>
   nodes.length === set.size && nodes.every((node) => set.has(node));
