@@ -92,14 +92,17 @@ export class CpuManager implements HintProvider<Pod> {
   hints(pod: Pod, container: string | undefined): ResourceHints {
     const count = container === undefined ? exclusiveCpusOfPod(pod) : exclusiveCpus(pod, container);
     if (count === 0) return new Map();
-    const held = container === undefined ? undefined : this.#grants.get(podUidOf(pod))?.get(container);
-    const usable = new Set(held ?? [...this.#free(), ...this.#reusable(pod, container)]);
+    const own = this.#grants.get(podUidOf(pod));
+    const held = new Set(container === undefined ? [...(own?.values() ?? [])].flat() : own?.get(container));
+    const more = container !== undefined && held.size > 0 ? [] : [...this.#free(), ...this.#reusable(pod, container)];
+    const usable = new Set([...held, ...more]);
     const within = (nodes: ReadonlySet<number>, from: ReadonlySet<number> | undefined): number =>
       this.#topology.cpus.filter(({ id, numaNode }) => nodes.has(numaNode) && (from?.has(id) ?? true)).length;
     const nodes = this.#topology.numaNodes.map(({ id }) => id);
     const hints = hintsOf(
       nodes,
-      (set) => within(set, usable) >= count,
+      // What the pod has it keeps: all of it lies on the nodes of a hint.
+      (set) => within(set, held) === held.size && within(set, usable) >= count,
       (set) => within(set, undefined) >= count,
     );
     return new Map([['cpu', this.#options.bySocket ? this.#alignedToSockets(hints, count) : hints]]);

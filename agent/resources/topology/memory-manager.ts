@@ -86,7 +86,7 @@ export class MemoryManager implements HintProvider<Pod> {
   hints(pod: Pod, container: string | undefined): ResourceHints {
     const wanted = container === undefined ? wantedByPod(pod) : wantedMemory(pod, container);
     const own = this.#grants.get(podUidOf(pod));
-    const held = container === undefined ? [] : (own?.get(container) ?? []);
+    const held = container === undefined ? [...(own?.values() ?? [])].flat() : (own?.get(container) ?? []);
     const all = this.#hintsFor(pod, container, wanted);
     return new Map(
       [...wanted.keys()].map((type) => {

@@ -38,3 +38,24 @@ test('CPUs and memory of a container come from one node, of the whole pod with s
     'Resources cannot be allocated with Topology locality',
   );
 });
+
+test('with scope pod, a pod that has what it asks for keeps it when it is asked for again', () => {
+  const topology = machine(2, 4);
+  const cpus = new CpuManager(topology, cpuOptions);
+  const memory = new MemoryManager(topology, new Map());
+  const pod = guaranteed('p', { a: 4, b: 4 }, '3Gi', { first: 2 });
+  const settle = (): string => {
+    const merge = { policy: 'single-numa-node', preferClosest: false, nodes: [0, 1], distance: () => 10 } as const;
+    const manager = new TopologyManager({ ...merge, scope: 'pod' }, [cpus, memory]);
+    manager.settleAll(pod, (container, nodes) => {
+      cpus.allocate(pod, container, nodes);
+      memory.allocate(pod, container, nodes);
+    });
+    return ['first', 'a', 'b'].map((name) => manager.affinity(podUidOf(pod), name)?.join()).join(' ');
+  };
+  expect(settle()).toBe('1 1 1');
+  const held = [cpus.state(), memory.state()];
+  // As after a restart of the agent or the machine: nothing is left on its node for another of its size.
+  expect(settle()).toBe('1 1 1');
+  expect([cpus.state(), memory.state()]).toEqual(held);
+});
