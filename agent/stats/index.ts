@@ -6,6 +6,7 @@ export {
   type PodFilesystems,
   type Taken,
 } from './filesystem-usages.js';
+export { localVolumeNames } from './local-volumes.js';
 export { monitoredPod } from './monitored-pods.js';
 export { resourceMetrics } from './resource-metrics.js';
 export {

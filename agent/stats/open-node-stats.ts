@@ -14,6 +14,7 @@ import { readMachineTopology } from '../resources/topology/machine-topology.js';
 import { cadvisorMetrics, type MachineFacts } from './cadvisor-metrics.js';
 import { parseDiskStats } from './disk-statistics.js';
 import { FilesystemUsages, type PodFilesystems, type RuntimeTaken } from './filesystem-usages.js';
+import { localVolumeNames } from './local-volumes.js';
 import { monitoredPod } from './monitored-pods.js';
 import { readOwnCgroup } from './own-cgroup.js';
 import { resourceMetrics } from './resource-metrics.js';
@@ -112,6 +113,7 @@ export function openNodeStats(options: NodeStatsOptions, deps: NodeStatsDeps, li
         snapshot: monitor.snapshot(),
         filesystems: onlyCpuAndMemory ? undefined : await filesystems.node(),
         podFilesystems: ({ pod }) => filesystems.of(pod.uid),
+        localVolumes: ({ pod }) => localVolumeNames(desired.get(pod.uid)?.pod ?? {}),
       });
     },
     resourceMetrics: () => resourceMetrics(monitor.snapshot()),

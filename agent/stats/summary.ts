@@ -27,6 +27,8 @@ export interface SummaryInput {
   /** Undefined for `?only_cpu_and_memory=true`. */
   readonly filesystems: NodeFilesystems | undefined;
   podFilesystems(pod: PodUsage): PodFilesystems;
+  /** Names of its volumes that take of the node's own disk. */
+  localVolumes(pod: PodUsage): ReadonlySet<string>;
 }
 
 export function buildSummary(input: SummaryInput): Summary {
@@ -91,7 +93,7 @@ function podStats(usage: PodUsage, node: NodeFilesystems | undefined, input: Sum
     io: ioStats(usage.usage),
     network: usage.network && networkStats(usage.network, usage.usage.at),
     volume: own.volumes.map((volume) => volumeStats(volume, usage.usage.at)),
-    'ephemeral-storage': ephemeralStats(own, node.nodefs),
+    'ephemeral-storage': ephemeralStats(own, input.localVolumes(usage), node.nodefs),
     process_stats: { process_count: usage.containers.reduce((sum, each) => sum + (each.usage.processes ?? 0), 0) },
   };
 }
@@ -188,8 +190,8 @@ function volumeStats(usage: VolumeUsage, at: number): VolumeStats {
 }
 
 /** Layers, logs, and volumes that live and die with the pod. */
-function ephemeralStats(own: PodFilesystems, nodefs: FilesystemUsage): FsStats {
-  const local = own.volumes.filter(({ claim }) => claim === undefined);
+function ephemeralStats(own: PodFilesystems, localVolumes: ReadonlySet<string>, nodefs: FilesystemUsage): FsStats {
+  const local = own.volumes.filter(({ volume }) => localVolumes.has(volume));
   const parts = [...own.rootfs.values(), ...own.logs.values(), ...local];
   return {
     ...fsStats(nodefs),

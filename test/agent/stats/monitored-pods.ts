@@ -45,6 +45,7 @@ export class MonitoredPods implements AsyncDisposable {
       memoryBytes: 2 ** 34,
       filesystems: await disks.node(),
       podFilesystems: ({ pod }: { pod: MonitoredPod }) => disks.of(pod.uid),
+      localVolumes: () => new Set<string>(),
     };
     return {
       '/stats/summary': () => JSON.stringify(buildSummary({ ...common, snapshot: monitor.snapshot(0), nodeName: 'n' })),

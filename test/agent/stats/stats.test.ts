@@ -59,6 +59,7 @@ test('usage of real cgroups: a busy container is seen to be busy, memory and pro
     snapshot,
     filesystems: await filesystems.node(),
     podFilesystems: ({ pod: each }) => filesystems.of(each.uid),
+    localVolumes: () => new Set(),
   });
   expect(summary.pods[0]).toMatchObject({
     podRef: { name: 'busy', namespace: 'test', uid: 'busy-uid' },
