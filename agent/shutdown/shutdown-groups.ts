@@ -1,4 +1,4 @@
-import { isCriticalPod, systemCriticalPriority, type Pod } from '../api/index.js';
+import { systemCriticalPriority, type Pod } from '../api/index.js';
 
 /** Pods of this priority and above, up to the next group's, get this long. */
 export interface ShutdownGroup {
@@ -32,15 +32,16 @@ export function shutdownGroups({ periodMs, criticalMs, byPriority }: ShutdownSet
 export const totalPeriodMs = (groups: readonly ShutdownGroup[]): number =>
   groups.reduce((sum, { periodMs }) => sum + periodMs, 0);
 
-/** Who goes with which group, lowest priority first; pods below the lowest group go with it. Groups without pods take no time. */
+/**
+ * Who goes with which group, lowest priority first; pods below the lowest group go with it. Groups without pods take no time. As with a
+ * kubelet the number alone counts: a pod of a manifest is not one of the last because nothing evicts it.
+ */
 export function groupPods(pods: readonly Pod[], groups: readonly ShutdownGroup[]): readonly GroupOfPods[] {
   const members = groups.map((): Pod[] => []);
   for (const pod of pods) {
-    const priority = isCriticalPod(pod)
-      ? Math.max(pod.spec?.priority ?? 0, systemCriticalPriority)
-      : (pod.spec?.priority ?? 0);
+    const own = pod.spec?.priority ?? 0;
     const at = Math.max(
-      groups.findLastIndex((group) => group.priority <= priority),
+      groups.findLastIndex(({ priority }) => priority <= own),
       0,
     );
     members[at]?.push(pod);

@@ -48,6 +48,19 @@ test.each([
   ).toEqual(expected);
 });
 
+test('a pod of a manifest goes with its priority: that nothing evicts it does not make it one of the last to go', () => {
+  const ofFile = (name: string, priority?: number): Pod => ({
+    ...pod(name, priority),
+    metadata: { name, uid: name, annotations: { 'kubernetes.io/config.source': 'file' } },
+  });
+  const pods = [ofFile('web'), ofFile('etcd', critical + 1000)];
+  const groups = groupPods(pods, shutdownGroups({ periodMs: 30_000, criticalMs: 10_000, byPriority: [] }));
+  expect(groups.map(({ periodMs, pods: own }) => [periodMs, own.map((each) => each.metadata?.name)])).toEqual([
+    [20_000, ['web']],
+    [10_000, ['etcd']],
+  ]);
+});
+
 test('what logind says', () => {
   const line = (data: unknown): string =>
     JSON.stringify({ type: 'signal', member: 'PrepareForShutdown', payload: { type: 'b', data: [data] } });
