@@ -2,6 +2,7 @@ import {
   aggregateContainerRequests,
   effectiveRequests,
   hasPodLevelResources,
+  isCriticalPod,
   podQosClass,
   quantityValue,
   type Container,
@@ -27,7 +28,7 @@ export function oomScoreAdj(pod: Pod, container: Container | EphemeralContainer,
 }
 
 function scoreOf(pod: Pod, container: Container | EphemeralContainer, nodeMemoryBytes: number): number {
-  if ((pod.spec?.priority ?? 0) >= nodeCriticalPriority) return scores.guaranteed;
+  if (isNodeCritical(pod)) return scores.guaranteed;
   switch (podQosClass(pod)) {
     case 'Guaranteed':
       return scores.guaranteed;
@@ -39,6 +40,12 @@ function scoreOf(pod: Pod, container: Container | EphemeralContainer, nodeMemory
       return Math.min(Math.max(score, scores.least), scores.most);
     }
   }
+}
+
+/** Nobody turns the class into a number for the pod of a manifest. */
+function isNodeCritical(pod: Pod): boolean {
+  const { priority = 0, priorityClassName } = pod.spec ?? {};
+  return priority >= nodeCriticalPriority || (isCriticalPod(pod) && priorityClassName === 'system-node-critical');
 }
 
 /** What the pod as a whole asks for beyond its containers, in equal parts. */

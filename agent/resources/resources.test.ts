@@ -60,6 +60,18 @@ describe('oom_score_adj', () => {
     expect(oomScoreAdj(pod, pod.spec?.containers[0] as Container, 10 * gibi)).toBe(expected);
   });
 
+  test('a pod of the node itself is killed last, also where a manifest names the class alone', () => {
+    const score = (spec: Pod['spec'], source: string): number => {
+      const pod: Pod = { metadata: { annotations: { 'kubernetes.io/config.source': source } }, spec };
+      return oomScoreAdj(pod, pod.spec?.containers[0] as Container, 10 * gibi);
+    };
+    const containers = [{ name: 'c' }];
+    const priorityClassName = 'system-node-critical';
+    expect(score({ containers, priorityClassName, priority: 2_000_001_000 }, 'api')).toBe(-997);
+    expect(score({ containers, priorityClassName }, 'file')).toBe(-997);
+    expect(score({ containers, priorityClassName: 'system-cluster-critical' }, 'file')).toBe(1000);
+  });
+
   test.each([
     ['asks for least', '10Mi', 991],
     ['asks for more than any', '5Gi', 500],
