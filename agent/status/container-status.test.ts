@@ -216,6 +216,16 @@ describe('a container', () => {
       },
     ],
     [
+      'has a CPU limit below the least that the kernel enforces',
+      {
+        spec: { containers: [{ name: 'a', image: 'a:1', resources: { limits: { cpu: '5m' } } }] },
+        facts: {
+          runtime: runtime(container('a', { resources: { linux: { cpuQuota: 1000, cpuPeriod: 100_000 } } })),
+        },
+      },
+      { resources: { limits: { cpu: '5m' } } },
+    ],
+    [
       'tells how its volumes are mounted',
       {
         spec: {
