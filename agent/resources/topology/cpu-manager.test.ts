@@ -19,6 +19,8 @@ describe('static CPU policy', () => {
     ['whole cores on the fuller socket', {}, 4, '1-2,9-10'],
     ['the thread whose core is broken already', {}, 1, '8'],
     ['evenly over nodes where one is too small', { evenly: true, reserved: new Set([0, 8]) }, 12, '1-6,9-14'],
+    ['evenly but for one', { evenly: true }, 9, '1-2,4-6,9-10,12-13'],
+    ['evenly in whole cores but for one', { evenly: true, fullCores: true }, 10, '1-2,4-6,9-10,12-14'],
     ['a whole cache', { alignToCache: true }, 4, '2-3,10-11'],
     ['one thread of each core', { spreadOverCores: true }, 4, '1-3,8'],
   ])('%s', (_name, more, count, expected) => expect(grant(more, count)).toBe(expected));

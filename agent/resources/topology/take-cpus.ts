@@ -146,8 +146,8 @@ function countBy(cpus: readonly Cpu[], level: keyof Cpu): ReadonlyMap<number, nu
 }
 
 /**
- * The same number from each of as few NUMA nodes as can serve the request (distribute-cpus-across-numa); packed where it cannot be
- * shared out evenly in whole groups.
+ * The same number from each of as few NUMA nodes as can serve the request (distribute-cpus-across-numa), and of what cannot be shared out
+ * evenly the rest from those that have most left; packed where no nodes can do that.
  */
 export function takeCpusEvenly(
   topology: MachineTopology,
@@ -155,16 +155,31 @@ export function takeCpusEvenly(
   count: number,
   options: TakeOptions,
 ): readonly number[] | undefined {
+  const perCore = topology.cpus.length / new Set(topology.cpus.map(({ core }) => core)).size;
   const nodes = topology.numaNodes
     .map(({ id }) => topology.cpus.filter((cpu) => cpu.numaNode === id && available.has(cpu.id)).map((cpu) => cpu.id))
     .filter((cpus) => cpus.length > 0)
     .sort((a, b) => b.length - a.length);
   for (let used = 1; used <= nodes.length; used++) {
     const chosen = nodes.slice(0, used);
-    const share = count / used;
-    if (!Number.isInteger(share) || chosen.some((cpus) => cpus.length < share)) continue;
-    const parts = chosen.map((cpus) => takeCpus(topology, new Set(cpus), share, options));
-    if (parts.every((part) => part !== undefined)) return parts.flat().sort((a, b) => a - b);
+    const free = chosen.map((cpus) => cpus.length);
+    const shares = evenShares(free, count, options.fullCores ? perCore : 1);
+    const parts = shares && chosen.map((cpus, at) => takeCpus(topology, new Set(cpus), shares[at] ?? 0, options));
+    if (parts?.every((part) => part !== undefined)) return parts.flat().sort((a, b) => a - b);
   }
   return takeCpus(topology, available, count, options);
+}
+
+/** How many CPUs each gives, in groups; undefined where one has too few, or groups do not make up the count. */
+function evenShares(free: readonly number[], count: number, group: number): readonly number[] | undefined {
+  const even = Math.floor(count / free.length / group) * group;
+  if (count % group !== 0 || free.some((each) => each < even)) return undefined;
+  const shares = free.map(() => even);
+  for (let rest = count - even * free.length; rest > 0; rest -= group) {
+    const left = free.map((each, at) => each - (shares[at] ?? 0));
+    const most = left.indexOf(Math.max(...left));
+    if ((left[most] ?? 0) < group) return undefined;
+    shares[most] = (shares[most] ?? 0) + group;
+  }
+  return shares;
 }
