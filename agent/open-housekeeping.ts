@@ -199,14 +199,12 @@ export function openHousekeeping(agent: AgentConfig, config: HousekeepingConfig,
   };
 
   async function whatIf(signal: AbortSignal, all: readonly Threshold[]): Promise<string> {
-    const [{ layout, observations }, measured, verdicts] = await Promise.all([
+    const [{ layout, observations }, pods, unusedImageBytes] = await Promise.all([
       look(),
       measure(desired.active(), true),
-      garbage.images.explain(signal),
+      garbage.images.reclaimableBytes(signal),
     ]);
-    const free = verdicts.filter(({ stays }) => stays === undefined || stays.why === 'enough-space');
-    const unusedImageBytes = free.reduce((sum, { image }) => sum + image.freesBytes, 0);
-    return pressureWhatIf({ observations, layout, thresholds: all, pods: measured, unusedImageBytes });
+    return pressureWhatIf({ observations, layout, thresholds: all, pods, unusedImageBytes });
   }
 }
 

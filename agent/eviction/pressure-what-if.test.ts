@@ -5,8 +5,11 @@ import { parseThresholds } from './thresholds.js';
 
 test('what if: the arithmetic and the order, in words', () => {
   const text = pressureWhatIf({
-    thresholds: parseThresholds(settings({ evictionHard: { 'memory.available': '100Mi' } }), false),
-    observations: observed({ 'memory.available': [1124 * mebi, 4096 * mebi] }),
+    thresholds: parseThresholds(settings({ evictionHard: { 'memory.available': '100Mi' } }), true),
+    observations: observed({
+      'memory.available': [1124 * mebi, 4096 * mebi],
+      'allocatableMemory.available': [60 * mebi, 656 * mebi],
+    }),
     layout: 'one',
     pods: [
       podOf('web', { memory: 64 * mebi, memoryRequest: 128 * mebi }),
@@ -18,6 +21,8 @@ test('what if: the arithmetic and the order, in words', () => {
     [
       'memory.available: 1.1Gi of 4Gi available (MemoryPressure)',
       '  hard: below 100Mi: 1.1Gi - 100Mi = 1Gi to spare',
+      '  of what all pods may use together, 60Mi of 656Mi available:',
+      '  hard: below 100Mi: 60Mi - 100Mi = crossed by 40Mi',
       '  first the node gives back: nothing, this is not freed by removing anything of its own',
       '  ORDER  POD    QOS         PRIORITY    USED   REQUEST  USED-REQUEST  WHY',
       '  1      n/hog  BestEffort  0           512Mi  0        512Mi         uses more than it requested',

@@ -15,11 +15,14 @@ export interface WhatIfInput {
   readonly unusedImageBytes?: number | undefined;
 }
 
+/** Evicts the same pods as the memory of the node, and is told with it. */
+const forAllPods: EvictionSignal = 'allocatableMemory.available';
+
 /** For `berth pressure --what-if`: for each thing the node can run out of, what is left, and who would go in what order. */
 export function pressureWhatIf(input: WhatIfInput): string {
   const thresholds = withContainerfs(input.thresholds, input.layout);
   const signals = [...new Set(thresholds.map(({ signal }) => signal))].filter(
-    (signal) => signal !== 'allocatableMemory.available' && !signal.startsWith('containerfs.'),
+    (signal) => signal !== forAllPods && !signal.startsWith('containerfs.'),
   );
   if (signals.length === 0) return 'No eviction thresholds are set: no pod would ever be evicted for the node.\n';
   const sections = signals.map((signal) => {
@@ -39,24 +42,41 @@ function signalSection(
 ): string {
   const { resource, condition } = signalFacts[signal];
   const text = (amount: number): string => readable(amount, resource);
-  const lines = [`${signal}: ${text(observed.available)} of ${text(observed.capacity)} available (${condition})`];
-  for (const threshold of thresholds) {
-    if (threshold.signal !== signal) continue;
-    const wanted = amountOf(threshold.value, observed);
-    const spare = observed.available - wanted;
-    const kind = threshold.graceMs === 0 ? 'hard' : `soft, after ${threshold.graceMs / 1000} s`;
-    const share =
-      threshold.value.kind === 'share'
-        ? ` (${Math.round(threshold.value.share * 1000) / 10}% of ${text(observed.capacity)})`
-        : '';
-    const state = spare >= 0 ? `${text(spare)} to spare` : `crossed by ${text(-spare)}`;
-    lines.push(`  ${kind}: below ${text(wanted)}${share}: ${text(observed.available)} - ${text(wanted)} = ${state}`);
-  }
+  const lines = [
+    `${signal}: ${text(observed.available)} of ${text(observed.capacity)} available (${condition})`,
+    ...thresholdLines(signal, observed, thresholds),
+  ];
+  const ofPods = input.observations.get(forAllPods);
+  const limits = signal === 'memory.available' && ofPods ? thresholdLines(forAllPods, ofPods, thresholds) : [];
+  if (ofPods && limits.length > 0)
+    lines.push(
+      `  of what all pods may use together, ${text(ofPods.available)} of ${text(ofPods.capacity)} available:`,
+      ...limits,
+    );
   lines.push(`  first the node gives back: ${reclaimText(signal, input)}`);
   const ranked = rankPods(input.pods, signal, input.layout);
   if (ranked.length === 0) lines.push('  no pods');
   else lines.push(...rankTable(ranked, signal, input.layout).map((line) => `  ${line}`));
   return `${lines.join('\n')}\n`;
+}
+
+function thresholdLines(
+  signal: EvictionSignal,
+  observed: Observation,
+  thresholds: readonly Threshold[],
+): readonly string[] {
+  const text = (amount: number): string => readable(amount, signalFacts[signal].resource);
+  return thresholds
+    .filter((threshold) => threshold.signal === signal)
+    .map(({ value, graceMs }) => {
+      const wanted = amountOf(value, observed);
+      const spare = observed.available - wanted;
+      const kind = graceMs === 0 ? 'hard' : `soft, after ${graceMs / 1000} s`;
+      const share =
+        value.kind === 'share' ? ` (${Math.round(value.share * 1000) / 10}% of ${text(observed.capacity)})` : '';
+      const state = spare >= 0 ? `${text(spare)} to spare` : `crossed by ${text(-spare)}`;
+      return `  ${kind}: below ${text(wanted)}${share}: ${text(observed.available)} - ${text(wanted)} = ${state}`;
+    });
 }
 
 function reclaimText(signal: EvictionSignal, { layout, unusedImageBytes }: WhatIfInput): string {

@@ -7,7 +7,7 @@ import type { ImagePolicy } from './image-policy.js';
 const { signal } = new AbortController();
 
 /** Images of a byte each on the machine's own root, which is fuller than `policy` allows. */
-function open(ids: string[], mountpoint = '/') {
+function open(ids: string[], mountpoint = '/', minAgeMs = 0) {
   const events: string[] = [];
   const images: Partial<ImageService> = {
     listImages: () => Promise.resolve({ images: ids.map((id) => ({ id, size: 1 })) }),
@@ -17,7 +17,7 @@ function open(ids: string[], mountpoint = '/') {
       return Promise.resolve({});
     },
   };
-  const policy: ImagePolicy = { highPercent: 1, lowPercent: 0, minAgeMs: 0, maxAgeMs: 0 };
+  const policy: ImagePolicy = { highPercent: 1, lowPercent: 0, minAgeMs, maxAgeMs: 0 };
   const collector = new ImageCollector(policy, {
     clock: { now: () => 1_000_000, sleep: () => Promise.resolve() },
     log: silentLogger,
@@ -43,6 +43,14 @@ test('a disk that stays full is a failure, told each time, and as a failure from
     expect.stringMatching(words(0)),
     expect.stringMatching(/^Warning ImageGCFailed: Insufficient free disk space/),
   ]);
+});
+
+test('what a node short of disk would get is what it gets, young images too', async () => {
+  const { collector, ids } = open(['a', 'b'], '/', 60_000);
+  expect(await collector.reclaimableBytes(signal)).toBe(2);
+  expect(ids).toEqual(['a', 'b']);
+  expect((await collector.removeUnused(signal)).freedBytes).toBe(2);
+  expect(ids).toEqual([]);
 });
 
 test('a filesystem without a capacity is told by the collection and not by those who only ask', async () => {

@@ -108,6 +108,13 @@ export class ImageCollector {
     return await this.#remove(planUnusedImages(images, users, this.#policy, this.#deps.clock.now()), signal);
   }
 
+  /** What that would give back now. */
+  async reclaimableBytes(signal: AbortSignal): Promise<number> {
+    const { images, users } = await this.#look(signal);
+    const removals = planUnusedImages(images, users, this.#policy, this.#deps.clock.now());
+    return removals.reduce((sum, { image }) => sum + image.freesBytes, 0);
+  }
+
   /** For `berth images`: each image with the reason it is still here. */
   async explain(signal: AbortSignal): Promise<readonly ImageVerdict[]> {
     const { images, users } = await this.#look(signal);
