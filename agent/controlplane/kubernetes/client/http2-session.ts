@@ -5,6 +5,7 @@ import { errorText } from '../../../../base/errors.js';
 import { orAbort } from '../../../../base/signals.js';
 import { ApiError } from './api-error.js';
 import type { Credentials } from './credentials.js';
+import { onLocalAddressGone } from './local-address.js';
 import type { HttpAnswer, HttpRequest } from './transport.js';
 
 const connectTimeoutMs = 10_000;
@@ -99,6 +100,7 @@ export class Http2Session {
     this.#session.once('goaway', () => (this.#usable = false));
     this.#ping = setInterval(() => this.#checkAlive(), pingEveryMs);
     this.#ping.unref();
+    onLocalAddressGone(socket, (reason) => this.destroy(reason));
   }
 
   /** True when one more request may be sent. */
@@ -144,10 +146,10 @@ export class Http2Session {
     }
   }
 
-  /** Breaks the connection and everything on it. */
+  /** Breaks the connection and everything on it, in these words. */
   destroy(reason: string): void {
     this.#gone(reason);
-    this.#session.destroy();
+    this.#session.destroy(new Error(reason));
   }
 
   #gone(why: string): void {
