@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { addClusterOptions } from './cluster-options.js';
-import { wholeNumber } from './common-options.js';
+import { truth, wholeNumber } from './common-options.js';
 
 /** Of `berth agent`, with those that make it a node of a cluster. */
 export function addAgentOptions(command: Command): Command {
@@ -9,7 +9,11 @@ export function addAgentOptions(command: Command): Command {
     .option('--manifest-url <url>', 'URL of manifests to run')
     .option('--node-name <name>', 'name of this node (default: the host name)')
     .option('--root-dir <path>', "folder with the kubelet's layout: pods, plugins, sockets (default: /var/lib/kubelet)")
-    .option('--share-root-dir', 'make the root folder a shared mount, for containers that mount volumes for others')
+    .option(
+      '--share-root-dir [bool]',
+      'make the root folder a shared mount, for containers that mount volumes for others',
+      truth,
+    )
     .option(
       '--state-dir <path>',
       'folder for what survives a reboot: images, records, objects (default: /var/lib/berth)',

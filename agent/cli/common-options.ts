@@ -26,6 +26,16 @@ function namespaceName(text: string): string {
 
 export const isTrue = (text: string): boolean => !/^(false|0|f)$/i.test(text);
 
+/** Strictly, as Go's flags read it. Alone the option says yes. */
+export const truth = (text: string): boolean => {
+  if (!/^(true|false|[tf01])$/i.test(text)) throw new InvalidArgumentError('expected true or false.');
+  return isTrue(text);
+};
+
+/** For lists with commas that may be told piece by piece. */
+export const pieces = (text: string, before: string | undefined): string =>
+  before === undefined ? text : `${before},${text}`;
+
 /** For options that may be given more than once. */
 export const each = (text: string, before: readonly string[] | undefined): string[] => [...(before ?? []), text];
 

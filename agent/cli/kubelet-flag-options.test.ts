@@ -1,14 +1,20 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { expect, test } from 'vitest';
 import { ConfigError, kubeletFields } from '../config/kubelet/index.js';
 import { fieldFlags } from '../config/kubelet/kubelet-flags.js';
 import { loadConfig, type LoadedConfig } from '../config/load-config.js';
-import { addClusterOptions } from './cluster-options.js';
+import { addAgentOptions } from './agent-options.js';
 import { addKubeletFlags, withoutKubeletFlags } from './kubelet-flag-options.js';
+import { plainOptions } from './normal-arguments.js';
 
 function parsed(...args: readonly string[]) {
-  const command = addKubeletFlags(addClusterOptions(new Command())).exitOverride();
-  return withoutKubeletFlags(command.parse(args, { from: 'user' }).opts());
+  const command = addKubeletFlags(addAgentOptions(new Command()))
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} });
+  return withoutKubeletFlags(command.parse(plainOptions(command, args), { from: 'user' }).opts());
 }
 
 async function loaded(...args: readonly string[]): Promise<LoadedConfig> {
@@ -74,6 +80,53 @@ test('lists and maps may come piece by piece; of all else the last counts', asyn
     ],
     staticPodURLHeader: { a: ['b'], c: ['d'] },
   });
+});
+
+test('labels and gates add up as well, and a label without a value has an empty one', async () => {
+  const { config } = await loaded(
+    ...['--kubeconfig=/k', '--node-labels=tier=gpu,zone=a', '--node-labels=zone=b,spare'],
+    ...['--feature-gates=One=true,Two=true', '--feature-gates=Two=false'],
+  );
+  expect(config.cluster?.labels).toEqual({ tier: 'gpu', zone: 'b', spare: '' });
+  expect(config.kubelet?.featureGates).toEqual({ One: true, Two: false });
+});
+
+test.each([
+  ['--rotate-certificates', 'rotateCertificates'],
+  ['--seccomp-default', 'seccompDefault'],
+  ['--register-node', 'registerNode'],
+])('%s may say yes alone, and no over a file that says yes', async (flag, key) => {
+  const folder = await mkdtemp(join(tmpdir(), 'berth-flags-'));
+  const file = join(folder, 'config.yaml');
+  const said = async (inFile: boolean, ...args: readonly string[]): Promise<unknown> => {
+    await writeFile(file, `{apiVersion: kubelet.config.k8s.io/v1beta1, kind: KubeletConfiguration, ${key}: ${inFile}}`);
+    const { config } = await loaded('--config', file, ...args);
+    return config.kubelet?.[key as 'registerNode'];
+  };
+  try {
+    expect(await said(true, `${flag}=false`)).toBe(false);
+    expect(await said(false, flag, '--max-pods=3')).toBe(true);
+    expect(await said(false, `${flag}=1`)).toBe(true);
+    expect(() => parsed(`${flag}=maybe`)).toThrow('expected true or false');
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('an option with nothing in it, as a unit writes it of a variable that is not set, is none', async () => {
+  const { config } = await loaded(
+    ...[
+      '--kubeconfig=',
+      '--bootstrap-kubeconfig=',
+      '--config=',
+      '--config-dir=',
+      '--hostname-override=',
+      '--cert-dir=',
+    ],
+    ...['--node-ip=', '--node-labels=', '--image-credential-provider-config=', '--image-credential-provider-bin-dir='],
+  );
+  expect(config.nodeName).toBe('n');
+  expect(config.cluster).toBeUndefined();
 });
 
 test('a value that cannot be is told by the name of the flag, all of them at once', async () => {

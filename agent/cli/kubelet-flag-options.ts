@@ -13,7 +13,10 @@ export function addKubeletFlags(command: Command): Command {
   return command;
 }
 
-/** Takes the kubelet's flags out of what was parsed: they are known by their own names. */
+/**
+ * Takes the kubelet's flags out of what was parsed: they are known by their own names. An option of the agent's own with nothing in it is
+ * none, as a kubelet takes it: a unit says `--hostname-override=$NAME` whether or not there is one.
+ */
 export function withoutKubeletFlags(parsed: Readonly<Record<string, unknown>>): {
   readonly kubelet: Readonly<Record<string, string>>;
   readonly others: Record<string, unknown>;
@@ -23,10 +26,10 @@ export function withoutKubeletFlags(parsed: Readonly<Record<string, unknown>>): 
   const others: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(parsed)) {
     const name = names.get(key);
-    if (name === undefined) others[key] = value;
-    else if (typeof value === 'string') kubelet[name] = value;
-    // `--fail-swap-on` alone.
-    else if (value === true) kubelet[name] = 'true';
+    if (name !== undefined) {
+      // `--fail-swap-on` alone is true.
+      if (typeof value === 'string' || value === true) kubelet[name] = String(value);
+    } else if (value !== '') others[key] = value;
   }
   return { kubelet, others };
 }

@@ -230,7 +230,7 @@ describe('problems', () => {
       load(
         `${head}maxPod: 3\nauthentication: { webhok: { enabled: true } }\nsyncFrequency: often\nport: 99999\nregisterWithTaints: [{ key: a, effect: Never }]\ncpuCFSQuotaPeriod: 2s\nclusterDNS: 10.0.0.1\n---\napiVersion: berth/v1\nkind: BerthConfiguration\nstatedir: /x\n`,
         {
-          nodeLabels: 'a=b,kubernetes.io/role=x,broken',
+          nodeLabels: 'a=b,kubernetes.io/role=x,=broken',
           nodeIp: '10.0.0.1,10.0.0.2',
           registerWithTaints: 'k=v:Sometimes',
           bootstrapKubeconfig: '/b',
@@ -247,7 +247,7 @@ describe('problems', () => {
       'clusterDNS: expected a list, got "10.0.0.1"',
       'BerthConfiguration: statedir: unknown field; did you mean "stateDir"?',
       '--node-labels: "kubernetes.io/role=x": a node may not give itself',
-      '--node-labels: "broken": expected name=value',
+      '--node-labels: "=broken": expected name=value',
       '--node-ip: two addresses must be of different families',
       '--register-with-taints: "k=v:Sometimes"',
       '--kubeconfig: is needed with --bootstrap-kubeconfig',

@@ -33,9 +33,10 @@ export function parseLabels(text: string | undefined, wrong: Wrong): Record<stri
   const labels: Record<string, string> = {};
   for (const part of parts(text)) {
     const at = part.indexOf('=');
-    const [name, value] = [part.slice(0, at), part.slice(at + 1)];
+    // A name alone has an empty value.
+    const [name, value] = at < 0 ? [part, ''] : [part.slice(0, at).trim(), part.slice(at + 1).trim()];
     const problem =
-      at <= 0
+      name === ''
         ? 'expected name=value'
         : !labelName.test(name)
           ? 'is not the name of a label'
