@@ -125,6 +125,13 @@ test.each<[string, string, string]>([
     'SysctlForbidden: forbidden sysctl: "kernel.sem" not allowlisted',
   ],
   [
+    'sysctls that the configuration names with slashes',
+    reasonOf(podOf('a', {}, { securityContext: { sysctls: [{ name: 'net.core.somaxconn', value: '1' }] } }), [], {
+      allowedUnsafeSysctls: ['net/core/*'],
+    }),
+    'admitted',
+  ],
+  [
     'shutdown',
     reasonOf(podOf('a'), [], { shuttingDown: true }),
     'NodeShutdown: Pod was rejected as the node is shutting down.',

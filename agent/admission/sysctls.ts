@@ -38,5 +38,17 @@ export function sysctlProblem(pod: Pod, allowedUnsafe: readonly string[]): strin
   return undefined;
 }
 
-const matches = (pattern: string, name: string): boolean =>
-  pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : pattern === name;
+/** Why a pattern of `allowedUnsafeSysctls` lets nobody set anything; undefined when it may. */
+export function sysctlPatternProblem(written: string): string | undefined {
+  const pattern = written.replaceAll('/', '.');
+  if (!/^[a-z0-9][-_a-z0-9.]*\*?$/.test(pattern))
+    return `expected a sysctl such as "net.core.somaxconn" or "net.*", got ${JSON.stringify(written)}`;
+  return namespaceOf(pattern.replace('*', '')) === undefined
+    ? `${written} is not known to be a pod's own (kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and net.* are)`
+    : undefined;
+}
+
+function matches(written: string, name: string): boolean {
+  const pattern = written.replaceAll('/', '.');
+  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : pattern === name;
+}

@@ -291,6 +291,40 @@ describe('problems', () => {
       `${head}systemCgroups: /\ncgroupRoot: /\n`,
       'systemCgroups: cannot be the root',
     ],
+    [
+      'a share of less than nothing',
+      `${head}evictionHard: { memory.available: "-5%" }\n`,
+      '-5% is no share of 0% to 100%',
+    ],
+    ['no amount', `${head}evictionSoft: { memory.available: 5X }\n`, 'evictionSoft.memory.available: 5X is neither'],
+    [
+      'no amount to reclaim',
+      `${head}evictionMinimumReclaim: { pid.available: x }\n`,
+      'evictionMinimumReclaim.pid.available: x',
+    ],
+    ['a reservation of no amount', `${head}kubeReserved: { cpu: few }\n`, 'kubeReserved.cpu: expected an amount'],
+    [
+      'a reservation of less than nothing',
+      `${head}systemReserved: { pid: "-1" }\n`,
+      'systemReserved.pid: -1 must not be',
+    ],
+    ['a reservation of what cannot be', `${head}kubeReserved: { gpu: 1 }\n`, 'kubeReserved.gpu: cannot be reserved'],
+    [
+      'a sysctl of the whole machine',
+      `${head}allowedUnsafeSysctls: [net.core.*, vm.max]\n`,
+      'allowedUnsafeSysctls[1]: vm.max is not known',
+    ],
+    ['no sysctl', `${head}allowedUnsafeSysctls: ["*"]\n`, 'allowedUnsafeSysctls[0]: expected a sysctl'],
+    [
+      'images too old before they are old enough',
+      `${head}imageMaximumGCAge: 1m\n`,
+      'imageMaximumGCAge: must be longer',
+    ],
+    [
+      'half a range of users',
+      `${head}userNamespaces: { idsPerPod: 70000 }\n`,
+      'idsPerPod: must be a multiple of 65536',
+    ],
     ['running once', `${head}runOnce: true\n`, 'runOnce: is no longer supported'],
   ])('%s', async (_what, text, words) => {
     expect(await problemsOf(load(text))).toContain(words);
@@ -299,6 +333,14 @@ describe('problems', () => {
   test('a file that is not there is one', async () => {
     expect(await problemsOf(loadConfig({ config: join(dir, 'none') }, machine))).toContain('cannot be read (ENOENT)');
   });
+});
+
+test('gates that nothing looks at are told, from the file and from flags', async () => {
+  const { idle } = await load(`${head}featureGates: { KubeletEnsureSecretPulledImages: false, MemoryQoS: true }\n`, {
+    featureGates: 'NodeSwap=false',
+  });
+  expect(idle.map(({ path }) => path)).toEqual(['featureGates.MemoryQoS', 'featureGates.NodeSwap']);
+  expect(idle[0]?.message).toContain('KubeletEnsureSecretPulledImages');
 });
 
 test('an address that stands for any is left to be found while the agent runs', async () => {

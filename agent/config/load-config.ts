@@ -70,7 +70,22 @@ export async function loadConfig(flags: AgentFlags, machine: Machine): Promise<L
   const images = { credentialProviders: providers, ...imagesOf(kubelet, decoded.value) };
   const runtime = { ...base.runtime, cgroups: flags.kubelet?.[runtimeCgroupsFlag] || undefined };
   const config: AgentConfig = { ...base, runtime, kubelet, images, ...(cluster && { cluster }) };
-  return { config: deepFreeze(config), idle: [...decoded.idle.map(named), ...idleGiven(kubeletFlags), ...berth.idle] };
+  const idle = [
+    ...decoded.idle.map(named),
+    ...idleGates(kubelet.featureGates),
+    ...idleGiven(kubeletFlags),
+    ...berth.idle,
+  ];
+  return { config: deepFreeze(config), idle };
+}
+
+const verificationGate = 'KubeletEnsureSecretPulledImages';
+
+/** What a kubelet does behind a gate berth does, or does not, without one. */
+function idleGates(gates: Readonly<Record<string, boolean>>): ConfigProblem[] {
+  const others = Object.keys(gates).filter((gate) => gate !== verificationGate);
+  const message = `the only gate that berth looks at is ${verificationGate}`;
+  return others.map((gate) => ({ path: `featureGates.${gate}`, message }));
 }
 
 function devicePoolsOf({ devicePools = [] }: BerthSettings): AgentConfig['devices']['pools'] {
@@ -150,7 +165,7 @@ function imagesOf(
   given: ObjectOf<typeof kubeletFields>,
 ): Omit<NonNullable<AgentConfig['images']>, 'credentialProviders'> {
   const { registryPullQPS = 0, registryBurst = 10 } = given;
-  const isVerified = kubelet.featureGates['KubeletEnsureSecretPulledImages'] !== false;
+  const isVerified = kubelet.featureGates[verificationGate] !== false;
   return {
     pullRate: registryPullQPS > 0 ? { perSecond: registryPullQPS, burst: Math.max(registryBurst, 1) } : undefined,
     verification: isVerified

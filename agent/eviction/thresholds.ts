@@ -98,25 +98,31 @@ function parseStatements(
   return Object.entries(statements).flatMap(([signal, text]): Threshold[] => {
     if (!isEvictionSignal(signal)) throw fail(field, signal, 'is no eviction signal');
     if (text === '0%' || text === '100%') return [];
-    const value = parseValue(field, signal, text);
-    if (value.kind === 'amount' && value.amount <= 0) throw fail(field, signal, `${text} must be positive`);
+    const problem = thresholdProblem(text, false);
+    if (problem !== undefined) throw fail(field, signal, problem);
     const reclaim = settings.evictionMinimumReclaim[signal];
-    const minReclaim = reclaim === undefined ? undefined : parseValue('evictionMinimumReclaim', signal, reclaim);
-    return [{ signal, value, graceMs: graceOf(signal), minReclaim }];
+    const wrongReclaim = reclaim === undefined ? undefined : thresholdProblem(reclaim, true);
+    if (wrongReclaim !== undefined) throw fail('evictionMinimumReclaim', signal, wrongReclaim);
+    const minReclaim = reclaim === undefined ? undefined : valueOf(reclaim);
+    return [{ signal, value: valueOf(text), graceMs: graceOf(signal), minReclaim }];
   });
 }
 
-function parseValue(field: string, signal: string, text: string): ThresholdValue {
+/** Why a text is no value of a threshold, or of what is to be reclaimed at least; undefined when it is one. */
+export function thresholdProblem(text: string, mayBeNothing: boolean): string | undefined {
   if (text.endsWith('%')) {
     const share = Number(text.slice(0, -1)) / 100;
-    if (!Number.isFinite(share) || share < 0 || share > 1)
-      throw fail(field, signal, `${text} is no share of 0% to 100%`);
-    return { kind: 'share', share };
+    return Number.isFinite(share) && share >= 0 && share <= 1 ? undefined : `${text} is no share of 0% to 100%`;
   }
-  if (parseQuantity(text) === undefined) throw fail(field, signal, `${text} is neither a quantity nor a percentage`);
+  if (parseQuantity(text) === undefined) return `${text} is neither a quantity nor a percentage`;
   const amount = quantityValue(text);
-  if (amount < 0) throw fail(field, signal, `${text} must not be negative`);
-  return { kind: 'amount', amount };
+  if (amount < 0) return `${text} must not be negative`;
+  return amount === 0 && !mayBeNothing ? `${text} must be positive` : undefined;
+}
+
+function valueOf(text: string): ThresholdValue {
+  if (text.endsWith('%')) return { kind: 'share', share: Number(text.slice(0, -1)) / 100 };
+  return { kind: 'amount', amount: quantityValue(text) };
 }
 
 function fail(field: string, signal: string, reason: string): EvictionConfigError {

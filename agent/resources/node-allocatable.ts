@@ -2,6 +2,7 @@ import { BerthError } from '../../base/errors.js';
 import {
   addQuantities,
   compareQuantities,
+  parseQuantity,
   quantityMilliValue,
   quantityValue,
   subtractQuantities,
@@ -38,12 +39,20 @@ export class ReservationError extends BerthError<{ code: 'bad-reservation'; reso
 
 const reservable = new Set(['cpu', 'memory', 'ephemeral-storage', 'pid']);
 
+/** Why so much of a resource cannot be reserved on any machine; undefined when it can. */
+export function reservationProblem(name: string, amount: Quantity): string | undefined {
+  if (!reservable.has(name)) return 'cannot be reserved (only cpu, memory, ephemeral-storage and pid can)';
+  if (parseQuantity(amount) === undefined) return `expected an amount such as "1Gi", got ${JSON.stringify(amount)}`;
+  return compareQuantities(amount, '0') < 0 ? `${amount} must not be negative` : undefined;
+}
+
 /** Throws `ReservationError` when more is reserved than there is, or something that cannot be. */
 export function checkReservations(reservations: Reservations, capacity: ResourceList): void {
   for (const list of [reservations.kubeReserved, reservations.systemReserved])
-    for (const name of Object.keys(list))
-      if (!reservable.has(name))
-        throw bad(name, 'cannot be reserved (only cpu, memory, ephemeral-storage and pid can)');
+    for (const [name, amount] of Object.entries(list)) {
+      const problem = reservationProblem(name, amount);
+      if (problem !== undefined) throw bad(name, problem);
+    }
   for (const name of reservable) {
     const there = capacity[name];
     const reserved = reservedOf(name, reservations);

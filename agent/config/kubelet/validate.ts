@@ -1,6 +1,7 @@
 import type { ConfigProblem } from './decode-fields.js';
 import { parseGoDuration } from './durations.js';
 import type { KubeletConfiguration } from './kubelet-configuration.js';
+import { entryProblems } from './validate-amounts.js';
 import { reservedMemoryProblems } from './validate-reserved-memory.js';
 
 const reservedSets = [
@@ -45,6 +46,10 @@ export function validateKubelet(config: KubeletConfiguration): ConfigProblem[] {
       'imageGCLowThresholdPercent',
       `must be less than imageGCHighThresholdPercent (${config.imageGCHighThresholdPercent})`,
     );
+  const { imageMaximumGCAge: oldest, imageMinimumGCAge: youngest } = config;
+  if (oldest !== 0 && oldest <= youngest) wrong('imageMaximumGCAge', 'must be longer than imageMinimumGCAge, or 0');
+  if ((config.userNamespaces?.idsPerPod ?? 0) % 65_536 !== 0)
+    wrong('userNamespaces.idsPerPod', 'must be a multiple of 65536');
   if ((config.maxParallelImagePulls ?? 1) > 1 && config.serializeImagePulls)
     wrong('maxParallelImagePulls', 'more than 1 needs serializeImagePulls: false');
   const { imagePullCredentialsVerificationPolicy: verifies, preloadedImagesVerificationAllowlist: allowed } = config;
@@ -107,7 +112,7 @@ export function validateKubelet(config: KubeletConfiguration): ConfigProblem[] {
     );
   if (config.memoryManagerPolicy === 'Static' && config.reservedMemory.length === 0)
     wrong('memoryManagerPolicy', 'Static needs reservedMemory');
-  problems.push(...reservedMemoryProblems(config));
+  problems.push(...entryProblems(config), ...reservedMemoryProblems(config));
   if (!/^[\d,\s-]*$/.test(config.reservedSystemCPUs))
     wrong('reservedSystemCPUs', `expected a list such as "0-3,8", got ${JSON.stringify(config.reservedSystemCPUs)}`);
   if (!/^\d+(\.\d+)?([kMGTPE]i?)?$/.test(config.containerLogMaxSize))
