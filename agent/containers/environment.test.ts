@@ -12,7 +12,12 @@ const sources: EnvironmentSources = {
     name === 'door' ? { metadata: { name }, data: { password: base64('open sesame') } } : undefined,
   services: async (namespace) => services.filter((service) => service.metadata?.namespace === namespace),
   volumeFile: async (_pod, _volume, path) =>
-    path === 'vars.env' ? "# made by init\nA='one'\nB='two\nlines'\nEMPTY=\n" : undefined,
+    ({
+      'vars.env': "# made by init\nA='one'\nB='two\nlines'\nEMPTY=\n",
+      'notes.env': "  A='one' # the first\r\n\r\nSPACED= 'two'\r\nB='#'\t#\r\nA='three'\r\nno value\r\n",
+      'space.env': "A ='one'\n",
+      'open.env': "A='one\n",
+    })[path],
   node: { nodeName: 'node-1', hostIps: ['192.0.2.1'], podIps: ['10.0.0.9', 'fd00::9'] },
   allocatable: { cpu: '4', memory: '8Gi' },
 };
@@ -78,6 +83,13 @@ test.each<[string, EnvVar['valueFrom'], string | undefined]>([
   ['a secret key', { secretKeyRef: { name: 'door', key: 'password' } }, 'open sesame'],
   ['an optional key that is not there', { secretKeyRef: { name: 'door', key: 'nope', optional: true } }, undefined],
   ['a file', { fileKeyRef: { volumeName: 'v', path: 'vars.env', key: 'B' } }, 'two\nlines'],
+  ['a file with notes behind values', { fileKeyRef: { volumeName: 'v', path: 'notes.env', key: 'B' } }, '#'],
+  ['the first of two in a file', { fileKeyRef: { volumeName: 'v', path: 'notes.env', key: 'A' } }, 'one'],
+  [
+    'a value that does not follow at once',
+    { fileKeyRef: { volumeName: 'v', path: 'notes.env', key: 'SPACED', optional: true } },
+    undefined,
+  ],
   [
     'an optional empty file key',
     { fileKeyRef: { volumeName: 'v', path: 'vars.env', key: 'EMPTY', optional: true } },
@@ -94,6 +106,9 @@ describe('what cannot be resolved names the object and is a configuration error'
     [{ secretKeyRef: { name: 'gone', key: 'k' } }, 'secret "gone" not found'],
     [{ fieldRef: { fieldPath: 'spec.nope' } }, 'spec.nope'],
     [{ fileKeyRef: { volumeName: 'v', path: 'vars.env', key: 'EMPTY' } }, '"EMPTY" not found in file "vars.env"'],
+    [{ fileKeyRef: { volumeName: 'v', path: 'notes.env', key: 'Z' } }, '"notes.env": line 6 is not'],
+    [{ fileKeyRef: { volumeName: 'v', path: 'space.env', key: 'A' } }, '"space.env": line 1 is not'],
+    [{ fileKeyRef: { volumeName: 'v', path: 'open.env', key: 'A' } }, '"open.env": line 1 is not'],
   ])('%j', async (valueFrom, words) => {
     const failed = resolve([{ name: 'X', valueFrom }]);
     await expect(failed).rejects.toThrow(words);

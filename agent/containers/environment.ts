@@ -109,7 +109,7 @@ async function resolveVariable(
   }
   if (fileKeyRef) {
     const text = await sources.volumeFile(pod, fileKeyRef.volumeName, fileKeyRef.path, signal);
-    const value = text === undefined ? undefined : parseEnvFile(text, fileKeyRef.path).get(fileKeyRef.key);
+    const value = text === undefined ? undefined : envFileValue(text, fileKeyRef.path, fileKeyRef.key);
     if (value) return value;
     if (fileKeyRef.optional === true) return undefined;
     throw new StepError(
@@ -142,25 +142,27 @@ const missing = (kind: string, name: string): StepError =>
 
 const decode = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8');
 
-/** Strict `NAME='value'` lines with single quotes, over several lines if need be; `#` starts a comment line (facts 12). */
-function parseEnvFile(text: string, path: string): Map<string, string> {
-  const env = new Map<string, string>();
-  const line = /(?:^|\n)[ \t]*(?:#[^\n]*|([^\s=#'][^=\n]*)=(?:'([^']*)'|[ \t]*)[ \t]*)?(?=\n|$)/y;
-  let at = 0;
-  while (at < text.length) {
-    line.lastIndex = at;
+/**
+ * The first value of a name among strict `NAME='value'` lines with single quotes, over several lines if need be (facts 12). `#` starts a
+ * comment, also behind a value; what does not follow the `=` at once is no value. What comes after the name is not looked at.
+ */
+function envFileValue(file: string, path: string, key: string): string | undefined {
+  const text = file.replaceAll('\r\n', '\n');
+  const line =
+    /[ \t]*(?:#[^\n]*|([^\s=](?:[^=\n]*[^\s=])?)=(?:'([^']*)'[ \t]*(?:#[^\n]*)?|(?:[ \t][^\n]*)?))?(?:\n|$)/y;
+  while (line.lastIndex < text.length) {
+    const at = line.lastIndex;
     const match = line.exec(text);
-    if (!match || line.lastIndex === at) {
+    if (!match) {
       const row = text.slice(0, at + 1).split('\n').length;
       throw new StepError(
         'CreateContainerConfigError',
         `parse environment file "${path}": line ${row} is not NAME='value'`,
       );
     }
-    if (match[1] !== undefined) env.set(match[1], match[2] ?? '');
-    at = line.lastIndex;
+    if (match[1] === key) return match[2] ?? '';
   }
-  return env;
+  return undefined;
 }
 
 /** Docker-style variables for the services of the namespace, and always for `kubernetes` in `default`. */
