@@ -287,13 +287,17 @@ test('objects of other kinds are handed on, or reported in a cluster', async () 
 });
 
 test('in a cluster, references to the API server are refused with their places', async () => {
-  const env = '    envFrom: [{secretRef: {name: s}}]\n  serviceAccountName: me\n';
+  const env =
+    '    envFrom: [{secretRef: {name: s}}]\n  serviceAccountName: me\n  imagePullSecrets: [{name: r}]\n' +
+    '  volumes: [{name: v, flexVolume: {driver: a/b, secretRef: {name: f}}}]\n';
   await writeFile(join(folder, 'a.yaml'), pod('a', 'busybox:1', env));
   await using cluster = new Running({ apiReferences: false });
   await cluster.until(() => cluster.snapshots.length > 0);
   expect(cluster.pods).toEqual([]);
   expect(cluster.broken).toEqual([
     'a.yaml:10:3 spec.serviceAccountName: Forbidden: static pods may not reference service accounts',
+    'a.yaml:11:22 spec.imagePullSecrets[0]: Forbidden: static pods may not reference secrets',
+    'a.yaml:12:49 spec.volumes[0].flexVolume.secretRef: Forbidden: static pods may not reference secrets',
     'a.yaml:9:16 spec.containers[0].envFrom[0].secretRef: Forbidden: static pods may not reference secrets',
   ]);
 });

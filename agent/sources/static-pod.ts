@@ -86,6 +86,7 @@ const apiVolumes = [
   'secret',
   'configMap',
 ] as const;
+const volumesWithSecrets = ['cephfs', 'cinder', 'flexVolume', 'rbd', 'scaleIO', 'iscsi', 'storageos'] as const;
 const apiProjections = ['secret', 'configMap', 'serviceAccountToken', 'clusterTrustBundle', 'podCertificate'] as const;
 
 /** Where a pod refers to objects of an API server; a static pod of a cluster's node must not. */
@@ -97,10 +98,16 @@ export function apiReferences(pod: Pod): ManifestProblem[] {
   const { spec } = pod;
   if (spec === undefined) return problems;
   if ((spec.serviceAccountName ?? '') !== '') refuse('spec.serviceAccountName', 'service accounts');
+  for (const [index, { name = '' }] of (spec.imagePullSecrets ?? []).entries())
+    if (name !== '') refuse(`spec.imagePullSecrets[${index}]`, 'secrets');
   if ((spec.resourceClaims ?? []).length > 0) refuse('spec.resourceClaims', 'resource claims');
   for (const [index, volume] of (spec.volumes ?? []).entries()) {
     for (const source of apiVolumes) {
       if (volume[source] !== undefined) refuse(`spec.volumes[${index}].${source}`, 'objects of the API server');
+    }
+    for (const source of volumesWithSecrets) {
+      if ((volume[source]?.secretRef?.name ?? '') !== '')
+        refuse(`spec.volumes[${index}].${source}.secretRef`, 'secrets');
     }
     for (const [place, projection] of (volume.projected?.sources ?? []).entries()) {
       for (const kind of apiProjections) {
