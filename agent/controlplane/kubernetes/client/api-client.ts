@@ -206,6 +206,7 @@ export class ApiClient implements AsyncDisposable, RecoverySource {
       headers: {
         accept: 'application/json',
         'user-agent': this.#options.userAgent,
+        ...this.#config.impersonate,
         ...(credentials.authorization !== undefined && { authorization: credentials.authorization }),
         ...(body !== undefined && { 'content-type': contentTypes[bodyType] }),
       },

@@ -1,4 +1,4 @@
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -64,6 +64,35 @@ const list = (items: unknown[], metadata: object): object => ({
   metadata: { resourceVersion: '7', ...metadata },
 });
 const get = { method: 'GET', path: '/api/v1/pods' } as const;
+
+test('a user who is to be taken for another one says so with each request', async () => {
+  let headers: NodeJS.Dict<string | string[]> = {};
+  server.prependListener('request', (request: IncomingMessage) => (headers = request.headersDistinct));
+  answer = (_url, response) => send(response, 200, list([], {}));
+  const user = {
+    as: 'system:node:a',
+    'as-uid': '7',
+    'as-groups': ['system:nodes', 'others'],
+    'as-user-extra': { 'example.com/Scopes': ['one', 'two'] },
+  };
+  const config = parseKubeconfig(
+    {
+      'current-context': 'a',
+      contexts: [{ name: 'a', context: { cluster: 'c', user: 'u' } }],
+      clusters: [{ name: 'c', cluster: { server: parsed.server } }],
+      users: [{ name: 'u', user }],
+    },
+    '/c',
+  );
+  await using other = new ApiClient(config, { userAgent: 'test' }, { clock, log: silentLogger, run: runProgram });
+  await other.json(get, never);
+  expect(headers).toMatchObject({
+    'impersonate-user': ['system:node:a'],
+    'impersonate-uid': ['7'],
+    'impersonate-group': ['system:nodes', 'others'],
+    'impersonate-extra-example.com%2fscopes': ['one', 'two'],
+  });
+});
 
 test('asks again when the server says later, and below the path of the server', async () => {
   answer = (_url, response) =>

@@ -109,8 +109,8 @@ export class CredentialSource {
     let token = (await this.#content(config.token))?.trim();
     if (config.exec && !token && !cert) {
       if (!this.#exec || renewExec) {
-        const { server, serverName, insecure } = config;
-        this.#exec = await this.#ask(config.exec, { server, serverName, insecure, ca }, signal);
+        const { server, serverName, insecure, proxyUrl } = config;
+        this.#exec = await this.#ask(config.exec, { server, serverName, insecure, ca, proxyUrl }, signal);
       }
       cert = this.#exec.certificate;
       key = this.#exec.key;

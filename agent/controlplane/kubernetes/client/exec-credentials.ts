@@ -17,6 +17,7 @@ export interface ExecClusterInfo {
   readonly serverName: string | undefined;
   readonly insecure: boolean;
   readonly ca: string | undefined;
+  readonly proxyUrl: string | undefined;
 }
 
 const timeoutMs = 60_000;
@@ -35,7 +36,7 @@ export async function askExecPlugin(
   const request = {
     apiVersion: plugin.apiVersion,
     kind: 'ExecCredential',
-    spec: { interactive: false, ...(plugin.provideClusterInfo && { cluster: clusterOf(cluster) }) },
+    spec: { interactive: false, ...(plugin.provideClusterInfo && { cluster: clusterOf(cluster, plugin.config) }) },
   };
   const env = { ...inherited(), ...plugin.env, KUBERNETES_EXEC_INFO: JSON.stringify(request) };
   const result = await run({ argv: [plugin.command, ...plugin.args], env, timeoutMs }, signal);
@@ -79,12 +80,14 @@ export function parseCredential(plugin: ExecPlugin, output: string): ExecCredent
   return credential;
 }
 
-function clusterOf({ server, serverName, insecure, ca }: ExecClusterInfo): object {
+function clusterOf({ server, serverName, insecure, ca, proxyUrl }: ExecClusterInfo, config: unknown): object {
   return {
     server,
     ...(serverName && { 'tls-server-name': serverName }),
     ...(insecure && { 'insecure-skip-tls-verify': true }),
     ...(ca && { 'certificate-authority-data': Buffer.from(ca).toString('base64') }),
+    ...(proxyUrl && { 'proxy-url': proxyUrl }),
+    ...(config != null && { config }),
   };
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -77,6 +77,7 @@ describe('a kubeconfig', () => {
       file({ exec: { apiVersion: 'client.authentication.k8s.io/v1', command: 'x', interactiveMode: 'Always' } }),
       'nobody to ask',
     ],
+    ['a way in that is gone', file({ 'auth-provider': { name: 'gcp' } }), 'user.auth-provider is a way in'],
   ])('%s is told', (_what, root, reason) => {
     expect(() => parseKubeconfig(root, '/c')).toThrow(reason);
   });
@@ -144,6 +145,25 @@ describe('credentials', () => {
     expect((await credentials.current(never)).authorization).toBe('Bearer secret2');
     expect(credentials.refused()).toBe(true);
     expect((await credentials.current(never)).authorization).toBe('Bearer secret3');
+  });
+
+  test('a plugin is told what the kubeconfig says for it alone, and of the proxy', async () => {
+    const asked = join(dir, 'asked');
+    const script = `printf %s "$KUBERNETES_EXEC_INFO" > ${asked}; ${answer('"token":"ok"')}`;
+    const extensions = [
+      { name: 'other', extension: { no: 1 } },
+      { name: 'client.authentication.k8s.io/exec', extension: { audience: 'a' } },
+    ];
+    const config = parseKubeconfig(
+      file(plugin(script), { extensions, 'proxy-url': 'http://p:1' }),
+      join(dir, 'config'),
+    );
+    await new CredentialSource({ ...config, ca: undefined }, { clock: systemClock, run: runProgram }).current(never);
+    const { spec } = JSON.parse(await readFile(asked, 'utf8')) as { spec: unknown };
+    expect(spec).toEqual({
+      interactive: false,
+      cluster: { server: 'https://c:6443', 'proxy-url': 'http://p:1', config: { audience: 'a' } },
+    });
   });
 
   test('a plugin is told which cluster it is for', async () => {

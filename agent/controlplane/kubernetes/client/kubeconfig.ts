@@ -14,6 +14,8 @@ export interface ExecPlugin {
   readonly env: Readonly<Record<string, string>>;
   readonly installHint: string;
   readonly provideClusterInfo: boolean;
+  /** What the cluster's entry says for the plugin alone. */
+  readonly config?: unknown;
 }
 
 /** How to reach a cluster and who to be there: one context of a kubeconfig. */
@@ -28,6 +30,8 @@ export interface ClusterConfig {
   readonly token: Material | undefined;
   readonly basic: { readonly username: string; readonly password: string } | undefined;
   readonly exec: ExecPlugin | undefined;
+  /** Headers that ask the server to take the user for another one. */
+  readonly impersonate?: Readonly<Record<string, string | string[]>> | undefined;
   readonly namespace: string;
   /** Why a file that is named here may not be there yet, for the error. */
   readonly pending?: (() => string) | undefined;
@@ -78,6 +82,8 @@ export function parseKubeconfig(root: unknown, path: string, context?: string): 
       path,
       `clusters[${text(chosen, 'cluster')}].cluster.proxy-url is not the URL of a proxy: http, https and socks5 can be used`,
     );
+  if (user['auth-provider'] != null)
+    throw invalid(path, 'user.auth-provider is a way in that Kubernetes clients no longer have; use user.exec');
   const folder = dirname(path);
   const username = text(user, 'username');
   const tokenFile = text(user, 'tokenFile');
@@ -97,12 +103,35 @@ export function parseKubeconfig(root: unknown, path: string, context?: string): 
         ? { kind: 'inline', content: token }
         : undefined,
     basic: username ? { username, password: text(user, 'password') ?? '' } : undefined,
-    exec: user['exec'] === undefined ? undefined : execPlugin(fieldsOf(user['exec']), folder, path),
+    exec:
+      user['exec'] == null
+        ? undefined
+        : { ...execPlugin(fieldsOf(user['exec']), folder, path), config: execExtension(cluster) },
+    impersonate: impersonation(user),
     namespace: text(chosen, 'namespace') ?? 'default',
   };
 }
 
 const isProxy = (url: string): boolean => URL.canParse(url) && /^(https?|socks5):$/.test(new URL(url).protocol);
+
+function impersonation(user: Fields): ClusterConfig['impersonate'] {
+  const name = text(user, 'as');
+  if (name === undefined) return undefined;
+  const uid = text(user, 'as-uid');
+  const groups = texts(user['as-groups']);
+  const extra = Object.entries(fieldsOf(user['as-user-extra']));
+  return {
+    'impersonate-user': name,
+    ...(uid !== undefined && { 'impersonate-uid': uid }),
+    ...(groups.length > 0 && { 'impersonate-group': groups }),
+    ...Object.fromEntries(
+      extra.map(([key, values]) => [`impersonate-extra-${encodeURIComponent(key).toLowerCase()}`, texts(values)]),
+    ),
+  };
+}
+
+const execExtension = (cluster: Fields): unknown =>
+  list(cluster, 'extensions').find((each) => text(each, 'name') === 'client.authentication.k8s.io/exec')?.['extension'];
 
 function execPlugin(exec: Fields, folder: string, path: string): ExecPlugin {
   const apiVersion = text(exec, 'apiVersion') ?? '';
@@ -121,7 +150,7 @@ function execPlugin(exec: Fields, folder: string, path: string): ExecPlugin {
     apiVersion,
     // A path is relative to the kubeconfig; a bare name is sought in PATH.
     command: command.includes('/') ? resolve(folder, command) : command,
-    args: Array.isArray(exec['args']) ? exec['args'].map(String) : [],
+    args: texts(exec['args']),
     env: Object.fromEntries(env),
     installHint: text(exec, 'installHint') ?? '',
     provideClusterInfo: exec['provideClusterInfo'] === true,
@@ -145,6 +174,8 @@ const list = (fields: Fields, key: string): Fields[] => {
   const value = fields[key];
   return Array.isArray(value) ? value.map(fieldsOf) : [];
 };
+
+const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
 
 const text = (fields: Fields, key: string): string | undefined => {
   const value = fields[key];
