@@ -335,6 +335,16 @@ describe('problems', () => {
   });
 });
 
+test('a path alone is an endpoint of the runtime too', async () => {
+  const { config } = await load(`${head}imageServiceEndpoint: /run/images.sock\n`, {
+    containerRuntimeEndpoint: '/run/containerd/containerd.sock',
+  });
+  expect(config.runtime).toMatchObject({
+    endpoint: 'unix:///run/containerd/containerd.sock',
+    imageEndpoint: 'unix:///run/images.sock',
+  });
+});
+
 test('gates that nothing looks at are told, from the file and from flags', async () => {
   const { idle } = await load(`${head}featureGates: { KubeletEnsureSecretPulledImages: false, MemoryQoS: true }\n`, {
     featureGates: 'NodeSwap=false',

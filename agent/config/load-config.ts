@@ -189,9 +189,10 @@ function merged(
   const logsMoved = kubelet.podLogsDir !== base.paths.podLogsDir;
   const parallelPulls =
     kubelet.maxParallelImagePulls ?? ('serializeImagePulls' in given && kubelet.serializeImagePulls ? 1 : undefined);
-  const endpoint =
-    berth.runtime ?? (kubelet.containerRuntimeEndpoint === '' ? undefined : kubelet.containerRuntimeEndpoint);
   const absent = (text: string): string | undefined => (text === '' ? undefined : text);
+  // A path alone is a socket's, as older files have it.
+  const withScheme = (text: string): string | undefined => absent(text.startsWith('/') ? `unix://${text}` : text);
+  const endpoint = berth.runtime ?? withScheme(kubelet.containerRuntimeEndpoint);
   return {
     ...base,
     paths: {
@@ -214,7 +215,7 @@ function merged(
     },
     runtime: {
       endpoint: endpoint ?? base.runtime.endpoint,
-      imageEndpoint: absent(kubelet.imageServiceEndpoint),
+      imageEndpoint: withScheme(kubelet.imageServiceEndpoint),
       requestTimeoutMs: kubelet.runtimeRequestTimeout,
       ociRuntimes: { ...base.runtime.ociRuntimes, ...berth.ociRuntimes },
       insecureRegistries: flags.insecureRegistry ?? berth.insecureRegistries ?? base.runtime.insecureRegistries,
