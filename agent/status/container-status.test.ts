@@ -18,6 +18,23 @@ import {
   reported,
 } from './status-fixtures.js';
 
+test('a container that waited to start again and does not, as its pod is deleted, ended once, not twice', () => {
+  const end = { exitCode: 3, reason: 'Error', startedAt: time, finishedAt: time, containerID: 'berth://a-0' };
+  const waited = reported({
+    containerID: 'berth://a-0',
+    state: { waiting: { reason: 'CrashLoopBackOff' } },
+    lastState: { terminated: end },
+  });
+  const status = derive({
+    spec: one,
+    metadata: { deletionTimestamp: time },
+    desired: { previousStatus: { containerStatuses: [waited] } },
+    facts: { runtime: runtime(exited('a', 3)) },
+  });
+  const { state, lastState } = stateOf(status, 'a') ?? {};
+  expect({ state, lastState }).toEqual({ state: { terminated: end }, lastState: {} });
+});
+
 describe('a container', () => {
   test.each<[string, Given, Partial<ContainerStatus>]>([
     [

@@ -159,7 +159,9 @@ function lastStateOf(
   if (previous) return { terminated: terminated(context, container, previous) };
   const { reported } = container;
   if (reported?.containerID !== latest.containerId && reported?.state?.terminated) return reported.state;
-  return reported?.lastState ?? nothing;
+  // While it waited to start again, its end was told as the one before.
+  const before = reported?.lastState;
+  return before && before.terminated?.containerID !== latest.containerId ? before : nothing;
 }
 
 function terminated(
