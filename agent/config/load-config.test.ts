@@ -314,6 +314,12 @@ describe('problems', () => {
       `${head}allowedUnsafeSysctls: [net.core.*, vm.max]\n`,
       'allowedUnsafeSysctls[1]: vm.max is not known',
     ],
+    ['no version of TLS', `${head}tlsMinVersion: TLS13\n`, 'tlsMinVersion: expected one of "", "VersionTLS10"'],
+    [
+      'no cipher suite',
+      `${head}tlsCipherSuites: [TLS_AES_128_GCM_SHA256, STRONG]\n`,
+      'tlsCipherSuites[1]: there is no',
+    ],
     ['no sysctl', `${head}allowedUnsafeSysctls: ["*"]\n`, 'allowedUnsafeSysctls[0]: expected a sysctl'],
     [
       'images too old before they are old enough',
@@ -343,6 +349,18 @@ test('a path alone is an endpoint of the runtime too', async () => {
     endpoint: 'unix:///run/containerd/containerd.sock',
     imageEndpoint: 'unix:///run/images.sock',
   });
+});
+
+test('cipher suites of hardening guides are taken, and those that only Go still has', async () => {
+  const names = [
+    ...['AES_128_GCM_SHA256', 'AES_256_GCM_SHA384', 'CHACHA20_POLY1305'].map((each) => `TLS_ECDHE_ECDSA_WITH_${each}`),
+    ...['AES_128_CBC_SHA256', 'CHACHA20_POLY1305_SHA256', '3DES_EDE_CBC_SHA'].map(
+      (each) => `TLS_ECDHE_RSA_WITH_${each}`,
+    ),
+    ...['AES_256_GCM_SHA384', 'AES_128_CBC_SHA', 'RC4_128_SHA'].map((each) => `TLS_RSA_WITH_${each}`),
+  ];
+  const { config } = await load(`${head}tlsCipherSuites: [${names.join(', ')}]\ntlsMinVersion: VersionTLS13\n`);
+  expect(config.kubelet).toMatchObject({ tlsCipherSuites: names, tlsMinVersion: 'VersionTLS13' });
 });
 
 test('gates that nothing looks at are told, from the file and from flags', async () => {

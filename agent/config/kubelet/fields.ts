@@ -30,7 +30,7 @@ export const kubeletFields = {
   tlsCertFile: path,
   tlsPrivateKeyFile: path,
   tlsCipherSuites: strings,
-  tlsMinVersion: string,
+  tlsMinVersion: { is: 'enum', of: ['', 'VersionTLS10', 'VersionTLS11', 'VersionTLS12', 'VersionTLS13'] },
   tlsCurvePreferences: { is: 'any' },
   rotateCertificates: bool,
   serverTLSBootstrap: bool,
