@@ -84,7 +84,8 @@ export class CriConfigBuilder implements ConfigBuilder {
   ): Promise<{ config: PodSandboxConfig; runtimeHandler: string; notes: PodDns['notes'] }> {
     const { name = '', namespace = 'default', uid = '', labels = {}, annotations = {} } = pod.metadata ?? {};
     const runtimeHandler = await this.#handler(pod, signal);
-    const dns = podDns(pod, this.#deps.hostResolver(), this.#options.clusterDns);
+    const host = pod.spec?.dnsPolicy === 'None' ? noResolver : this.#deps.hostResolver();
+    const dns = podDns(pod, host, this.#options.clusterDns);
     const users = await this.#deps.users.assign(pod, runtimeHandler, signal);
     const security = sandboxSecurityContext(pod, this.#options.security);
     const config: PodSandboxConfig = {
@@ -210,6 +211,9 @@ export class CriConfigBuilder implements ConfigBuilder {
     return found.handler;
   }
 }
+
+/** A pod that brings its own does not depend on what the host has. */
+const noResolver: HostResolver = { servers: [], searches: [], options: [] };
 
 const absolute = (path: string): string => (path === '' || path.startsWith('/') ? path : `/${path}`);
 

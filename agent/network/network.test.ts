@@ -1,6 +1,10 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Pod, PodSpec } from '../api/index.js';
 import { parseResolvConf, podDns } from './dns-config.js';
+import { hostResolver } from './host-resolver.js';
 import { hostsFile } from './hosts-file.js';
 import { podHostname } from './hostname.js';
 import { portMappings } from './port-mappings.js';
@@ -20,6 +24,31 @@ test('options of the host add up over lines, the later one of a name wins; of se
     servers: [],
     searches: ['b.example'],
     options: ['edns0', 'timeout:2', 'trust-ad'],
+  });
+});
+
+test('the resolver of the host is read anew when it changes; a file that was named and is not there is told', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'berth-resolver-'));
+  try {
+    const path = join(folder, 'resolv.conf');
+    const read = hostResolver(path);
+    expect(read).toThrow(`read resolvConf ${path} of the configuration: ENOENT`);
+    await writeFile(path, 'nameserver 10.1.1.1\n');
+    expect(read().servers).toEqual(['10.1.1.1']);
+    await rm(path);
+    expect(read).toThrow('ENOENT');
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('without a resolver of the host its pods ask nobody, those of the cluster its own', () => {
+  const none = hostResolver('')();
+  expect(podDns(pod({ dnsPolicy: 'Default' }), none, cluster).config.servers).toEqual(['127.0.0.1']);
+  const { servers, searches } = podDns(pod({}), none, cluster).config;
+  expect({ servers, searches }).toEqual({
+    servers: ['10.96.0.10'],
+    searches: ['shop.svc.cluster.local', 'svc.cluster.local', 'cluster.local'],
   });
 });
 

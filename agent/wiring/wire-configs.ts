@@ -10,8 +10,7 @@ import type { PodFiles } from '../containers/pod-files.js';
 import { UserNamespaces } from '../containers/user-namespaces.js';
 import type { ControlPlane } from '../controlplane/control-plane.js';
 import { ImageUserLookup } from '../images/image-user.js';
-import { parseResolvConf } from '../network/dns-config.js';
-import { CachedFile } from '../node/cached-file.js';
+import { hostResolver } from '../network/host-resolver.js';
 import type { HostFacts } from '../node/host-facts.js';
 import { cgroupNames } from '../resources/cgroups/cgroup-names.js';
 import type { CgroupHierarchy } from '../resources/cgroups/hierarchy.js';
@@ -63,7 +62,6 @@ export function wireConfigs(config: AgentConfig, parts: ConfigParts): CriConfigB
     { log: parts.log, supported: (handler, signal) => supportsUserNamespaces(parts.runtime, handler, signal) },
   );
   const imageUser = new ImageUserLookup(images);
-  const resolver = new CachedFile(config.dns.resolvConf, parseResolvConf);
   return new CriConfigBuilder(
     {
       podLogsDir: paths.podLogsDir,
@@ -91,7 +89,7 @@ export function wireConfigs(config: AgentConfig, parts: ConfigParts): CriConfigB
       },
       imageUser: (imageId, signal) => imageUser.of(imageId, signal),
       runtimeClass: (name, signal) => controlPlane.get('RuntimeClass', '', name, signal),
-      hostResolver: () => resolver.read(),
+      hostResolver: hostResolver(config.dns.resolvConf),
       nodeHosts: () => readFile('/etc/hosts', 'utf8'),
       grants: (pod, container) => parts.grants(pod, container),
       runningId: (pod, container) => parts.runningId(pod, container),
