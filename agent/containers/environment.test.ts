@@ -102,7 +102,7 @@ test.each<[string, EnvVar['valueFrom'], string | undefined]>([
 
 describe('what cannot be resolved names the object and is a configuration error', () => {
   test.each<[EnvVar['valueFrom'], string]>([
-    [{ configMapKeyRef: { name: 'settings', key: 'nope' } }, "couldn't find key nope in ConfigMap settings"],
+    [{ configMapKeyRef: { name: 'settings', key: 'nope' } }, "couldn't find key nope in ConfigMap shop/settings"],
     [{ secretKeyRef: { name: 'gone', key: 'k' } }, 'secret "gone" not found'],
     [{ fieldRef: { fieldPath: 'spec.nope' } }, 'spec.nope'],
     [{ fileKeyRef: { volumeName: 'v', path: 'vars.env', key: 'EMPTY' } }, '"EMPTY" not found in file "vars.env"'],

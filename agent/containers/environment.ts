@@ -99,13 +99,21 @@ async function resolveVariable(
   if (configMapKeyRef) {
     const { name = '', key, optional } = configMapKeyRef;
     const object = await sources.configMap(namespace, name, signal);
-    return keyOf('configmap', name, key, optional, object !== undefined, object?.data?.[key]);
+    return keyOf('configmap', namespace, name, key, optional, object !== undefined, object?.data?.[key]);
   }
   if (secretKeyRef) {
     const { name = '', key, optional } = secretKeyRef;
     const object = await sources.secret(namespace, name, signal);
     const value = object?.data?.[key];
-    return keyOf('secret', name, key, optional, object !== undefined, value === undefined ? undefined : decode(value));
+    return keyOf(
+      'secret',
+      namespace,
+      name,
+      key,
+      optional,
+      object !== undefined,
+      value === undefined ? undefined : decode(value),
+    );
   }
   if (fileKeyRef) {
     const text = await sources.volumeFile(pod, fileKeyRef.volumeName, fileKeyRef.path, signal);
@@ -122,6 +130,7 @@ async function resolveVariable(
 
 function keyOf(
   kind: 'configmap' | 'secret',
+  namespace: string,
   name: string,
   key: string,
   optional: boolean | undefined,
@@ -133,7 +142,7 @@ function keyOf(
   if (!objectFound) throw missing(kind, name);
   throw new StepError(
     'CreateContainerConfigError',
-    `couldn't find key ${key} in ${kind === 'secret' ? 'Secret' : 'ConfigMap'} ${name}`,
+    `couldn't find key ${key} in ${kind === 'secret' ? 'Secret' : 'ConfigMap'} ${namespace}/${name}`,
   );
 }
 

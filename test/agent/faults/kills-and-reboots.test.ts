@@ -186,7 +186,7 @@ describe.concurrent('what a pod refers to', () => {
       'is stuck',
       (pod) => main(pod)?.state?.waiting?.reason === 'CreateContainerConfigError',
     );
-    expect(stuck.waits).toContain("start-container container main: couldn't find key wanted in ConfigMap late");
+    expect(stuck.waits).toContain("start-container container main: couldn't find key wanted in ConfigMap default/late");
     await run.untilPod(
       'keyless',
       'runs the other container',
