@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { goBytes, goChecksum } from '../../base/go-dump.js';
 import type { Container, EphemeralContainer, Pod } from './generated/types.js';
 
 export type ContainerKind = 'init' | 'sidecar' | 'regular' | 'ephemeral';
@@ -43,10 +44,18 @@ export function findContainer(pod: Pod, name: string): PodContainer | undefined 
   return allContainers(pod).find(({ container }) => container.name === name);
 }
 
+type Hashed = Pick<Container, 'name' | 'image'>;
+
 /**
- * What must stay equal for a running container to be kept: name and image, as in the kubelet. Everything else of a
- * container is immutable in the API or changed in place.
+ * What must stay equal for a running container to be kept: name and image, as in the kubelet, and hashed as it does: a node that goes from
+ * one to the other keeps its containers. Everything else of a container is immutable in the API or changed in place.
  */
-export function containerHash(container: Pick<Container, 'name' | 'image'>): string {
-  return hash('sha256', JSON.stringify([container.name, container.image ?? ''])).slice(0, 8);
+export function containerHash({ name, image = '' }: Hashed): string {
+  return goChecksum(goBytes(Buffer.from(JSON.stringify({ image, name })))).toString(16);
+}
+
+/** Whether a container that carries this hash was made of the same name and image. Earlier versions of berth had a hash of their own. */
+export function isHashOf(container: Hashed, carried: string): boolean {
+  if (carried === containerHash(container)) return true;
+  return carried === hash('sha256', JSON.stringify([container.name, container.image ?? ''])).slice(0, 8);
 }

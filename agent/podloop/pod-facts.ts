@@ -71,7 +71,7 @@ export interface ObservedContainer {
   /** The image as the spec named it, and the digested reference the runtime resolved it to. */
   readonly image: string;
   readonly imageRef: string;
-  /** `containerHash` it was created with; undefined when the annotation is not ours. */
+  /** `containerHash` it was created with, by berth or by a kubelet; undefined where nobody left one. */
   readonly hash: string | undefined;
   readonly resources: ContainerResources | undefined;
   readonly user: ContainerUser | undefined;

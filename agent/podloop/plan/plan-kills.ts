@@ -1,4 +1,4 @@
-import { containerHash } from '../../api/index.js';
+import { isHashOf } from '../../api/index.js';
 import { podGraceSeconds } from '../ending.js';
 import type { PlanDraft } from './plan-draft.js';
 import type { ObservedContainer, ObservedSandbox } from '../pod-facts.js';
@@ -40,7 +40,7 @@ function whyKill(
   if (instance !== current) return { why: { kind: 'not-wanted' } };
   if (instance.state === 'unknown') return { why: { kind: 'state-unknown' } };
   if (container.kind === 'init' || container.kind === 'ephemeral') return undefined;
-  if (instance.hash !== undefined && instance.hash !== containerHash(container.spec)) {
+  if (instance.hash !== undefined && !isHashOf(container.spec, instance.hash)) {
     return { why: { kind: 'spec-changed' } };
   }
   if (resizeNeed(view, container) === 'restart') return { why: { kind: 'resize' } };

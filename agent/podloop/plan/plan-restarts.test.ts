@@ -94,6 +94,11 @@ const cases: Record<string, Record<string, Case>> = {
         waits: [killWait('a')],
       },
     },
+    'what a kubelet made of the same image stays': {
+      spec: one,
+      facts: { runtime: runtime(container('a', { hash: '4749c88a' })) },
+      plan: { steps: [], waits: [] },
+    },
     'what has another image now': {
       spec: one,
       facts: { runtime: runtime(container('a', { hash: 'another' })) },
