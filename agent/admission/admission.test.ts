@@ -166,6 +166,19 @@ test.each([
   expect(matchesNode(pod, 'n1', value === undefined ? {} : { l: value })).toBe(expected);
 });
 
+test.each([
+  ['Gt', '950', '980', true],
+  ['Gt', '980', '980', false],
+  ['Lt', '10', '-3', true],
+  ['Lt', '10', '12', false],
+  ['Lt', '10', 'nine', false],
+  ['Gt', '007', '9', false],
+] as const)('a taint is tolerated %s %s: %s', (operator, value, tainted, expected) => {
+  const pod = podOf('a', {}, { tolerations: [{ key: 'k', operator, value, effect: 'NoExecute' }] });
+  const verdict = admitPod(pod, [], { ...node, taints: [{ key: 'k', value: tainted, effect: 'NoExecute' }] });
+  expect(verdict.admitted).toBe(expected);
+});
+
 describe('preemption', () => {
   const guaranteed = (name: string, cpu: string): Pod => ({
     metadata: { name, uid: name },
