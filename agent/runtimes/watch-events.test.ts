@@ -88,3 +88,45 @@ test('a runtime without events is looked at from time to time; when it goes away
   await watching;
   expect(told).toEqual(['events?', 'look', 'look', 'look', 'cut', 'missed', 'events?', 'a', 'missed']);
 });
+
+test('a runtime whose events end at once, without one and without a failure, has none: it is looked at from time to time', async () => {
+  const told: string[] = [];
+  const stop = new AbortController();
+  let now = 0;
+  let asked = 0;
+  const runtime = {
+    async *containerEvents(): AsyncGenerator<v1.ContainerEventResponse> {
+      told.push('events?');
+      if (++asked === 4) {
+        yield { containerId: 'c', containerEventType: 'CONTAINER_STOPPED_EVENT', podSandboxStatus: sandbox('a') };
+        now += 60_000;
+      }
+      if (asked === 5) stop.abort(new Error('enough'));
+    },
+  } as unknown as RuntimeService;
+  let looks = 0;
+  await watchRuntimeEvents(
+    {
+      clock: {
+        now: () => now,
+        sleep: async (ms) => {
+          now += ms;
+          told.push(`${ms} ms`);
+        },
+      },
+      log: silentLogger,
+      runtime,
+      changed: (uid) => told.push(uid),
+      missed: () => told.push('missed'),
+      relist: async () => {
+        told.push('look');
+        if (++looks === 3) throw criError('unavailable', 'gone');
+      },
+      cut: () => told.push('cut'),
+    },
+    stop.signal,
+  );
+  const look = ['events?', '2000 ms', 'look'];
+  const back = ['100 ms', 'missed'];
+  expect(told).toEqual([...look, ...look, ...look, 'cut', ...back, 'events?', 'a', ...back, 'events?', ...back]);
+});

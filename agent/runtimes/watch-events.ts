@@ -20,19 +20,32 @@ export interface WatchEventsDeps {
 }
 
 const reconnectMs = { first: 100, last: 5000 };
-/** How often everything is looked at where the runtime sends no events (containerd before 1.7). */
+/** How often everything is looked at where the runtime sends no events (containerd before 1.7, CRI-O as it comes). */
 const relistMs = 2000;
+/** A stream that is over so soon, without a word or a failure, is none: so CRI-O says that `enable_pod_events` is off, its default. */
+const noStreamMs = 1000;
 
 /** Turns the runtime's events into wake-ups until the signal aborts. */
 export async function watchRuntimeEvents(deps: WatchEventsDeps, signal: AbortSignal): Promise<void> {
   let failures = 0;
+  let sends = true;
   while (!signal.aborted) {
     let waitMs = reconnectMs.first;
     try {
+      const began = deps.clock.now();
+      let heard = false;
       for await (const event of deps.runtime.containerEvents(signal)) {
         failures = 0;
+        heard = true;
         tell(event, deps);
       }
+      if (!heard && !signal.aborted && deps.clock.now() - began < noStreamMs) {
+        if (sends) sayNone(deps);
+        sends = false;
+        await lookLater(deps, signal);
+        continue;
+      }
+      sends = true;
     } catch (err) {
       signal.throwIfAborted();
       const cause = isCriCode(err, 'unimplemented') ? await relistUntilItFails(deps, signal) : err;
@@ -47,16 +60,22 @@ export async function watchRuntimeEvents(deps: WatchEventsDeps, signal: AbortSig
 
 /** Resolves with the failure: the runtime went away, and the one that comes back may have events. */
 async function relistUntilItFails(deps: WatchEventsDeps, signal: AbortSignal): Promise<unknown> {
-  deps.log.info({ everyMs: relistMs }, 'the container runtime sends no events: it is asked from time to time');
+  sayNone(deps);
   try {
-    while (true) {
-      await deps.clock.sleep(relistMs, signal);
-      await deps.relist(signal);
-    }
+    while (true) await lookLater(deps, signal);
   } catch (err) {
     signal.throwIfAborted();
     return err;
   }
+}
+
+function sayNone({ log }: WatchEventsDeps): void {
+  log.info({ everyMs: relistMs }, 'the container runtime sends no events: it is asked from time to time');
+}
+
+async function lookLater(deps: WatchEventsDeps, signal: AbortSignal): Promise<void> {
+  await deps.clock.sleep(relistMs, signal);
+  await deps.relist(signal);
 }
 
 /** What is made, started or deleted was so by one of our own steps, which tell of it and wake the loop; only what ended is news. */

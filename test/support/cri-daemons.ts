@@ -21,5 +21,5 @@ const containerd = (flavour: ContainerdFlavour): CriDaemonKind => ({
 export const criDaemonKinds: readonly CriDaemonKind[] = [
   containerd('2.x'),
   containerd('1.6'),
-  { name: 'CRI-O', missing: missingForCrio(), open: async (insecureRegistry) => await Crio.open(insecureRegistry) },
+  { name: 'CRI-O', missing: missingForCrio(), open: async (insecureRegistry) => await Crio.open({ insecureRegistry }) },
 ];

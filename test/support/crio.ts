@@ -15,15 +15,22 @@ export function missingForCrio(): string | undefined {
   return [...ours, ...programs].find((path) => !existsSync(path));
 }
 
+export interface CrioOptions {
+  /** Host and port of one that is spoken to without TLS. */
+  readonly insecureRegistry?: string | undefined;
+  /** Whether it tells of events at all; by itself it does not. Default: yes. */
+  readonly podEvents?: boolean | undefined;
+}
+
 /** A CRI-O of the test's own. */
 export class Crio extends CriDaemon {
   protected readonly importsWhileUp = false;
   // Asked to end by SIGTERM, and waited for.
   protected readonly pauseCommand = ['sh', '-c', 'trap "exit 0" TERM; while true; do sleep 1000000 & wait; done'];
 
-  readonly #insecureRegistry: string | undefined;
+  readonly #options: CrioOptions;
 
-  private constructor(own: DaemonFolder, insecureRegistry: string | undefined) {
+  private constructor(own: DaemonFolder, options: CrioOptions) {
     super(own, {
       name: 'CRI-O',
       binDir,
@@ -31,22 +38,21 @@ export class Crio extends CriDaemon {
       env: { CONTAINER_REGISTRIES_CONF: join(own.path, 'registries.conf') },
       socketName: 'crio.sock',
     });
-    this.#insecureRegistry = insecureRegistry;
+    this.#options = options;
   }
 
-  /** `insecureRegistry`: host and port of one that is spoken to without TLS. */
-  static async open(insecureRegistry?: string): Promise<Crio> {
-    return await new Crio(await DaemonFolder.open('brt-co-'), insecureRegistry).up();
+  static async open(options: CrioOptions = {}): Promise<Crio> {
+    return await new Crio(await DaemonFolder.open('brt-co-'), options).up();
   }
 
   protected async configure(): Promise<void> {
     for (const name of ['exits', 'attach', 'policies', 'hooks', 'cdi']) await mkdir(join(this.folder, name));
     const policy = { default: [{ type: 'insecureAcceptAnything' }] };
     await writeFile(join(this.folder, 'policy.json'), JSON.stringify(policy));
-    const registry = this.#insecureRegistry;
+    const { insecureRegistry: registry, podEvents = true } = this.#options;
     const lines = registry === undefined ? [] : ['[[registry]]', `location = "${registry}"`, 'insecure = true'];
     await writeFile(join(this.folder, 'registries.conf'), lines.join('\n'));
-    await writeFile(join(this.folder, 'crio.conf'), config(this.folder));
+    await writeFile(join(this.folder, 'crio.conf'), config(this.folder, podEvents));
   }
 
   async importImage(path: string, reference: string): Promise<void> {
@@ -56,7 +62,7 @@ export class Crio extends CriDaemon {
   }
 }
 
-function config(folder: string): string {
+function config(folder: string, podEvents: boolean): string {
   return `[crio]
 root = "${folder}/root"
 runroot = "${folder}/run"
@@ -83,7 +89,7 @@ apparmor_profile = "unconfined"
 irqbalance_config_file = "${folder}/irqbalance"
 irqbalance_config_restore_file = "disable"
 decryption_keys_path = "${folder}/keys"
-enable_pod_events = true
+enable_pod_events = ${podEvents}
 enable_criu_support = false
 [crio.runtime.runtimes.runc]
 runtime_path = "/usr/sbin/runc"
