@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { criError } from '../../contract/cri-error.js';
 import type { OciSeccomp } from '../oci-spec/oci-types.js';
+import { withoutNewNamespaces } from '../oci-spec/seccomp-namespaces.js';
 import { parseSeccompTemplate, translateSeccomp, type SeccompHost, type SeccompTemplate } from '../oci-spec/seccomp.js';
 
 /** The RuntimeDefault profile, read at its first use and translated once per set of capabilities; Localhost ones each time. */
@@ -19,7 +20,7 @@ export class SeccompProfiles {
     const key = capabilities.join();
     const known = this.#translated.get(key);
     if (known !== undefined) return known;
-    this.#template ??= this.#read(this.#defaultPath, 'RuntimeDefault');
+    this.#template ??= this.#readDefault();
     let template: SeccompTemplate;
     try {
       template = await this.#template;
@@ -35,6 +36,10 @@ export class SeccompProfiles {
 
   async localhost(path: string, capabilities: readonly string[]): Promise<OciSeccomp> {
     return translateSeccomp(await this.#read(path, 'Localhost'), capabilities, this.#host);
+  }
+
+  async #readDefault(): Promise<SeccompTemplate> {
+    return withoutNewNamespaces(await this.#read(this.#defaultPath, 'RuntimeDefault'), this.#host.arch);
   }
 
   async #read(path: string, kind: string): Promise<SeccompTemplate> {

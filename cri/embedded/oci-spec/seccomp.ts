@@ -16,7 +16,7 @@ interface SeccompArchMap {
   readonly subArchitectures?: readonly string[] | null | undefined;
 }
 
-interface SeccompRule {
+export interface SeccompRule {
   readonly name?: string | undefined;
   readonly names?: readonly string[] | undefined;
   readonly action: string;
@@ -26,7 +26,7 @@ interface SeccompRule {
   readonly excludes?: SeccompFilter | undefined;
 }
 
-interface SeccompFilter {
+export interface SeccompFilter {
   readonly caps?: readonly string[] | undefined;
   readonly arches?: readonly string[] | undefined;
   readonly minKernel?: string | undefined;

@@ -104,6 +104,14 @@ describe.skipIf(missing !== '')('what a container sees of its security settings'
     expect(await inside(refused, { seccomp: { profileType: 'RuntimeDefault' } })).toMatch(/refused$/);
   });
 
+  test('RuntimeDefault seccomp lets only CAP_SYS_ADMIN make namespaces, and everybody processes', async () => {
+    const seccomp = { profileType: 'RuntimeDefault' } as const;
+    const makes = 'sh -c "exit 3" & wait $!; echo $?; unshare -U true && echo made';
+    expect(await inside(makes, { seccomp })).toMatch(/^3\n.*Operation not permitted$/);
+    expect(await inside(makes, { seccomp, capabilities: { addCapabilities: ['SYS_ADMIN'] } })).toBe('3\nmade');
+    expect(await inside(makes)).toBe('3\nmade');
+  });
+
   test('a Localhost seccomp profile does what it says; a missing one is named', async () => {
     const profile = join(world.folder, 'no-mkdir.json');
     await writeFile(
