@@ -55,6 +55,8 @@ export async function containerBody(context: DockerContext, input: ContainerBody
     Tty: config.tty ?? false,
     OpenStdin: config.stdin ?? false,
     StdinOnce: config.stdinOnce ?? false,
+    // The image's own would run beside the pod's probes, again and again; with the other runtimes nobody runs it.
+    Healthcheck: { Test: ['NONE'] },
     ...stopSignal(config),
     Labels: toDockerLabels(
       config,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StateFile } from '../../base/atomic-file.js';
@@ -8,6 +9,8 @@ import { resolvConf } from '../contract/resolv-conf.js';
 export interface SandboxNetworkRecord {
   readonly ips: readonly string[];
 }
+
+const longestFileName = 255;
 
 function parseRecord(data: unknown): SandboxNetworkRecord {
   const { ips } = (data ?? {}) as { ips?: unknown };
@@ -26,12 +29,12 @@ export class SandboxFiles {
 
   /** By name, not id: it is mounted into the container that is to be made. */
   resolvConfPath(name: string): string {
-    return join(this.#folder, name, 'resolv.conf');
+    return join(this.#of(name), 'resolv.conf');
   }
 
   async writeResolvConf(name: string, dns: v1.DNSConfig | null | undefined): Promise<string> {
     const path = this.resolvConfPath(name);
-    await mkdir(join(this.#folder, name), { recursive: true, mode: 0o755 });
+    await mkdir(this.#of(name), { recursive: true, mode: 0o755 });
     const text = resolvConf(dns);
     await writeFile(path, text === '' ? await readFile('/etc/resolv.conf').catch(() => '') : text, { mode: 0o644 });
     return path;
@@ -58,10 +61,16 @@ export class SandboxFiles {
 
   async remove(name: string): Promise<void> {
     this.#known.delete(name);
-    await rm(join(this.#folder, name), { recursive: true, force: true });
+    await rm(this.#of(name), { recursive: true, force: true });
+  }
+
+  /** A pod's name may be as long as a file's, and is not the whole name of its sandbox. */
+  #of(name: string): string {
+    const short = name.length <= longestFileName ? name : createHash('sha256').update(name).digest('hex');
+    return join(this.#folder, short);
   }
 
   #state(name: string): StateFile<SandboxNetworkRecord> {
-    return new StateFile(join(this.#folder, name, 'network.json'), 1, parseRecord, { flush: false });
+    return new StateFile(join(this.#of(name), 'network.json'), 1, parseRecord, { flush: false });
   }
 }

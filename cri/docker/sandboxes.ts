@@ -46,21 +46,16 @@ export async function runSandbox(
   refuseUnsupportedSandbox(config);
   await checkHandler(context.api, request.runtimeHandler, 'run sandbox', signal);
   const name = sandboxName(metadata);
-  const body = await sandboxBody(context, config, name, request.runtimeHandler ?? '');
-  const { api } = context;
-  const { Id: id } = await api.call<{ Id: string }>(
-    {
-      method: 'POST',
-      path: '/containers/create',
-      query: { name },
-      body,
-      verb: `create sandbox ${name}`,
-      subject: { podUid: metadata.uid },
-    },
-    signal,
-  );
+  // Docker says so too, but only after its files were made.
+  if (!/^[\w.-]+$/.test(name)) {
+    throw criError(
+      'invalid-argument',
+      `run sandbox ${name}: Docker has no names with other than letters, digits, _, . and -`,
+    );
+  }
+  const id = await createSandbox(context, config, name, request.runtimeHandler ?? '', signal);
   try {
-    await api.call(
+    await context.api.call(
       {
         method: 'POST',
         path: `/containers/${id}/start`,
@@ -77,6 +72,30 @@ export async function runSandbox(
     await removeSandbox(context, id, undo).catch((undoErr: unknown) => {
       context.deps.log.warn({ sandboxId: id, err: undoErr }, 'a sandbox that could not be made is left, not ready');
     });
+    throw err;
+  }
+}
+
+async function createSandbox(
+  context: DockerContext,
+  config: v1.PodSandboxConfig,
+  name: string,
+  runtimeHandler: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const create = {
+    method: 'POST',
+    path: '/containers/create',
+    query: { name },
+    verb: `create sandbox ${name}`,
+    subject: { podUid: config.metadata?.uid },
+  } as const;
+  try {
+    const body = await sandboxBody(context, config, name, runtimeHandler);
+    return (await context.api.call<{ Id: string }>({ ...create, body }, signal)).Id;
+  } catch (err) {
+    // Of a name that is taken they are another's.
+    if (!isCriCode(err, 'already-exists')) await context.files.remove(name);
     throw err;
   }
 }

@@ -1,4 +1,4 @@
-import { readFile, rename } from 'node:fs/promises';
+import { readdir, readFile, rename } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { systemClock } from '../../../base/clock.js';
 import { silentLogger } from '../../../base/log.js';
 import { runProgram } from '../../../base/run-program.js';
 import { openDockerRuntime } from '../../../cri/docker/index.js';
-import { isCriCode, type CriRuntime, type v1 } from '../../../cri/index.js';
+import { CriError, isCriCode, type CriRuntime, type v1 } from '../../../cri/index.js';
 import { StateKeepingNetwork } from '../state-keeping-network.js';
 import { busyboxReference } from '../../support/cri-daemon.js';
 import { eventually } from '../../support/daemon.js';
@@ -87,6 +87,35 @@ describe.skipIf(missing !== undefined)('pods in Docker', () => {
     expect(request?.portMappings).toHaveLength(1);
     await docker.runtime.removePodSandbox({ podSandboxId }, signal);
     expect(await network.attached()).not.toContain(podSandboxId);
+  });
+
+  test('a pod whose names are as long as names go is one like any other; one that Docker has no name for leaves nothing', async () => {
+    const metadata = { name: 'p'.repeat(253), namespace: 'n'.repeat(63), uid: 'u'.repeat(36), attempt: 0 };
+    const folder = join(dockerd.folder, 'berth/sandboxes');
+    const { podSandboxId } = await docker.runtime.runPodSandbox({ config: { ...podConfig(), metadata } }, signal);
+    const { status } = await docker.runtime.podSandboxStatus({ podSandboxId }, signal);
+    expect(status).toMatchObject({ state: 'SANDBOX_READY', metadata });
+    await docker.runtime.removePodSandbox({ podSandboxId }, signal);
+    const before = await readdir(folder);
+    const seccomp = { profileType: 'Localhost', localhostRef: '/no/such/profile' } as const;
+    const linux = { securityContext: { seccomp } };
+    for (const wrong of [{ metadata: { ...metadata, name: '/../elsewhere' } }, { linux }]) {
+      const refused = docker.runtime.runPodSandbox({ config: { ...podConfig(), ...wrong } }, signal);
+      await expect(refused).rejects.toBeInstanceOf(CriError);
+    }
+    expect(await readdir(folder)).toEqual(before);
+  });
+
+  test('the healthcheck of an image is not run, as with the other runtimes', async () => {
+    const made = (await dockerd.docker('create', busyboxReference)).trim();
+    await dockerd.docker('commit', '--change', 'HEALTHCHECK CMD false', made, 'localhost/checked:1');
+    await dockerd.docker('rm', made);
+    const image = { image: 'localhost/checked:1' };
+    const { podSandboxId, containerId } = await start(['sleep', '1000'], { image });
+    const health = await dockerd.docker('inspect', '--format', '{{json .State.Health}}', containerId);
+    expect(health.trim()).toBe('null');
+    await docker.runtime.removePodSandbox({ podSandboxId }, signal);
+    await docker.images.removeImage({ image }, signal);
   });
 
   test('a network that refuses leaves no sandbox', async () => {
