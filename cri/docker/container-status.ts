@@ -125,8 +125,14 @@ export async function containerStatus(
       resources: { linux: statusResources(found.HostConfig) },
       stopSignal: criSignal(signalNumber(found.Config.StopSignal || 'SIGTERM') ?? 0) as v1.Signal,
     },
-    info: request.verbose === true ? { inspect: JSON.stringify(found), pid: String(found.State.Pid) } : {},
+    info: request.verbose === true ? containerInfo(found) : {},
   };
+}
+
+/** Where other runtimes have the process, for those who enter a namespace from outside. */
+function containerInfo(found: InspectedContainer): Record<string, string> {
+  const sandboxID = found.Config.Labels[dockerLabels.sandboxId];
+  return { info: JSON.stringify({ sandboxID, pid: found.State.Pid, inspect: found }) };
 }
 
 /** Docker leaves a container whose start failed "created"; it will never run. */

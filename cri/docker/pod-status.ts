@@ -3,7 +3,7 @@ import { unlessGone } from '../contract/cri-error.js';
 import { newestFirst } from '../contract/newest-first.js';
 import { containerStatus, listContainers } from './container-status.js';
 import type { DockerContext } from './options.js';
-import { findSandbox, sandboxStatus } from './sandboxes.js';
+import { findSandbox, sandboxStatus, type FoundSandbox } from './sandboxes.js';
 
 /** A sandbox with its containers. What ends while they are asked for is told as it was a moment ago, or not at all. */
 export async function podStatus(
@@ -19,10 +19,14 @@ export async function podStatus(
   ]);
   return {
     status,
-    info: request.verbose === true ? { inspect: JSON.stringify(found.inspected) } : {},
+    info: request.verbose === true ? sandboxInfo(found.inspected) : {},
     containersStatuses,
     timestamp,
   };
+}
+
+function sandboxInfo(inspect: FoundSandbox['inspected']): Record<string, string> {
+  return { info: JSON.stringify({ pid: inspect.State.Pid, inspect }) };
 }
 
 export async function containerStatuses(

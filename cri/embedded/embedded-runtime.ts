@@ -17,6 +17,7 @@ import { runtimeEvents } from './runtime-events.js';
 import { runtimeStatus } from './runtime-status.js';
 import type { RuntimeStats } from './stats/runtime-stats.js';
 import { execSync } from './streaming/exec-sync.js';
+import { containerInfo, sandboxInfo } from './verbose-info.js';
 
 const millis = (seconds: number | undefined): number => Math.max(0, seconds ?? 0) * 1000;
 
@@ -80,7 +81,7 @@ export class EmbeddedRuntime implements RuntimeService {
     for (const entry of containers) refresh(this.#context, entry, false);
     return {
       status: sandboxStatus(this.#context, sandbox),
-      info: request.verbose === true ? { record: JSON.stringify(sandbox.record) } : {},
+      info: request.verbose === true ? sandboxInfo(sandbox) : {},
       containersStatuses: newestFirst(containers.map((entry) => containerStatus(entry))),
       timestamp: this.#context.deps.clock.now() * 1e6,
     };
@@ -135,7 +136,7 @@ export class EmbeddedRuntime implements RuntimeService {
     refresh(this.#context, entry, true);
     return {
       status: containerStatus(entry),
-      info: request.verbose === true ? { record: JSON.stringify(entry.record), pid: String(entry.init?.pid ?? 0) } : {},
+      info: request.verbose === true ? containerInfo(this.#context, entry) : {},
     };
   }
 

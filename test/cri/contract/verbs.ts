@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { CriError, isCriCode, type v1 } from '../../../cri/index.js';
+import { eventually } from '../../support/daemon.js';
 import { absent, code, signal, sleeper, type ContractCases } from './cases.js';
 
 /** Verbs that older runtimes do not have answer so, and nothing else. */
@@ -272,6 +273,16 @@ export function verbCases({ subject, runPod, ended }: ContractCases): void {
       image: { image: status?.image?.image },
     });
     expect(containers?.[0]?.imageRef).not.toBe('');
+  });
+
+  test('container status: the process is told with all else that is asked for, where crictl shows it', async () => {
+    const { runtime } = subject();
+    await using pod = await runPod();
+    const containerId = await pod.start('main', ['sleep', '123456']);
+    const { info } = await runtime.containerStatus({ containerId, verbose: true }, signal);
+    const { pid } = JSON.parse(info?.['info'] ?? '{}') as { pid?: number };
+    const command = ['sleep', '123456', ''].join('\0');
+    await eventually('its command', async () => readFileSync(`/proc/${pid}/cmdline`, 'utf8') === command);
   });
 
   test('verbs on a container that is not there say not-found', async () => {

@@ -139,7 +139,7 @@ export class RuntimeWorld extends PodCalls implements AsyncDisposable {
 
   async pid(containerId: string): Promise<number> {
     const { info } = await this.runtime.containerStatus({ containerId, verbose: true }, neverAborted());
-    return Number(info?.['pid']);
+    return (JSON.parse(info?.['info'] ?? '') as { pid: number }).pid;
   }
 
   async conmonPid(containerId: string): Promise<number> {
