@@ -66,6 +66,21 @@ test('requests, claims, evictions and gauges of others', () => {
   expect(seriesOf(store, 'dra_resource_claims_in_use')).toEqual(['<any> = 3']);
 });
 
+test('claims and calls of their drivers have the bounds of a kubelet to the last digit', () => {
+  const store = new MetricsStore();
+  store.claimsHandled('PrepareResources', 0.2, false);
+  const bounds = store
+    .snapshots()
+    .flatMap(({ values }) => values)
+    .filter(({ metricName }) => metricName === 'dra_operations_duration_seconds_bucket')
+    .map(({ labels }) => String(labels['le']));
+  expect(bounds.join(' ')).toBe(
+    '0.1 0.1534127404634391 0.23535468936502524 0.36106407876409946 0.5539182980610752 0.849781240983936 1.303672689737678 ' +
+      '1.9999999999999993 3.0682548092687805 4.7070937873005025 7.221281575281985 11.078365961221499 16.995624819678714 ' +
+      '26.07345379475354 39.99999999999997 +Inf',
+  );
+});
+
 test('mounts of images are storage operations with counts of their own; several may know series of one metric', () => {
   const store = new MetricsStore();
   for (const [operation, plugin, failed] of [

@@ -5,8 +5,15 @@ import type { PodResourcesMethod } from '../../../deviceplugin/index.js';
 
 const usualSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const csiSeconds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 25, 50, 120, 300, 600];
-/** Fifteen bounds from 0.1 to 40, each as many times the last. */
-const draSeconds = Array.from({ length: 15 }, (_, step) => 0.1 * 400 ** (step / 14));
+/**
+ * From 0.1 to 40, each as many times the last, with the last digits that a kubelet's arithmetic leaves: sums over nodes go by the text of
+ * each bound.
+ */
+const draSeconds = [
+  ...[0.1, 0.1534127404634391, 0.23535468936502524, 0.36106407876409946, 0.5539182980610752, 0.849781240983936],
+  ...[1.303672689737678, 1.9999999999999993, 3.0682548092687805, 4.7070937873005025, 7.221281575281985],
+  ...[11.078365961221499, 16.995624819678714, 26.07345379475354, 39.99999999999997],
+];
 
 const csiServices: readonly [RegExp, string][] = [
   [/^(GetPluginInfo|GetPluginCapabilities|Probe)$/, 'Identity'],
