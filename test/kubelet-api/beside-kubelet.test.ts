@@ -215,7 +215,9 @@ describe.runIf(hasWholeCluster() && hasRealKubelet())('beside a kubelet of the s
       // A size that the machine has no pages of is not listed, and each runtime has images and handlers of its own.
       const ours = (amounts: object = {}): object =>
         Object.fromEntries(Object.entries(amounts).filter(([key]) => !/^hugepages-|storage$/.test(key)));
-      const info = { ...nodeInfo, containerRuntimeVersion: '' };
+      // Which release of the minor version berth speaks is not said.
+      const kubeletVersion = nodeInfo?.kubeletVersion.replace(/\.\d+$/, '');
+      const info = { ...nodeInfo, containerRuntimeVersion: '', kubeletVersion };
       const amounts = { capacity: ours(capacity), allocatable: ours(allocatable) };
       const fields = Object.keys(rest).toSorted();
       const all = { labels, annotations, spec, addresses, conditions, declaredFeatures, fields, info, ...amounts };
