@@ -113,9 +113,9 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   const probeRecord = opening.use(await ProbeRecord.open(join(config.paths.runDir, 'probes.json'), log));
   const probes = opening.use(wireProbes({ ...deps, runtime, record: probeRecord }));
   const observer = observerOf(runtime, metrics.work);
-  const { sizes } = opening.use(
+  const { sizes, statusChanged } = opening.use(
     await wireResizes(config, {
-      ...{ clock, log, events },
+      ...{ clock, log, events, counts: metrics.work.resizes },
       node: () => ({ allocatable, exclusiveCpus: exclusive.cpus, exclusiveMemory: exclusive.memory }),
       desired: () => desired,
       statusOf: (uid) => statuses.of(uid),
@@ -131,7 +131,7 @@ export async function openPodWorld(config: AgentConfig, deps: PodWorldDeps, sign
   const written = (seconds: number): void => metrics.work.statusWritten(seconds);
   const publisher = opening.use(new StatusPublisher({ coalesceMs: 1000 }, { clock, log, controlPlane, written }));
   const statuses = new PodStatuses({ publisher, controlPlane, events, log });
-  opening.use(statuses.onChange(() => sizes.retrySoon()));
+  opening.use(statuses.onChange(statusChanged));
   const references = opening.use(
     new ReferenceWatch({ controlPlane, changed: (uid) => loops.retryKinds(uid, startSteps) }),
   );

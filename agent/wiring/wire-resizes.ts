@@ -10,12 +10,14 @@ import type { Step } from '../podloop/steps.js';
 import type { DesiredPods } from '../pods/desired-pods.js';
 import type { ResizeNode } from '../resources/resize/judge-resize.js';
 import { PodResizes } from '../resources/resize/pod-resizes.js';
+import type { ResizeCounts } from '../resources/resize/resize-counts.js';
 import { ResourceRecord } from '../resources/resize/resource-record.js';
 
 export interface ResizeParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly events: EventRecorder;
+  readonly counts: ResizeCounts;
   node(): ResizeNode;
   desired(): DesiredPods;
   statusOf(uid: PodUid): PodStatus | undefined;
@@ -28,18 +30,20 @@ export const resizeSteps: ReadonlySet<Step['kind']> = new Set(['resize-pod']);
 
 export interface OpenResizes extends AsyncDisposable {
   readonly sizes: PodResizes;
+  /** A pod may have given something back with it. */
+  readonly statusChanged: (uid: PodUid) => void;
 }
 
 /** What pods are promised and were given, with the kubelet's records of both. */
 export async function wireResizes({ paths }: AgentConfig, parts: ResizeParts): Promise<OpenResizes> {
   await using opening = new Lifetimes();
-  const { clock, log, events } = parts;
+  const { clock, log, events, counts } = parts;
   const open = async (name: string): Promise<ResourceRecord> =>
     opening.use(await ResourceRecord.open(join(paths.rootDir, name), { clock, log }));
   const allocated = await open('allocated_pods_state');
   const actuated = await open('actuated_pods_state');
   const sizes = new PodResizes({
-    ...{ clock, log, allocated, actuated },
+    ...{ clock, log, counts, allocated, actuated },
     node: () => parts.node(),
     holding: () =>
       parts
@@ -55,5 +59,7 @@ export async function wireResizes({ paths }: AgentConfig, parts: ResizeParts): P
     tell: (pod, { type, reason, message }) => events.record(podReference(pod), type, reason, message),
   });
   const owned = opening.release();
-  return { sizes, [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose]() };
+  const statusChanged = (uid: PodUid): void =>
+    sizes.retrySoon(isTerminalPhase(parts.statusOf(uid)?.phase) ? 'pod_terminated' : 'pod_resized');
+  return { sizes, statusChanged, [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose]() };
 }

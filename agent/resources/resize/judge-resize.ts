@@ -26,9 +26,17 @@ export type ResizeVerdict =
   /** Not while the others hold what they hold. */
   | { readonly kind: 'Deferred'; readonly message: string }
   /** Not on this node. */
-  | { readonly kind: 'Infeasible'; readonly message: string };
+  | {
+      readonly kind: 'Infeasible';
+      readonly message: string;
+      /** The kubelet's word for it in what it counts; what does not fit at all has none. */
+      readonly detail?: string | undefined;
+    };
 
-const never = (message: string): ResizeVerdict => ({ kind: 'Infeasible', message });
+const never = (message: string, detail?: string): ResizeVerdict => ({ kind: 'Infeasible', message, detail });
+
+const exclusive = (manager: string, policy: string): string =>
+  `Resize is infeasible for Guaranteed Pods alongside ${manager} Manager policy "${policy}"`;
 
 /** The kubelet's checks of a resize (facts 4.5), `from` as allocated, `to` as wanted, beside what the other pods hold. */
 export function judgeResize(
@@ -39,13 +47,14 @@ export function judgeResize(
   amounts = new PodAmounts(),
 ): ResizeVerdict {
   if (computeQosClass(to) !== podQosClass(from)) return never('Pod QOS Class may not change as a result of resizing');
-  if (swapChanges(from, to, node.swap)) return never('In-place resize of containers with swap is not supported.');
+  if (swapChanges(from, to, node.swap))
+    return never('In-place resize of containers with swap is not supported.', 'swap_limitation');
   if (podQosClass(from) === 'Guaranteed') {
     const changed = changesOf(from, to);
     if (node.exclusiveCpus && changed.has('cpu'))
-      return never('Resize is infeasible for Guaranteed Pods alongside CPU Manager policy "static"');
+      return never(exclusive('CPU', 'static'), 'guaranteed_pod_cpu_manager_static_policy');
     if (node.exclusiveMemory && changed.has('memory'))
-      return never('Resize is infeasible for Guaranteed Pods alongside Memory Manager policy "Static"');
+      return never(exclusive('Memory', 'Static'), 'guaranteed_pod_memory_manager_static_policy');
   }
   return fit(from, to, others, node, amounts);
 }

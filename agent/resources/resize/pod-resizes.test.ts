@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../../base/clock.js';
 import { silentLogger } from '../../../base/log.js';
-import { podUidOf, type Pod, type PodUid } from '../../api/index.js';
+import { podUidOf, type Pod, type PodUid, type ResourceRequirements } from '../../api/index.js';
 import { PodResizes } from './pod-resizes.js';
 import { resourcesOf } from './pod-resources.js';
+import { requestedChanges } from './resize-counts.js';
 import type { ResizeEvent } from './resize-events.js';
 import { ResourceRecord } from './resource-record.js';
 
@@ -30,7 +31,9 @@ async function open() {
   const world = {
     pods: new Map<PodUid, Pod>(),
     ended: new Set<PodUid>(),
+    exclusiveCpus: false,
     told: [] as string[],
+    counted: [] as string[],
     resizes: undefined as unknown as PodResizes,
     seen: () => Object.fromEntries([...world.pods].map(([name, pod]) => [name, cpuOf(pod)])),
     async [Symbol.asyncDispose]() {
@@ -42,7 +45,12 @@ async function open() {
     ...deps,
     allocated,
     actuated,
-    node: () => ({ allocatable: { cpu: '4' }, exclusiveCpus: false, exclusiveMemory: false }),
+    counts: {
+      asked: (change) => void world.counted.push(Object.values(change).join(' ')),
+      refused: (detail) => void world.counted.push(detail),
+      grantedLate: (trigger) => void world.counted.push(trigger),
+    },
+    node: () => ({ allocatable: { cpu: '4' }, exclusiveCpus: world.exclusiveCpus, exclusiveMemory: false }),
     holding: () => [...world.pods.values()],
     isLiving: (each) => !world.ended.has(each),
     apply: (pods) => {
@@ -94,7 +102,7 @@ describe('pods are shown with what they were promised', () => {
     world.resizes.incoming([podOf('a', '2'), podOf('b', '2')], true);
     world.resizes.incoming([podOf('a', '3'), podOf('b', '2')], true);
     world.pods.delete(uid('b'));
-    world.resizes.retry();
+    world.resizes.retry('pod_terminated');
     expect(cpuOf(world.pods.get(uid('a')))).toBe('3');
   });
 
@@ -106,7 +114,7 @@ describe('pods are shown with what they were promised', () => {
     expect(world.seen()).toEqual({ a: '1' });
     world.resizes.incoming([podOf('a', '1')], true);
     world.ended.clear();
-    world.resizes.retry();
+    world.resizes.retry('pod_terminated');
     expect(world.told).toEqual([]);
   });
 
@@ -133,6 +141,56 @@ describe('pods are shown with what they were promised', () => {
     world.resizes.incoming([podOf('a', '3'), podOf('b', '2')], true);
     expect(world.seen()).toEqual({ a: '2', b: '2' });
     expect(world.resizes.refusal(uid('a'))).toMatchObject({ kind: 'Deferred' });
+  });
+});
+
+describe('what is counted of resizes', () => {
+  test('each amount that is asked for anew, and what made a resize that waited possible', async () => {
+    await using world = await open();
+    world.resizes.incoming([podOf('a', '2'), podOf('b', '2')], true);
+    world.resizes.incoming([podOf('a', '3'), podOf('b', '2')], true);
+    expect(world.counted.splice(0)).toEqual(['cpu requests increase']);
+    world.resizes.incoming([podOf('a', '3'), podOf('b', '1')], true);
+    // The one that gives never had to wait.
+    expect(world.counted.splice(0)).toEqual(['cpu requests decrease', 'pod_updated']);
+    world.resizes.incoming([podOf('a', '3500m'), podOf('b', '1')], true);
+    expect(world.counted.splice(0)).toEqual(['cpu requests increase']);
+    world.resizes.incoming([podOf('a', '3500m')], true);
+    expect(world.counted).toEqual(['pods_removed']);
+  });
+
+  test('one that the node never grants, once; what does not fit it at all is not among them', async () => {
+    await using world = await open();
+    const guaranteed = (cpu: string): Pod => ({
+      metadata: { name: 'a', uid: 'a' },
+      spec: {
+        containers: [{ name: 'main', resources: { limits: { cpu, memory: '1Mi' }, requests: { cpu, memory: '1Mi' } } }],
+      },
+    });
+    world.exclusiveCpus = true;
+    world.resizes.incoming([guaranteed('1'), podOf('b', '1')], true);
+    const wanted = [guaranteed('2'), podOf('b', '5')];
+    world.resizes.incoming(wanted, true);
+    world.resizes.incoming(wanted, true);
+    expect(world.counted).toEqual([
+      ...[
+        'cpu requests increase',
+        'cpu limits increase',
+        'cpu requests increase',
+        'guaranteed_pod_cpu_manager_static_policy',
+      ],
+    ]);
+    expect(world.resizes.refusal(uid('b'))).toMatchObject({ kind: 'Infeasible' });
+  });
+
+  test('a limit that comes or goes is added or removed', () => {
+    const main = (resources: ResourceRequirements): Pod => ({ spec: { containers: [{ name: 'main', resources }] } });
+    const [none, some] = [main({}), main({ limits: { memory: '1Mi' }, requests: { cpu: '0' } })];
+    const words = (from: Pod, to: Pod): string[] =>
+      requestedChanges(from, to).map((each) => Object.values(each).join(' '));
+    expect(words(none, some)).toEqual(['memory limits add']);
+    expect(words(some, none)).toEqual(['memory limits remove']);
+    expect(words(some, some)).toEqual([]);
   });
 });
 

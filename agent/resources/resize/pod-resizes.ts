@@ -5,6 +5,7 @@ import { PodAmounts } from '../../admission/pod-amounts.js';
 import { judgeResize, type ResizeNode, type ResizeVerdict } from './judge-resize.js';
 import { orderResizes } from './order-resizes.js';
 import { hasResources, resourcesOf, withResources, type PodResources } from './pod-resources.js';
+import { requestedChanges, type ResizeCounts, type RetryTrigger } from './resize-counts.js';
 import { resizeMessage, type ResizeEvent } from './resize-events.js';
 import type { ResourceRecord } from './resource-record.js';
 
@@ -14,6 +15,7 @@ export interface PodResizesDeps {
   /** What each pod was promised, and what it was given last. */
   readonly allocated: ResourceRecord;
   readonly actuated: ResourceRecord;
+  readonly counts: ResizeCounts;
   node(): ResizeNode;
   /** Pods that hold resources of the node, with what they were promised. */
   holding(): readonly Pod[];
@@ -34,6 +36,8 @@ interface Waiting {
   readonly to: Pod;
   readonly since: number;
   readonly verdict: RefusedResize | undefined;
+  /** Something that the pod asked for meanwhile had to wait already. */
+  readonly deferredBefore: boolean;
 }
 
 /**
@@ -55,12 +59,13 @@ export class PodResizes {
 
   /** The newest full set of all sources. */
   incoming(pods: readonly Pod[], synced: boolean): void {
+    const fewer = this.#countRequests(pods);
     this.#last = { pods, synced };
     if (synced) this.#forgetAllBut(pods);
     this.#compare(pods);
     // First everybody as he was promised, so that those who grow are measured against all.
     this.#apply();
-    if (synced && this.#waiting.size > 0) this.retry();
+    if (synced && this.#waiting.size > 0) this.retry(fewer ? 'pods_removed' : 'pod_updated');
   }
 
   /** A pod was taken: what it asks for is promised to it. */
@@ -102,20 +107,35 @@ export class PodResizes {
   }
 
   /** Some pod may have given something back: soon, and once for all that happen together. */
-  retrySoon(): void {
+  retrySoon(trigger: RetryTrigger): void {
     if (this.#waiting.size === 0 || this.#retryPlanned || !this.#last.synced) return;
     this.#retryPlanned = true;
     setImmediate(() => {
       this.#retryPlanned = false;
-      this.retry();
+      this.retry(trigger);
     });
   }
 
   /** Tries everything that waits. */
-  retry(): void {
+  retry(trigger: RetryTrigger): void {
     let granted = false;
-    for (const waiting of orderResizes([...this.#waiting.values()])) granted = this.#try(waiting) || granted;
+    for (const waiting of orderResizes([...this.#waiting.values()])) {
+      if (!this.#try(waiting)) continue;
+      if (hadToWait(waiting)) this.#deps.counts.grantedLate(trigger);
+      granted = true;
+    }
     if (granted) this.#apply();
+  }
+
+  /** Against what the same pods asked for before; true when one of those is gone. */
+  #countRequests(pods: readonly Pod[]): boolean {
+    const before = new Map(this.#last.pods.map((pod) => [podUidOf(pod), pod]));
+    for (const pod of pods) {
+      const old = before.get(podUidOf(pod));
+      before.delete(podUidOf(pod));
+      if (old) for (const change of requestedChanges(old, pod)) this.#deps.counts.asked(change);
+    }
+    return before.size > 0;
   }
 
   #try(waiting: Waiting): boolean {
@@ -139,6 +159,7 @@ export class PodResizes {
     if (before?.kind === verdict.kind && before.message === verdict.message) return false;
     this.#waiting.set(uid, { ...waiting, verdict });
     log.info({ podUid: uid, verdict: verdict.kind, reason: verdict.message }, 'a pod cannot be resized now');
+    if (verdict.kind === 'Infeasible' && verdict.detail !== undefined) this.#deps.counts.refused(verdict.detail);
     if (before?.kind !== verdict.kind) this.#tellRefusal(to, verdict);
     this.#deps.changed(uid);
     return false;
@@ -166,7 +187,8 @@ export class PodResizes {
       }
       if (before?.to === pod) continue;
       const since = before?.since ?? this.#deps.clock.now();
-      this.#waiting.set(uid, { from: withResources(pod, promise), to: pod, since, verdict: undefined });
+      const deferredBefore = before !== undefined && hadToWait(before);
+      this.#waiting.set(uid, { from: withResources(pod, promise), to: pod, since, verdict: undefined, deferredBefore });
       this.#deps.allocated.hurry();
     }
   }
@@ -201,3 +223,5 @@ export class PodResizes {
     this.#deps.actuated.keepOnly(named);
   }
 }
+
+const hadToWait = ({ verdict, deferredBefore }: Waiting): boolean => deferredBefore || verdict?.kind === 'Deferred';

@@ -37,6 +37,20 @@ test('a pod is at work from its first step until none is under way', () => {
   ]);
 });
 
+test('a resize of running containers is timed by how it ended, and what is asked for and waits is counted', () => {
+  const work = new WorkMetrics();
+  work.step(of, { kind: 'resize-pod' })();
+  work.step(of, { kind: 'resize-pod' })('ResizeFailed');
+  work.step(of, { kind: 'mount-volumes' })();
+  expect(seriesOf(work.all, 'kubelet_pod_resize_duration_milliseconds_count')).toEqual(['true = 1', 'false = 1']);
+  work.resizes.asked({ resource: 'cpu', requirement: 'limits', operation: 'add' });
+  work.resizes.refused('swap_limitation');
+  work.resizes.grantedLate('pods_removed');
+  expect(seriesOf(work.all, 'kubelet_container_requested_resizes_total')).toEqual(['cpu limits add = 1']);
+  expect(seriesOf(work.all, 'kubelet_pod_infeasible_resizes_total')).toEqual(['swap_limitation = 1']);
+  expect(seriesOf(work.all, 'kubelet_pod_deferred_accepted_resizes_total')).toEqual(['pods_removed = 1']);
+});
+
 test('each try to start a container counts, with where it is listed and why it failed', () => {
   const work = new WorkMetrics();
   work.step(of, start('init'))();

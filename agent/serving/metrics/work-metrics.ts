@@ -1,7 +1,9 @@
 import type { Pod, PodUid } from '../../api/index.js';
 import type { Step } from '../../podloop/steps.js';
+import { noResizeCounts, type ResizeCounts } from '../../resources/resize/resize-counts.js';
 import { CounterMetric, GaugeMetric, HistogramMetric, type Accumulator } from './accumulators.js';
 import { containerType } from './pod-kinds.js';
+import { ResizeMetrics } from './resize-metrics.js';
 
 export interface WorkedPod {
   readonly uid: PodUid;
@@ -29,6 +31,7 @@ export interface WorkCounts {
   nodeRegistered(seconds: number): void;
   /** A hook that sleeps was ended before its time. */
   sleepCutShort(): void;
+  readonly resizes: ResizeCounts;
 }
 
 export const noWork: WorkCounts = {
@@ -41,6 +44,7 @@ export const noWork: WorkCounts = {
   preempted: () => {},
   nodeRegistered: () => {},
   sleepCutShort: () => {},
+  resizes: noResizeCounts,
 };
 
 const usualSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -127,6 +131,7 @@ export class WorkMetrics implements WorkCounts {
     'Duration in seconds of node startup during registration.',
     () => (this.registration ? [{ labels: {}, value: this.registration.seconds }] : []),
   );
+  readonly resizes = new ResizeMetrics();
   readonly #busy = new Map<PodUid, Busy>();
   #relistedAt: number | undefined;
   /** The first one; when it ended, milliseconds of the wall clock. */
@@ -143,7 +148,7 @@ export class WorkMetrics implements WorkCounts {
       ...[this.#worker, this.#cgroups, this.#statuses, this.#relists, this.#relistIntervals, this.#podRelists],
       ...[this.#pulls, this.#preemptions],
       ...[this.#discarded, this.#images, this.#started, this.#startErrors, this.#registration],
-      this.#sleepsCut,
+      ...[this.#sleepsCut, ...this.resizes.all],
     ];
   }
 
@@ -153,7 +158,9 @@ export class WorkMetrics implements WorkCounts {
     const busy = this.#busy.get(uid) ?? { steps: 0, since: performance.now(), type: operationType(of, step) };
     this.#busy.set(uid, busy);
     busy.steps++;
+    const begunAt = performance.now();
     return (failure) => {
+      if (step.kind === 'resize-pod') this.resizes.done(failure === undefined, performance.now() - begunAt);
       this.#countStart(step, pod, failure);
       if (--busy.steps > 0) return;
       this.#busy.delete(uid);
