@@ -12,6 +12,7 @@ import type { PluginCall } from '../../../base/call-recorder.js';
 import type { PodResourcesMethod } from '../../../deviceplugin/index.js';
 import type { AgentMetrics } from './agent-metrics.js';
 import { PluginMetrics } from './plugin-metrics.js';
+import { staticLabel } from './pod-kinds.js';
 import { podGauges, PodMetrics } from './pod-metrics.js';
 import { processGauges } from './process-metrics.js';
 import { startupGauges } from './startup-metrics.js';
@@ -192,15 +193,15 @@ function agentGauges(agent: Agent): GaugeMetric[] {
     new GaugeMetric('kubelet_desired_pods', 'Pods the sources want.', () => {
       const pods = agent.pods().flatMap(({ desired }) => desired ?? []);
       return [
-        { labels: { static: 'true' }, value: pods.filter((pod) => pod.static).length },
-        { labels: { static: 'false' }, value: pods.filter((pod) => !pod.static).length },
+        { labels: { static: staticLabel(true) }, value: pods.filter((pod) => pod.static).length },
+        { labels: { static: staticLabel(false) }, value: pods.filter((pod) => !pod.static).length },
       ];
     }),
     new GaugeMetric('kubelet_active_pods', 'Pods that are wanted and have not ended.', () => {
       const pods = agent.pods().flatMap(({ desired }) => (desired && !desired.termination ? [desired] : []));
       return [
-        { labels: { static: 'true' }, value: pods.filter((pod) => pod.static).length },
-        { labels: { static: 'false' }, value: pods.filter((pod) => !pod.static).length },
+        { labels: { static: staticLabel(true) }, value: pods.filter((pod) => pod.static).length },
+        { labels: { static: staticLabel(false) }, value: pods.filter((pod) => !pod.static).length },
       ];
     }),
     new GaugeMetric('berth_waiting_pods', 'Pods that wait for a step, by step.', () => {

@@ -105,13 +105,17 @@ test('what pods are now is read when asked for', () => {
     pod({ phase: 'Running', conditions: [condition] } as PodStatus, [container('a', 'running')]),
     pod({ phase: 'Running' }, [container('a', 'running')], { static: true }),
     pod({ phase: 'Failed' }, [], { termination: { cause: 'deleted' }, removed: true }),
+    pod({ phase: 'Running' }, [container('a', 'running')], { termination: { cause: 'orphan' } }),
   ];
   const gauges = podGauges(() => pods);
-  expect(seriesOf(gauges, 'kubelet_working_pods')).toEqual([
-    ...['sync desired false = 1', 'sync desired true = 1', 'terminated orphan false = 1'],
+  const working = seriesOf(gauges, 'kubelet_working_pods');
+  expect(working.filter((each) => !each.endsWith(' = 0'))).toEqual([
+    ...['sync desired  = 1', 'sync desired true = 1', 'terminated orphan  = 1', 'terminating runtime_only unknown = 1'],
   ]);
+  // Each that there can be is told: no series is new when a pod gets there.
+  expect(working).toHaveLength(15);
   expect(seriesOf(gauges, 'kubelet_mirror_pods')).toEqual(['= 1']);
-  expect(seriesOf(gauges, 'kubelet_managed_ephemeral_containers')).toEqual(['= 3']);
+  expect(seriesOf(gauges, 'kubelet_managed_ephemeral_containers')).toEqual(['= 4']);
   expect(seriesOf(gauges, 'kubelet_pod_pending_resizes')).toEqual(['deferred = 1']);
   expect(seriesOf(gauges, 'kubelet_pod_in_progress_resizes')).toEqual(['= 0']);
 });

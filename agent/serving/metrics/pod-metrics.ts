@@ -1,7 +1,7 @@
 import type { AgentPod } from '../../agent.js';
 import type { Event, Pod } from '../../api/index.js';
 import { CounterMetric, GaugeMetric, HistogramMetric, type Accumulator, type Labels } from './accumulators.js';
-import { containerType, lifecycleOf, resizeOf } from './pod-kinds.js';
+import { containerType, lifecycleOf, podLifecycles, staticLabel, resizeOf } from './pod-kinds.js';
 
 const startSeconds = [
   0.5, 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, 45, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600,
@@ -115,7 +115,7 @@ export class PodMetrics {
     if (!seen.rejected && cause === 'rejected') this.#rejections.add({ reason: status?.reason ?? 'Unknown' });
     if (!seen.rejected && cause === 'orphan') this.#orphans.add({});
     const ending = desired === undefined || desired.termination !== undefined;
-    if (seen.ending && !ending) this.#restarted.add({ static: desired.static ? 'true' : '' });
+    if (seen.ending && !ending) this.#restarted.add({ static: staticLabel(desired.static) });
     seen.ending = ending;
     seen.rejected ||= cause === 'rejected' || cause === 'orphan';
     this.#countEnds(now, seen);
@@ -188,9 +188,14 @@ function seenAt(pod: Pod | undefined): number | undefined {
 
 /** What pods are now. */
 export function podGauges(pods: () => readonly AgentPod[]): Accumulator[] {
-  const counted = (name: string, help: string, labelsOf: (pod: AgentPod) => readonly Labels[]): GaugeMetric =>
+  const counted = (
+    name: string,
+    help: string,
+    labelsOf: (pod: AgentPod) => readonly Labels[],
+    always: readonly Labels[] = [],
+  ): GaugeMetric =>
     new GaugeMetric(name, help, () => {
-      const counts = new Map<string, { labels: Labels; value: number }>();
+      const counts = new Map(always.map((labels) => [JSON.stringify(labels), { labels, value: 0 }]));
       for (const labels of pods().flatMap((pod) => labelsOf(pod))) {
         const key = JSON.stringify(labels);
         const known = counts.get(key) ?? { labels, value: 0 };
@@ -210,7 +215,12 @@ export function podGauges(pods: () => readonly AgentPod[]): Accumulator[] {
       'Current number of ephemeral containers in pods managed by this kubelet.',
       ({ desired }) => desired?.pod.spec?.ephemeralContainers?.length ?? 0,
     ),
-    counted('kubelet_working_pods', 'Pods by what is done with them and who wants them.', (pod) => [lifecycleOf(pod)]),
+    counted(
+      'kubelet_working_pods',
+      'Pods by what is done with them and who wants them.',
+      (pod) => [lifecycleOf(pod)],
+      podLifecycles,
+    ),
     counted('kubelet_pod_pending_resizes', 'Number of pending resizes for pods.', (pod) => {
       const reason = resizeOf(pod, 'PodResizePending');
       return reason === undefined ? [] : [{ reason: reason.toLowerCase() }];
