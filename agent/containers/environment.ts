@@ -99,21 +99,14 @@ async function resolveVariable(
   if (configMapKeyRef) {
     const { name = '', key, optional } = configMapKeyRef;
     const object = await sources.configMap(namespace, name, signal);
-    return keyOf('configmap', namespace, name, key, optional, object !== undefined, object?.data?.[key]);
+    return keyOf('configmap', { namespace, name }, key, optional, object !== undefined, object?.data?.[key]);
   }
   if (secretKeyRef) {
     const { name = '', key, optional } = secretKeyRef;
     const object = await sources.secret(namespace, name, signal);
     const value = object?.data?.[key];
-    return keyOf(
-      'secret',
-      namespace,
-      name,
-      key,
-      optional,
-      object !== undefined,
-      value === undefined ? undefined : decode(value),
-    );
+    const text = value === undefined ? undefined : decode(value);
+    return keyOf('secret', { namespace, name }, key, optional, object !== undefined, text);
   }
   if (fileKeyRef) {
     const text = await sources.volumeFile(pod, fileKeyRef.volumeName, fileKeyRef.path, signal);
@@ -130,8 +123,7 @@ async function resolveVariable(
 
 function keyOf(
   kind: 'configmap' | 'secret',
-  namespace: string,
-  name: string,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
   key: string,
   optional: boolean | undefined,
   objectFound: boolean,

@@ -9,7 +9,10 @@ import {
 
 const defaults = { seccompDefault: false, seccompRoot: '/seccomp' };
 const root: ImageUser = { uid: 0, username: '' };
-const pod = (spec: Partial<PodSpec> = {}): Pod => ({ spec: { containers: [], ...spec } });
+const pod = (spec: Partial<PodSpec> = {}): Pod => ({
+  metadata: { name: 'web', namespace: 'default', uid: 'u' },
+  spec: { containers: [], ...spec },
+});
 const container = (securityContext: Container['securityContext']): Container => ({ name: 'c', securityContext });
 const map = (
   subject: Pod,
@@ -50,7 +53,7 @@ test('fields of the container replace those of the pod, one by one', () => {
 });
 
 test.each<[Container['securityContext'], { uid: number | undefined; username: string }, RegExp | undefined]>([
-  [{ runAsNonRoot: true }, root, /will run as root/],
+  [{ runAsNonRoot: true }, root, /^container has .* will run as root \(pod: "web_default\(u\)", container: c\)$/],
   [{ runAsNonRoot: true }, { uid: undefined, username: 'www' }, /non-numeric user \(www\)/],
   [{ runAsNonRoot: true, runAsUser: 0 }, { uid: 5, username: '' }, /breaks non-root policy/],
   [{ runAsNonRoot: true, runAsUser: 5 }, root, undefined],

@@ -4,13 +4,14 @@ import type {
   NamespaceOption,
   SecurityProfile as CriProfile,
 } from '../../proto/generated/cri-v1.js';
-import type {
-  AppArmorProfile,
-  Container,
-  EphemeralContainer,
-  Pod,
-  SeccompProfile,
-  SecurityContext,
+import {
+  podFullName,
+  type AppArmorProfile,
+  type Container,
+  type EphemeralContainer,
+  type Pod,
+  type SeccompProfile,
+  type SecurityContext,
 } from '../api/index.js';
 import { StepError } from '../executors/step-error.js';
 
@@ -46,7 +47,7 @@ export function containerSecurityContext(
   defaults: SecurityDefaults,
 ): LinuxContainerSecurityContext {
   const context = effectiveSecurityContext(pod, container);
-  refuseRoot(context, container.name, image);
+  refuseRoot(context, pod, container.name, image);
   const unmasked = context.procMount === 'Unmasked';
   return {
     privileged: context.privileged ?? false,
@@ -98,10 +99,11 @@ export function namespaceOptions(pod: Pod, targetId: string | undefined): Namesp
   };
 }
 
-function refuseRoot(context: SecurityContext, name: string, image: ImageUser): void {
+function refuseRoot(context: SecurityContext, pod: Pod, name: string, image: ImageUser): void {
   if (context.runAsNonRoot !== true) return;
   const refuse = (why: string): never => {
-    throw new StepError('CreateContainerConfigError', `container ${name}: ${why}`);
+    const who = `${podFullName(pod)}(${pod.metadata?.uid ?? ''})`;
+    throw new StepError('CreateContainerConfigError', `${why} (pod: "${who}", container: ${name})`);
   };
   if (context.runAsUser !== undefined) {
     if (context.runAsUser === 0) refuse("container's runAsUser breaks non-root policy");

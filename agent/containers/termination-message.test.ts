@@ -34,12 +34,17 @@ test('of a message that is too long the end counts: that is where the reason sta
 });
 
 test.each([
-  ['a record longer than what is told', record(`${'x'.repeat(15_000)}the end`), /^x{2041}the end$/],
-  ['a line in pieces', record('a'.repeat(1000), 'P') + record('b'.repeat(500), 'P') + record('c'), /^a{1000}b{500}c$/],
-  ['more lines than are told', record('line').repeat(100), /^(line\n){79}line$/],
-  ['two lines', record('one') + record('two'), /^one\ntwo$/],
-  ['lines that are no records', `not a record\n${record('one')}`, /^one$/],
-  ['the log of docker', '{"log":"one\\n","stream":"stdout","time":"2026-01-02T03:04:05Z"}\n', /^one$/],
+  ['a record longer than what is told', record(`${'x'.repeat(15_000)}the end`), /^x{2040}the end\n$/],
+  [
+    'a line in pieces',
+    record('a'.repeat(1000), 'P') + record('b'.repeat(500), 'P') + record('c'),
+    /^a{1000}b{500}c\n$/,
+  ],
+  ['more lines than are told', record('line').repeat(100), /^(line\n){80}$/],
+  ['two lines', record('one') + record('two'), /^one\ntwo\n$/],
+  ['a line that is not ended', record('one') + record('two', 'P'), /^one\ntwo$/],
+  ['lines that are no records', `not a record\n${record('one')}`, /^one\n$/],
+  ['the log of docker', '{"log":"one\\n","stream":"stdout","time":"2026-01-02T03:04:05Z"}\n', /^one\n$/],
 ])('the end of the log: %s', async (_what, log, expected) => {
   expect(await messageOf('', log)).toMatch(expected);
 });
@@ -47,6 +52,6 @@ test.each([
 test('no character is cut in half', async () => {
   for (const text of ['é'.repeat(3000), `x${'é'.repeat(3000)}`]) {
     expect(await messageOf(text)).toMatch(/^é{2047,2048}$/);
-    expect(await messageOf('', record(text))).toMatch(/^é{1023,1024}$/);
+    expect(await messageOf('', record(text))).toMatch(/^é{1023}\n$/);
   }
 });

@@ -29,8 +29,7 @@ const newline = Buffer.from('\n');
 function logTail(raw: Buffer): string {
   const records = linesOf(raw).flatMap((line) => parseLogLine(line) ?? []);
   const pieces = records.slice(-most.logLines).flatMap(({ content, partial }) => [content, partial ? '' : newline]);
-  const text = Buffer.concat(pieces.map((piece) => Buffer.from(piece)));
-  return wholeCharacters(text.at(-1) === newline[0] ? text.subarray(0, -1) : text, most.logBytes);
+  return wholeCharacters(Buffer.concat(pieces.map((piece) => Buffer.from(piece))), most.logBytes);
 }
 
 function linesOf(raw: Buffer): readonly Buffer[] {

@@ -51,7 +51,8 @@ function waitEvent(pod: Pod, { step, object, container, lastError, nextTry }: Cu
     case 'ensure-image': {
       if (!lastError || nextTry === undefined || !pullReasons.has(lastError.reason)) return [];
       const image = object.replace(/^image /, '');
-      const message = `Back-off pulling image "${image}": ${lastError.reason}: ${lastError.message}`;
+      // Why is in the event of the try that failed, and in the status.
+      const message = `Back-off pulling image "${image}"`;
       return [
         { container, type: 'Normal', reason: 'BackOff', message },
         { container, type: 'Warning', reason: 'Failed', message: 'Error: ImagePullBackOff' },

@@ -2,11 +2,12 @@ import { connect, type Socket } from 'node:net';
 import { isCriCode, type RuntimeService } from '../../cri/index.js';
 import { errorText } from '../../base/errors.js';
 import { linkSignal } from '../../base/signals.js';
-import type { Container, Probe } from '../api/index.js';
+import type { Container, HTTPGetAction, Probe, TCPSocketAction } from '../api/index.js';
 import { staticEnvironment } from '../containers/environment.js';
 import { expand } from '../containers/expand.js';
 import { StepError } from '../executors/step-error.js';
 import type { HttpGet } from './http-get.js';
+import { addressText, dialText, requestText, type Address } from './probe-words.js';
 import { resolvePort } from './resolve-port.js';
 
 export type ProbeOutcome =
@@ -45,9 +46,28 @@ export async function runProbe(request: ProbeRequest, deps: RunProbeDeps, signal
     return { result: 'failure', message: 'the probe has no handler' };
   } catch (err) {
     signal.throwIfAborted();
-    if (limited.signal.aborted) return { result: 'failure', message: `no answer within ${timeoutMs / 1000}s` };
+    if (limited.signal.aborted) return { result: 'failure', message: timeoutText(request, timeoutMs) };
     throw err;
   }
+}
+
+/** As a kubelet says it of each kind. */
+function timeoutText(request: ProbeRequest, timeoutMs: number): string {
+  const { httpGet, tcpSocket } = request.probe;
+  if (httpGet)
+    return `Get "${httpUrl(request)}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`;
+  if (tcpSocket) return `dial tcp ${addressText(addressOf(request, tcpSocket))}: i/o timeout`;
+  return `timeout: health rpc did not complete within ${timeoutMs / 1000}s`;
+}
+
+function addressOf({ container, podIp }: ProbeRequest, action: HTTPGetAction | TCPSocketAction): Address {
+  return { host: action.host || podIp, port: resolvePort(container, action.port) };
+}
+
+function httpUrl(request: ProbeRequest): string {
+  const { httpGet: action } = request.probe;
+  if (!action) return '';
+  return `${(action.scheme ?? 'HTTP').toLowerCase()}://${addressText(addressOf(request, action))}${action.path ?? '/'}`;
 }
 
 async function execProbe(
@@ -71,24 +91,23 @@ async function execProbe(
     };
   } catch (err) {
     if (isCriCode(err, 'deadline-exceeded'))
-      return { result: 'failure', message: `command "${cmd.join(' ')}" timed out` };
+      return {
+        result: 'failure',
+        message: `command timed out: "${cmd.join(' ')}" timed out after ${timeoutMs / 1000}s`,
+      };
     throw err;
   }
 }
 
-async function httpProbe(
-  { probe, container, podIp }: ProbeRequest,
-  deps: RunProbeDeps,
-  signal: AbortSignal,
-): Promise<ProbeOutcome> {
-  const action = probe.httpGet;
+async function httpProbe(request: ProbeRequest, deps: RunProbeDeps, signal: AbortSignal): Promise<ProbeOutcome> {
+  const action = request.probe.httpGet;
   if (!action) return { result: 'failure', message: 'no handler' };
+  const address = addressOf(request, action);
   try {
     const answer = await deps.httpGet(
       {
         scheme: action.scheme ?? 'HTTP',
-        host: action.host || podIp,
-        port: resolvePort(container, action.port),
+        ...address,
         path: action.path ?? '/',
         headers: action.httpHeaders ?? [],
         userAgent: `kube-probe/${deps.kubeVersion}`,
@@ -103,22 +122,17 @@ async function httpProbe(
   } catch (err) {
     signal.throwIfAborted();
     if (err instanceof StepError) throw err;
-    return {
-      result: 'failure',
-      message: `Get "${(action.scheme ?? 'HTTP').toLowerCase()}://${action.host || podIp}:${action.port}${action.path ?? '/'}": ${errorText(err)}`,
-    };
+    return { result: 'failure', message: `Get "${httpUrl(request)}": ${requestText(err, address)}` };
   }
 }
 
 /** How long a server may take to close a connection that said nothing. */
 const closingMs = 1000;
 
-function tcpProbe({ probe, container, podIp }: ProbeRequest, signal: AbortSignal): Promise<ProbeOutcome> {
-  const action = probe.tcpSocket;
-  const host = action?.host || podIp;
-  const port = resolvePort(container, action?.port ?? 0);
+function tcpProbe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeOutcome> {
+  const address = addressOf(request, request.probe.tcpSocket ?? { port: 0 });
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port });
+    const socket = connect({ ...address });
     const finish = (outcome: ProbeOutcome): void => {
       signal.removeEventListener('abort', onAbort);
       resolve(outcome);
@@ -132,7 +146,7 @@ function tcpProbe({ probe, container, podIp }: ProbeRequest, signal: AbortSignal
       finish({ result: 'success' });
       closeQuietly(socket);
     });
-    socket.on('error', (err) => finish({ result: 'failure', message: `dial tcp ${host}:${port}: ${err.message}` }));
+    socket.on('error', (err) => finish({ result: 'failure', message: dialText(err, address) }));
   });
 }
 

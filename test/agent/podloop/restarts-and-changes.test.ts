@@ -194,7 +194,7 @@ describe.concurrent('changes of a pod', () => {
     const message = (name: string) =>
       over.status.containerStatuses?.find((status) => status.name === name)?.state?.terminated?.message;
     expect(message('file')).toBe('from the file');
-    expect(message('log')).toBe('first line\nsecond line');
+    expect(message('log')).toBe('first line\nsecond line\n');
     expect(message('long')).toBe('x'.repeat(((12 * 1024) / 5) | 0));
     expect(message('silent')).toBeUndefined();
     expect(message('well')).toBeUndefined();
