@@ -10,4 +10,5 @@ export type {
 } from './contract/sandbox-network.js';
 export type { CriRuntime } from './contract/runtime.js';
 export { CriError, criError, isCriCode, unlessGone, type CriCode, type CriFailure } from './contract/cri-error.js';
+export { tryParseReference, type ImageReference } from './contract/image-reference.js';
 export { criAnnotations, criLabels } from './contract/labels.js';

@@ -1,4 +1,4 @@
-import { CriError, type ImageService } from '../../cri/index.js';
+import { CriError, tryParseReference, type ImageService } from '../../cri/index.js';
 import type { Clock } from '../../base/clock.js';
 import { errorText } from '../../base/errors.js';
 import type { Pod, PodContainer } from '../api/index.js';
@@ -56,6 +56,11 @@ export class ImagePuller implements ImageEnsurer {
   async ensure(pod: Pod, container: PodContainer, signal: AbortSignal): Promise<{ imageId: string }> {
     const image = container.container.image ?? '';
     const reference = containerReference(pod, container);
+    if (!canName(image)) {
+      const message = `Failed to apply default image tag "${image}": couldn't parse image name "${image}": invalid reference format`;
+      this.#deps.events.record(reference, 'Warning', 'InspectFailed', message);
+      throw new StepError('InvalidImageName', message);
+    }
     const policy = container.container.imagePullPolicy ?? defaultPolicy(image);
     let asked: Promise<FoundCredentials> | undefined;
     const credentials = (): Promise<FoundCredentials> => (asked ??= this.#deps.credentials(image, pod, signal));
@@ -187,6 +192,9 @@ function pullReason(err: unknown): string {
     return err.failure.pullReason ?? (err.failure.code === 'invalid-argument' ? 'InvalidImageName' : 'ErrImagePull');
   return 'ErrImagePull';
 }
+
+/** What cannot name an image is never asked for. A bare id is no name; runtimes know it all the same. */
+const canName = (image: string): boolean => /^[0-9a-f]{64}$/.test(image) || tryParseReference(image) !== undefined;
 
 /** The API server's defaulting, for pods that did not pass through one. */
 function defaultPolicy(image: string): 'Always' | 'IfNotPresent' {
