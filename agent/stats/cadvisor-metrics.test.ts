@@ -213,3 +213,19 @@ test('series of machine, node, pod and container, each once', () => {
   const known = new Set(cadvisorFamilies.map(([name]) => name));
   for (const key of keys) expect(known).toContain(key.replace(/\{.*/, ''));
 });
+
+test('what was counted of a container bears the time of the count, also the limit of its open files; what it was set to bears none', () => {
+  const set = { cpuShares: 2, cpuPeriodUs: 100_000, cpuQuotaUs: undefined, memoryLimit: 0, swapLimit: 0 };
+  const counted = { memoryReservation: 0, maxMemory: 1, kernelMemory: 1, memoryFailures: 0, maxThreads: 0, disks: [] };
+  const files = { descriptors: 3, sockets: 1, softLimit: 1024 };
+  const lines = cadvisorMetrics({ ...input, details: new Map([['/p/i', { at: 7, ...set, ...counted, files }]]) }).split(
+    '\n',
+  );
+  const labels = 'container="main",id="/p/i",image="im",name="i",namespace="ns",pod="web"';
+  for (const line of [
+    `container_ulimits_soft{${labels},ulimit="max_open_files"} 1024 7`,
+    `container_file_descriptors{${labels}} 3 7`,
+    `container_spec_cpu_shares{${labels}} 2`,
+  ])
+    expect(lines).toContain(line);
+});

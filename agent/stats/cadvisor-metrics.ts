@@ -143,7 +143,7 @@ function addDetails(text: MetricsText, labels: string, details: CgroupDetails | 
   if (files) {
     text.add('container_file_descriptors', labels, files.descriptors, at);
     text.add('container_sockets', labels, files.sockets, at);
-    text.add('container_ulimits_soft', `${labels},ulimit="max_open_files"`, files.softLimit);
+    text.add('container_ulimits_soft', `${labels},ulimit="max_open_files"`, files.softLimit, at);
   }
   for (const disk of details.disks) {
     const device = `${labels},device="${disk.device}"`;
