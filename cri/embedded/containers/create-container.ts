@@ -14,6 +14,7 @@ import { writeBundle } from './container-bundle.js';
 import { conmonArgv } from './conmon-argv.js';
 import { isMounted, mountAll, mountPoints, planMounts } from './container-mounts.js';
 import { containerRecord } from './container-request.js';
+import { letGroupRead } from './log-mode.js';
 import { clearAway, nameKey, undoSignal } from './remove-container.js';
 import { settleExit } from './settle-exit.js';
 
@@ -117,6 +118,7 @@ async function makeContainer(context: RuntimeContext, parts: CreateParts, signal
   await context.at('container-spec-written', entry.id);
 
   const started = await runConmon(context, entry, signal);
+  if (logPath !== '') letGroupRead(logPath);
   const conmonPid = readPidFile(`${layout.bundle(entry.id)}/conmon.pid`);
   const init = identify(started.pid);
   const conmon = conmonPid === undefined ? undefined : identify(conmonPid);

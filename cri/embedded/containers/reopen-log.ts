@@ -4,6 +4,7 @@ import { errnoOf } from '../../../base/errors.js';
 import { criError } from '../../contract/cri-error.js';
 import type { RuntimeContext } from '../context.js';
 import type { ContainerEntry } from '../state/container-entry.js';
+import { letGroupRead } from './log-mode.js';
 
 const reopenDeadlineMs = 5000;
 const lookEveryMs = 5;
@@ -32,6 +33,7 @@ export async function reopenLog(context: RuntimeContext, entry: ContainerEntry, 
     }
     await context.deps.clock.sleep(lookEveryMs, signal);
   }
+  letGroupRead(logPath);
 }
 
 const isRunning = (entry: ContainerEntry): boolean => entry.phase.kind === 'running';

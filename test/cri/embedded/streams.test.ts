@@ -98,8 +98,12 @@ describe.skipIf(missing !== '')('logs and streams of the embedded runtime', () =
       return one.text.includes('hello ann\nname? ') && two.text.includes('hello ann\nname? ');
     }, 'the prompt');
     const path = (await world.status(id)).logPath ?? '';
+    // Those of root's group read logs too.
+    const modeOf = async (file: string): Promise<string> => ((await stat(file)).mode & 0o777).toString(8);
+    expect(await modeOf(path)).toBe('640');
     await rename(path, `${path}.1`);
     await world.runtime.reopenContainerLog({ containerId: id }, neverAborted());
+    expect(await modeOf(path)).toBe('640');
     stdin.write('bob\n');
     await until(() => one.text.endsWith('hello bob\nname? '), 'the answer after the rotation');
     // Not stdinOnce: the client going away does not close the container's input.
