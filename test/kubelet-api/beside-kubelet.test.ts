@@ -1,21 +1,15 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Event, Node, Pod } from '../../agent/api/index.js';
+import type { Node, Pod } from '../../agent/api/index.js';
 import { buildProgram } from '../../agent/cli/program.js';
 import { sampleImage } from '../agent/agent-world.js';
 import { assetsDir } from '../support/control-plane.js';
 import { hostProgram } from '../support/host-program.js';
-import { ask, type Answer } from './https-client.js';
+import type { Answer } from './https-client.js';
 import { boundsOf, labelsOf } from './metric-labels.js';
-import { hasRealKubelet, RealKubelet } from './real-kubelet.js';
-import { hasWholeCluster, WholeCluster } from './whole-cluster.js';
-
-const berth = 'by-berth';
-const theirs = 'by-kubelet';
-const both = [berth, theirs] as const;
-type NodeName = (typeof both)[number];
+import { hasRealKubelet } from './real-kubelet.js';
+import { berth, both, ended, isReady, main, plain, TwoNodes, type Case, type NodeName } from './two-nodes.js';
+import { hasWholeCluster, type WholeCluster } from './whole-cluster.js';
 
 const podOf = (nodeName: NodeName): object => ({
   apiVersion: 'v1',
@@ -41,22 +35,6 @@ const podOf = (nodeName: NodeName): object => ({
     volumes: [{ name: 'e', emptyDir: {} }],
   },
 });
-
-interface Case {
-  readonly spec: Readonly<Record<string, unknown>>;
-  /** When there is something to compare. */
-  until(pod: Pod): boolean | undefined;
-}
-
-const main = (script: string, more: object = {}): object => ({
-  name: 'main',
-  image: sampleImage,
-  command: ['sh', '-c', script],
-  ...more,
-});
-const ended = ({ status }: Pod): boolean => status?.phase === 'Failed' || status?.phase === 'Succeeded';
-const isReady = ({ status }: Pod): boolean | undefined =>
-  status?.conditions?.some(({ type, status: met }) => type === 'Ready' && met === 'True');
 
 /** Pods in all kinds of states. */
 const cases: Readonly<Record<string, Case>> = {
@@ -140,23 +118,12 @@ const metricsOfKubeletsOnly: Readonly<Record<string, RegExp>> = {
 
 /** The same things on two nodes, of which one is Kubernetes' own; what differs by design is named here and nothing else may. */
 describe.runIf(hasWholeCluster() && hasRealKubelet())('beside a kubelet of the same version', () => {
+  let nodes: TwoNodes;
   let whole: WholeCluster;
-  let kubelet: RealKubelet;
-  let client: { cert: string; key: string };
   beforeAll(async () => {
-    whole = await WholeCluster.open({ nodeName: berth, controllers: false });
-    kubelet = await RealKubelet.join(whole, theirs);
-    const at = (name: string): Promise<string> => readFile(join(whole.cluster.dir, name), 'utf8');
-    client = { cert: await at('kubelet-client.crt'), key: await at('kubelet-client.key') };
-    const podFor = (name: string, nodeName: NodeName): object => ({
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: `${name}-${nodeName}` },
-      spec: { nodeName, terminationGracePeriodSeconds: 0, automountServiceAccountToken: false, ...cases[name]?.spec },
-    });
-    await whole.apply(
-      ...both.flatMap((node) => [podOf(node), ...Object.keys(cases).map((name) => podFor(name, node))]),
-    );
+    nodes = await TwoNodes.open();
+    whole = nodes.whole;
+    await whole.apply(...both.map(podOf), ...nodes.podsOf(cases));
     for (const name of both)
       await whole
         .until(
@@ -170,46 +137,19 @@ describe.runIf(hasWholeCluster() && hasRealKubelet())('beside a kubelet of the s
           60_000,
         )
         .catch(async (err: unknown) => {
-          throw new Error(await kubelet.lastWords(), { cause: err });
+          throw new Error(await nodes.kubelet.lastWords(), { cause: err });
         });
   });
   afterAll(async () => {
-    await kubelet?.[Symbol.asyncDispose]();
-    await whole?.[Symbol.asyncDispose]();
+    await nodes?.[Symbol.asyncDispose]();
   });
 
-  const get = async <T>(path: string): Promise<T> => (await whole.cluster.api('GET', path)).body as T;
-  const podNow = (node: NodeName, name = 'pod'): Promise<Pod> => get(`/api/v1/namespaces/default/pods/${name}-${node}`);
-  const asked = (name: NodeName, path: string, method = 'GET'): Promise<Answer> => {
-    const port = name === berth ? whole.kubeletPort : kubelet.port;
-    const own = path.replaceAll('NODE', name);
-    return ask({ port, path: own, method, ...client, options: { host: whole.nodeAddress } });
-  };
-  /** What one of the two says, without what may differ: names, ids, times, addresses. */
-  const plain = (value: unknown, name: NodeName): unknown =>
-    JSON.parse(
-      JSON.stringify(value)
-        .replaceAll(name, 'NODE')
-        .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, 'UID')
-        .replaceAll(/(berth|containerd):\/\/[0-9a-f]{64}/g, 'ID')
-        .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
-        .replaceAll(/"10(\.\d+){3}"/g, '"IP"'),
-    );
-
-  /** Each goes its own pace, and containers that crash start anew: from some moment on both say the same, or they never do. */
-  const alike = async (told: (name: NodeName) => Promise<unknown>): Promise<void> => {
-    let said: readonly unknown[] = [];
-    const look = async (): Promise<true | undefined> => {
-      said = await Promise.all(both.map((name) => told(name)));
-      return isDeepStrictEqual(said[0], said[1]) || undefined;
-    };
-    await whole.until('both say the same', look).catch(() => {});
-    expect(said[0]).toEqual(said[1]);
-  };
+  const podNow = (node: NodeName, name = 'pod'): Promise<Pod> => nodes.pod(node, name);
+  const asked = (name: NodeName, path: string): Promise<Answer> => nodes.asked(name, path);
 
   test('the node object', async () => {
     const shown = async (name: NodeName): Promise<unknown> => {
-      const { metadata, spec, status } = await get<Node>(`/api/v1/nodes/${name}`);
+      const { metadata, spec, status } = await nodes.get<Node>(`/api/v1/nodes/${name}`);
       const { labels, annotations } = metadata ?? {};
       const { addresses, allocatable, capacity, conditions, declaredFeatures, nodeInfo, ...rest } = status ?? {};
       // A size that the machine has no pages of is not listed, and each runtime has images and handlers of its own.
@@ -223,62 +163,28 @@ describe.runIf(hasWholeCluster() && hasRealKubelet())('beside a kubelet of the s
       const all = { labels, annotations, spec, addresses, conditions, declaredFeatures, fields, info, ...amounts };
       return plain(all, name);
     };
-    await alike(shown);
+    await nodes.alike(shown);
   });
 
-  /** Of one pod, as far as it is a node's to tell. */
-  const told = async (node: NodeName, name?: string): Promise<unknown> => {
-    const { metadata, spec, status } = await podNow(node, name);
-    const { resources = {}, startTime, containerStatuses = [], ...rest } = status ?? {};
-    const { initContainerStatuses = [], podIP, ...others } = rest;
-    const own = containerStatuses.concat(initContainerStatuses).map((each) => {
-      // berth says what a container that is being created waits for.
-      const creating = each.state?.waiting?.reason === 'ContainerCreating';
-      const state = creating ? { waiting: { reason: 'ContainerCreating' } } : each.state;
-      return { ...each, state, image: '', imageID: '' };
-    });
-    const { nodeName, tolerations } = spec ?? {};
-    const started = startTime !== undefined;
-    const all = { ...others, resources, own, started, hasIp: podIP !== undefined, nodeName, tolerations };
-    return plain({ ...all, generation: metadata?.generation }, node);
-  };
-
   test('the status of a pod whose containers run, crash and cannot start', async () => {
-    await alike(told);
+    await nodes.alike((node) => nodes.told(node, 'pod'));
   });
 
   test.each(Object.keys(cases))('the status of a pod that %s', async (name) => {
     for (const node of both)
       await whole.until(`${name} of ${node}`, async () => cases[name]?.until(await podNow(node, name)) || undefined);
-    await alike((node) => told(node, name));
+    await nodes.alike((node) => nodes.told(node, name));
   });
-
-  /** Of all pods and the node, in both nodes' words; how often each came depends on the moment. */
-  const eventsOf = async (name: NodeName): Promise<ReadonlySet<string>> => {
-    const { items } = await get<{ items: Event[] }>('/api/v1/events');
-    const own = items.filter(({ involvedObject }) => involvedObject.name?.endsWith(name) === true);
-    const words = own.map(({ type, reason, involvedObject, message = '', source, reportingComponent }) => {
-      // berth says how a probe's command ended, and whose volume it is.
-      const text = message.replace(/(probe failed: ).*/s, '$1').replace(/kubernetes\.io\/[\w-]+: /, '');
-      const { kind, name: of, fieldPath = '' } = involvedObject;
-      return [kind, of, fieldPath, type, reason, text, source?.component, reportingComponent].join(' | ');
-    });
-    return new Set(words.map((each) => String(plain(each, name))));
-  };
 
   test('events of pods and node, in the same words', async () => {
     // That cgroups are of version 1, and what the kubelet stumbles over on this machine.
     const stumbles = /CgroupV1|InvalidDiskCapacity|NodeAllocatable/;
-    // Containers that start anew do so when they do.
-    const late = /starts-slowly.*(Killing|will be restarted)/;
-    let missing: readonly string[] = [];
-    await whole
-      .until('berth has told all that the kubelet told', async () => {
-        const [mine, real] = await Promise.all(both.map((name) => eventsOf(name)));
-        missing = [...(real ?? [])].filter((each) => !stumbles.test(each) && !late.test(each) && !mine?.has(each));
-        return missing.length === 0 || undefined;
-      })
-      .catch(() => {});
+    // Containers that start anew do so when they do; an answer that is late is so on a machine that is too busy.
+    const late = /starts-slowly.*(Killing|will be restarted)|timed out|deadline exceeded/;
+    const missing = await nodes.missingAtLast(async () => {
+      const [mine, real] = await Promise.all(both.map((name) => nodes.eventsOf(name)));
+      return [...(real ?? [])].filter((each) => !stumbles.test(each) && !late.test(each) && !mine?.has(each));
+    });
     expect(missing).toEqual([]);
   });
 
@@ -298,7 +204,7 @@ describe.runIf(hasWholeCluster() && hasRealKubelet())('beside a kubelet of the s
     ...['/portForward/default/nopod', '/run/default/pod-NODE/main?cmd=true', '/logs/no/such/file'],
   ];
   test.each([...same, ...others])('GET %s', async (path) => {
-    await alike(async (name) => {
+    await nodes.alike(async (name) => {
       const { status, text, headers } = await asked(name, path);
       const hides = status === 404 && /not found/i.test(text) ? 'not found' : text;
       // The kubelet says of no log what it is.
@@ -340,15 +246,12 @@ describe.runIf(hasWholeCluster() && hasRealKubelet())('beside a kubelet of the s
   };
 
   test('/stats/summary has all that a kubelet tells there', async () => {
-    let missing: readonly string[] = [];
-    const look = async (): Promise<true | undefined> => {
+    const missing = await nodes.missingAtLast(async () => {
       const answers = await Promise.all(both.map((name) => asked(name, '/stats/summary')));
       const [mine, real] = answers.map(({ text }) => new Set(partsOf(JSON.parse(text))));
       // The time at which the pressure of a cgroup was read that has none.
-      missing = [...(real ?? [])].filter((each) => !mine?.has(each) && !each.endsWith('.io.time'));
-      return missing.length === 0 || undefined;
-    };
-    await whole.until('nothing is missing', look).catch(() => {});
+      return [...(real ?? [])].filter((each) => !mine?.has(each) && !each.endsWith('.io.time'));
+    });
     expect(missing).toEqual([]);
   });
 
@@ -365,15 +268,12 @@ describe.runIf(hasWholeCluster() && hasRealKubelet())('beside a kubelet of the s
   });
 
   test.each(Object.entries(metricsOfKubeletsOnly))('%s lacks only what means nothing here', async (path, lacking) => {
-    let missing: readonly string[] = [];
-    const look = async (): Promise<true | undefined> => {
+    const missing = await nodes.missingAtLast(async () => {
       const [mine, real] = await Promise.all(both.map(async (name) => labelsOf((await asked(name, path)).text)));
       // Errors are counted from the first one on, and each of the two has its own.
       const shown = [...(real?.keys() ?? [])].filter((name) => !name.endsWith('_errors_total'));
-      missing = shown.filter((name) => !mine?.has(name) && !lacking.test(name.replace(/_(bucket|sum|count)$/, '')));
-      return missing.length === 0 || undefined;
-    };
-    await whole.until('nothing is missing', look).catch(() => {});
+      return shown.filter((name) => !mine?.has(name) && !lacking.test(name.replace(/_(bucket|sum|count)$/, '')));
+    });
     expect(missing).toEqual([]);
   });
 });

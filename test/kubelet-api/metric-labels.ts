@@ -19,3 +19,26 @@ export function labelsOf(text: string): ReadonlyMap<string, readonly string[]> {
   }
   return found;
 }
+
+/** What each metric is said to be. */
+export function typesOf(text: string): ReadonlyMap<string, string> {
+  return new Map([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = '', type = '']) => [name, type]));
+}
+
+/** The values that one label has among the series of a metric. */
+export function valuesOf(text: string, metric: string, label: string): readonly string[] {
+  const series = text.matchAll(new RegExp(`^${metric}\\{(.*)\\} `, 'gm'));
+  const values = [...series].flatMap(([, labels = '']) => new RegExp(`\\b${label}="([^"]*)"`).exec(labels)?.[1] ?? []);
+  return [...new Set(values)].toSorted();
+}
+
+/** Whether the series of each metric say when they were counted; one that has both kinds is not told. */
+export function stampedOf(text: string): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const [, name = '', at] of text.matchAll(/^([a-zA-Z_:][\w:]*)(?:\{.*\})? \S+( \d+)?$/gm)) {
+    const stamped = at === undefined ? 'no time' : 'a time';
+    const known = found.get(name);
+    found.set(name, known === undefined || known === stamped ? stamped : 'both');
+  }
+  return new Map([...found].filter(([, kind]) => kind !== 'both'));
+}

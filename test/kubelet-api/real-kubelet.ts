@@ -34,6 +34,7 @@ export function hasRealKubelet(): boolean {
 export class RealKubelet implements AsyncDisposable {
   readonly nodeName: string;
   readonly port: number;
+  readonly podLogsDir: string;
   readonly #containerd: Containerd;
   readonly #daemon: Daemon;
   readonly #settings: readonly string[];
@@ -47,6 +48,7 @@ export class RealKubelet implements AsyncDisposable {
   ) {
     this.nodeName = nodeName;
     this.port = port;
+    this.podLogsDir = logsIn(containerd);
     this.#containerd = containerd;
     this.#daemon = daemon;
     this.#settings = settings;
@@ -79,7 +81,7 @@ export class RealKubelet implements AsyncDisposable {
       enforceNodeAllocatable: [],
       failCgroupV1: false,
       failSwapOn: false,
-      podLogsDir: join(folder, 'logs'),
+      podLogsDir: logsIn(containerd),
       volumePluginDir: join(folder, 'flexvolume'),
       rotateCertificates: false,
       resolvConf: '/dev/null',
@@ -121,6 +123,8 @@ export class RealKubelet implements AsyncDisposable {
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+const logsIn = ({ folder }: Containerd): string => join(folder, 'logs');
 
 /** A kubelet has one place for them on a machine, and takes them away only with their pods. */
 async function removeLinksInto(folder: string): Promise<void> {
