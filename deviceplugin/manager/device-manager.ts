@@ -30,6 +30,7 @@ import { containerHints, podHints, type HintDeps, type HintsByResource } from '.
 import { pluginFolder, wipeSockets } from './plugin-folder.js';
 import { PluginIntake } from './plugin-intake.js';
 import { Resources, type ResourceChange } from './resources.js';
+import { untilListed } from './until-listed.js';
 
 export interface DeviceManagerOptions {
   /** `/var/lib/kubelet`. */
@@ -42,6 +43,8 @@ export interface DeviceManagerOptions {
   /** The first pause before a plugin whose stream broke is asked again. Default 1 s. */
   readonly retryMs?: number | undefined;
   readonly timeouts?: Partial<PluginTimeouts> | undefined;
+  /** How long the start waits for plugins that live on to list their devices again. Default 1 s. */
+  readonly reconnectMs?: number | undefined;
   /** How long nothing is handed out after a checkpoint was lost, until pods that run were asked for. Default 10 s. */
   readonly settleMs?: number | undefined;
 }
@@ -126,8 +129,8 @@ export class DeviceManager implements AsyncDisposable {
   }
 
   /**
-   * Reads the checkpoint, opens the registration socket anew and offers the pools. Plugins that live on are dialled in the
-   * background.
+   * Reads the checkpoint, opens the registration socket anew and offers the pools. Plugins that live on are dialled, and waited for a
+   * moment: who looks next sees the devices that were there before, and not none of them.
    */
   async start(signal: AbortSignal): Promise<void> {
     const folder = pluginFolder(this.#options.root);
@@ -138,7 +141,7 @@ export class DeviceManager implements AsyncDisposable {
       this.#resources.adopt(await DevicePool.open(pool, { log: this.#deps.log }));
     }
     await this.#intake.serve();
-    this.#intake.reconnect(alive);
+    await untilListed(this.#intake.reconnect(alive), this, this.#options.reconnectMs ?? 1000, signal);
   }
 
   /** For the watcher of the plugin registration folder, type `DevicePlugin`. */

@@ -100,15 +100,18 @@ export class PluginIntake implements AsyncDisposable {
     return alive;
   }
 
-  /** Dials plugins in the background. They may register by themselves at the same time: the newest wins. */
-  reconnect(sockets: ReadonlyMap<string, string>): void {
+  /** Dials plugins; they may register by themselves at the same time: the newest wins. Resolves when each was taken or not. */
+  async reconnect(sockets: ReadonlyMap<string, string>): Promise<void> {
     const { signal } = this.#life;
-    for (const [resource, socketPath] of sockets) {
-      this.#connect(resource, socketPath, signal).catch((err: unknown) => {
+    const dialled = [...sockets].map(async ([resource, socketPath]) => {
+      try {
+        await this.#connect(resource, socketPath, signal);
+      } catch (err) {
         if (isAbortOf(err, signal)) return;
         this.#deps.log.warn({ err, resource, socketPath }, 'device plugin of before not taken, waiting for it');
-      });
-    }
+      }
+    });
+    await Promise.all(dialled);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
