@@ -49,6 +49,13 @@ describe('static memory policy', () => {
     });
   });
 
+  test('what one node has not is taken from it and others, not from others alone', () => {
+    const manager = new MemoryManager(machine(4, 2), new Map());
+    const pod = guaranteed('p', { c: 1 }, '10Gi');
+    manager.allocate(pod, 'c', [2]);
+    expect(manager.nodesOf(podUidOf(pod), 'c')).toEqual([0, 2]);
+  });
+
   describe('memory and huge pages together', () => {
     const pages = (id: number) => ({
       id,

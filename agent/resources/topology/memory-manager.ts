@@ -104,7 +104,7 @@ export class MemoryManager implements HintProvider<Pod> {
     const numaAffinity =
       numaNodes && this.#isEnough(pod, container, wanted, new Set(numaNodes))
         ? numaNodes
-        : this.#hintsFor(pod, container, wanted)[0]?.numaNodes;
+        : this.#nodesFor(pod, container, wanted, numaNodes ?? []);
     if (!numaAffinity) {
       const amounts = [...wanted].map(([type, size]) => `${size} bytes of ${type}`).join(' and ');
       throw new MemoryError(`[memorymanager] failed to find NUMA nodes with ${amounts} for container ${container}`, {
@@ -161,6 +161,12 @@ export class MemoryManager implements HintProvider<Pod> {
       const touches = numaAffinity.some((node) => nodes.has(node));
       return !touches || isSame(numaAffinity, nodes) || (nodes.size === 1 && numaAffinity.length === 1);
     });
+  }
+
+  /** The fewest nodes that have enough, with those that are asked for among them where that can be. */
+  #nodesFor(pod: Pod, container: string, wanted: Wanted, asked: readonly number[]): readonly number[] | undefined {
+    const sets = this.#hintsFor(pod, container, wanted).flatMap(({ numaNodes }) => (numaNodes ? [numaNodes] : []));
+    return sets.find((nodes) => asked.every((node) => nodes.includes(node))) ?? sets[0];
   }
 
   #hintsFor(pod: Pod, container: string | undefined, wanted: Wanted): TopologyHint[] {
