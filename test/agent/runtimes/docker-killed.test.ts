@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { AgentWorld } from '../agent-world.js';
 import { FaultyProxy, TestRegistry } from '../../support/test-registry.js';
 import { makeBusyboxImage } from '../../setup/busybox-image.js';
@@ -132,10 +132,17 @@ test.skipIf(missing !== undefined)(
     await dockerd.start();
     const settled = ({ ready, waits }: { ready: boolean; waits: readonly string[] }): boolean =>
       ready && waits.length === 0;
-    await run.until('all pods run', () => [...run.pods.values()].every(settled), 90_000);
-    const running = (await dockerd.docker('ps', '--format', '{{.Names}}')).trim().split('\n');
-    const owners = running.map((line) => line.split('_').slice(1, 3).join(' ')).toSorted();
-    expect(owners).toEqual(names.flatMap((name) => [`POD ${name}`, `main ${name}`]).toSorted());
+    // What is told of a pod may still be from before Docker went; Docker itself knows.
+    const running = async (): Promise<string[]> =>
+      (await dockerd.docker('ps', '--format', '{{.Names}}'))
+        .trim()
+        .split('\n')
+        .map((line) => line.split('_').slice(1, 3).join(' '))
+        .toSorted();
+    const all = names.flatMap((name) => [`POD ${name}`, `main ${name}`]).toSorted();
+    await vi.waitFor(async () => expect(await running()).toEqual(all), { timeout: 90_000, interval: 200 });
+    await run.until('all pods run', () => [...run.pods.values()].every(settled), 60_000);
+    expect(await running()).toEqual(all);
     for (const name of names) await world.remove(`${name}.json`);
     await run.untilGone(60_000);
     expect(await dockerd.docker('ps', '-aq')).toBe('');
@@ -143,5 +150,5 @@ test.skipIf(missing !== undefined)(
     await run[Symbol.asyncDispose]();
     expect(await world.leftovers()).toEqual([]);
   },
-  180_000,
+  240_000,
 );
