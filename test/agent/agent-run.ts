@@ -223,7 +223,7 @@ export class AgentRun implements AsyncDisposable {
   /** SIGTERM, as systemd does; containers keep running. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill('SIGTERM');
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 30_000);
     await this.ended;
     clearTimeout(timer);
   }
