@@ -40,3 +40,9 @@ test('what is no name of a namespace is told so, and names are taken', async () 
   for (const name of ['default', 'kube-system', '0', 'a'.repeat(63)])
     expect(await refusal('why', '-n', name, 'web')).toBeUndefined();
 });
+
+test('a command line made for the agent, as kubeadm writes it, can be checked as it is', async () => {
+  const line = ['--kubeconfig=/etc/kubernetes/kubelet.conf', '--node-ip=10.0.0.7', '--node-labels=a=b', '--max-pods=9'];
+  expect(await refusal('check', ...line)).toBeUndefined();
+  expect(await refusal('check', '--no-such=1')).toContain("unknown option '--no-such=1'");
+});

@@ -1,5 +1,6 @@
-import { Option } from 'commander';
+import { Command, Option } from 'commander';
 import { addAgentOptions } from '../agent-options.js';
+import { addClusterOptions } from '../cluster-options.js';
 import type { CriServeFlags } from '../commands/cri-serve.js';
 import { addKubeletFlags } from '../kubelet-flag-options.js';
 import { logLevels } from '../log-level.js';
@@ -60,5 +61,8 @@ export function addHostCommands({ program, deps }: Parts): void {
     .action(async (flags: Record<string, unknown>) => {
       await deps.alone(async () => (await import('../commands/check.js')).check(flags));
     });
+  // A line made for the agent, such as kubeadm's, can be checked as it is; those that say the same of both are above.
+  for (const option of addClusterOptions(new Command()).options)
+    if (!checking.options.some(({ long }) => long === option.long)) checking.addOption(option.hideHelp());
   addKubeletFlags(checking);
 }

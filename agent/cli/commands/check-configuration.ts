@@ -1,27 +1,26 @@
 import { cpus, hostname } from 'node:os';
 import type { CheckGroup, Finding } from '../../check/index.js';
+import type { AgentFlags } from '../../config/agent-flags.js';
 import { ConfigError } from '../../config/kubelet/index.js';
 import { loadConfig } from '../../config/load-config.js';
 
-export interface ConfigurationFlags {
-  readonly config?: string | undefined;
-  readonly configDir?: string | undefined;
-  readonly imageCredentialProviderConfig?: string | undefined;
-  readonly imageCredentialProviderBinDir?: string | undefined;
-  readonly kubelet?: Readonly<Record<string, string>> | undefined;
+/** Of the agent's options those that a configuration is made of. */
+export type ConfigurationFlags = Omit<AgentFlags, 'runDir' | 'stateDir' | 'cniConfDir'>;
+
+/** What is wrong in a configuration file and in options, and what of them changes nothing; undefined when there are none. */
+export async function checkConfiguration(flags: ConfigurationFlags): Promise<CheckGroup | undefined> {
+  const { kubelet = {}, ...own } = flags;
+  const { config, configDir, imageCredentialProviderConfig, imageCredentialProviderBinDir, ...options } = own;
+  const named = [
+    ...[config, configDir, imageCredentialProviderConfig, imageCredentialProviderBinDir],
+    ...Object.keys(options).map(flagName),
+    ...Object.keys(kubelet).map((flag) => `--${flag}`),
+  ].filter((each) => each !== undefined);
+  if (named.length === 0) return undefined;
+  return { title: 'Configuration', findings: await findingsOf(flags, named) };
 }
 
-/** What is wrong in a configuration file, and what of it changes nothing; undefined when none was named. */
-export async function checkConfiguration(flags: ConfigurationFlags): Promise<CheckGroup | undefined> {
-  const { config, configDir, imageCredentialProviderConfig, imageCredentialProviderBinDir, kubelet = {} } = flags;
-  const files = { config, configDir, imageCredentialProviderConfig, imageCredentialProviderBinDir };
-  const named = [
-    ...Object.values(files).filter((file) => file !== undefined),
-    ...Object.keys(kubelet).map((flag) => `--${flag}`),
-  ];
-  if (named.length === 0) return undefined;
-  return { title: 'Configuration', findings: await findingsOf({ ...files, kubelet }, named) };
-}
+const flagName = (key: string): string => `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 async function findingsOf(given: ConfigurationFlags, named: readonly string[]): Promise<Finding[]> {
   try {

@@ -17,20 +17,20 @@ export interface CheckFlags extends ConfigurationFlags {
 /** Exit code 1 when pods could not be run. */
 export async function check(raw: Readonly<Record<string, unknown>>): Promise<number> {
   const { kubelet, others } = withoutKubeletFlags(raw);
-  const flags: CheckFlags = { ...others, kubelet };
-  const { output } = flags;
+  const flags: CheckFlags = { ...others, ...(Object.keys(kubelet).length > 0 && { kubelet }) };
+  const { output, runDir: givenRunDir, stateDir, cniConfDir, ...configured } = flags;
   if (output !== undefined && output !== 'json' && output !== 'yaml')
     throw usage(`check: read -o ${output}: expected json or yaml`);
   const { paths, serving } = defaultConfig(hostname(), cpus().length);
-  const runDir = flags.runDir ?? paths.runDir;
-  const configuration = await checkConfiguration(flags);
+  const runDir = givenRunDir ?? paths.runDir;
+  const configuration = await checkConfiguration(configured);
   const machine = await checkHost(realHost(new AbortController().signal), {
-    stateDir: flags.stateDir ?? paths.stateDir,
+    stateDir: stateDir ?? paths.stateDir,
     runDir,
     podLogsDir: paths.podLogsDir,
     ...serving,
     socketPath: join(runDir, 'berth.sock'),
-    confDir: flags.cniConfDir ?? paths.cniConfDir,
+    confDir: cniConfDir ?? paths.cniConfDir,
     binDirs: paths.cniBinDirs,
   });
   const groups = [...(configuration ? [configuration] : []), ...machine];
