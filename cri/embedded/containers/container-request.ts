@@ -118,6 +118,13 @@ function checkMounts(name: string, mounts: readonly v1.Mount[]): void {
       const problem = isImage ? 'has both host_path and image' : 'has neither host_path nor image';
       throw criError('invalid-argument', `create container ${name}: mount ${path} ${problem}`);
     }
+    // Relative to what? A folder would be made wherever the server happens to stand.
+    if (isHostPath && mount.hostPath?.startsWith('/') !== true) {
+      throw criError(
+        'invalid-argument',
+        `create container ${name}: mount ${path}: host_path ${mount.hostPath} is relative`,
+      );
+    }
     if (isImage && mount.readonly !== true) {
       throw criError('invalid-argument', `create container ${name}: mount ${path} of an image is not readonly`);
     }

@@ -17,6 +17,10 @@ export function sandboxRecord(context: RuntimeContext, request: v1.RunPodSandbox
   if (name === '' || namespace === '' || uid === '') {
     throw criError('invalid-argument', 'run sandbox: metadata needs name, namespace and uid');
   }
+  const { logDirectory = '' } = config;
+  if (logDirectory !== '' && !logDirectory.startsWith('/')) {
+    throw criError('invalid-argument', `run sandbox ${namespace}/${name}: log_directory ${logDirectory} is relative`);
+  }
   checkRunAs(`run sandbox ${namespace}/${name}`, config.linux?.securityContext);
   context.ociRuntime(request.runtimeHandler ?? '');
   const options = config.linux?.securityContext?.namespaceOptions;
@@ -33,7 +37,7 @@ export function sandboxRecord(context: RuntimeContext, request: v1.RunPodSandbox
     hostname: sandboxHostname(config, network),
     labels: config.labels ?? {},
     annotations: config.annotations ?? {},
-    logDirectory: config.logDirectory ?? '',
+    logDirectory,
     runtimeHandler: request.runtimeHandler ?? '',
     cgroupParent: config.linux?.cgroupParent ?? '',
     network,

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -240,6 +241,12 @@ describe.skipIf(missing !== '')('what a container sees of its security settings'
       await hostProgram(['umount', join(shared, 'below')]);
       await hostProgram(['umount', shared]);
     }
+  });
+
+  test('a relative path of the host is refused, and no folder is made', async () => {
+    const mounts = [{ hostPath: 'berth-relative', containerPath: '/x' }];
+    await expect(inside('true', {}, { mounts })).rejects.toThrow(/host_path berth-relative is relative/);
+    expect(existsSync('berth-relative')).toBe(false);
   });
 
   test('sysctls and the hostname are the pod’s', async () => {
