@@ -147,7 +147,8 @@ async function mounts({ metadata, mounts: asked = [] }: v1.ContainerConfig, reso
       Source: hostPath,
       Target: containerPath,
       ReadOnly: readonly,
-      BindOptions: { Propagation: propagations[propagation] },
+      // Since 25 Docker takes what is mounted below along into a read-only mount, unless told; before, nobody reads this.
+      BindOptions: { Propagation: propagations[propagation], ReadOnlyNonRecursive: readonly },
     });
   }
   return list;
