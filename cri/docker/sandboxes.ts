@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type * as v1 from '../../proto/generated/cri-v1.js';
 import { criError, isCriCode, unlessGone } from '../contract/cri-error.js';
 import { checkRunAs } from '../contract/check-security.js';
@@ -131,7 +132,7 @@ async function sandboxBody(
     HostConfig: {
       ...sandboxModes(namespaces),
       CgroupParent: config.linux?.cgroupParent ?? '',
-      Sysctls: config.linux?.sysctls ?? {},
+      Sysctls: { ...(onHost ? {} : ownLoopback()), ...config.linux?.sysctls },
       Mounts: [{ Type: 'bind', Source: resolvConf, Target: '/etc/resolv.conf', ReadOnly: false }],
       SecurityOpt: await securityOptions({ ...security, privileged: false }),
       OomScoreAdj: Math.max(pauseOomScore, context.lowestOomScore),
@@ -140,6 +141,13 @@ async function sandboxBody(
       ...(runtimeHandler && { Runtime: runtimeHandler }),
     },
   };
+}
+
+const withoutIpv6 = 'net.ipv6.conf.all.disable_ipv6';
+
+/** Docker takes IPv6 out of a container without a network, and who is to listen on `localhost` may find that ::1 is nobody's. */
+function ownLoopback(): Readonly<Record<string, string>> {
+  return existsSync(`/proc/sys/${withoutIpv6.replaceAll('.', '/')}`) ? { [withoutIpv6]: '0' } : {};
 }
 
 async function attachNetwork(

@@ -118,6 +118,14 @@ describe.skipIf(missing !== undefined)('pods in Docker', () => {
     await docker.images.removeImage({ image }, signal);
   });
 
+  test.skipIf(!existsSync('/proc/net/if_inet6'))('the loopback of a pod has both its addresses', async () => {
+    const { podSandboxId, containerId } = await start(['sleep', '1000']);
+    const cmd = ['grep', '-c', '^00000000000000000000000000000001 .* lo$', '/proc/net/if_inet6'];
+    const { stdout } = await docker.runtime.execSync({ containerId, cmd, timeout: 60 }, signal);
+    expect(Buffer.from(stdout ?? []).toString()).toBe('1\n');
+    await docker.runtime.removePodSandbox({ podSandboxId }, signal);
+  });
+
   test('a network that refuses leaves no sandbox', async () => {
     network.failNextAttach = true;
     const config = podConfig();
