@@ -102,6 +102,11 @@ export class AgentWorld implements AsyncDisposable {
     return (await entries(join(this.dir, 'addresses', this.bridge))).filter((name) => /^\S*\d+\.\d+$/.test(name));
   }
 
+  /** Whether containers are there, whose conmon does not end before they do. */
+  hasContainers(): boolean {
+    return mountsBelow([this.config.paths.runDir]).some((path) => path.endsWith('/rootfs'));
+  }
+
   /** Whatever of pods is on the machine; empty when nothing is. A conmon that has told of its container's end is left the time to end itself. */
   async leftovers(): Promise<string[]> {
     const deadline = performance.now() + 30_000;

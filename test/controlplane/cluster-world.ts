@@ -158,7 +158,7 @@ export class NodeWorld implements AsyncDisposable {
     }
   }
 
-  /** After a test that failed: an agent that nobody gives pods ends those it finds. */
+  /** Of agents that stopped while pods of theirs ran, and after a test that failed: an agent that nobody gives pods ends those it finds. */
   async #sweep(): Promise<void> {
     const { config } = this.world;
     const sources = { ...config.sources, manifestPath: undefined };
@@ -171,7 +171,8 @@ export class NodeWorld implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#running?.[Symbol.asyncDispose]();
-    if ((await this.world.leftovers()).length > 0) await this.#sweep();
+    // A pod that runs does not go by itself: nobody waits for that.
+    if (this.world.hasContainers() || (await this.world.leftovers()).length > 0) await this.#sweep();
     await this.world[Symbol.asyncDispose]();
   }
 }
