@@ -155,7 +155,10 @@ export class KubernetesControlPlane implements ControlPlane {
 
   #start(): void {
     const { signal } = this.#stop;
-    this.#run('own node', this.#node.run(signal));
+    this.#run(
+      'own node',
+      this.#node.run(() => this.#feed.serverFailed(), signal),
+    );
     this.#run('pods', this.#feed.run(this.#node.known, signal));
     this.#run('services', this.#objects.run(signal));
     this.#run('mirror pods', this.#mirrors.run(signal));

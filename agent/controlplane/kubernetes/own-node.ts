@@ -85,7 +85,8 @@ export class OwnNode {
     return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
   }
 
-  async run(signal: AbortSignal): Promise<void> {
+  /** Follows it; `failed` is called when the server does not tell. */
+  async run(failed: () => void, signal: AbortSignal): Promise<void> {
     const gone = (): void => {
       if (this.#node && this.#seen) this.#deps.log.warn({ node: this.name }, 'the node object was deleted');
       this.#seen = true;
@@ -101,6 +102,7 @@ export class OwnNode {
         },
         changed: (node) => this.#set(node),
         removed: gone,
+        failed,
       },
       this.#deps,
       signal,

@@ -46,6 +46,11 @@ export class PodFeed {
     return words === '' ? '' : `the pods of node ${this.#nodeName} cannot be watched: ${words}`;
   }
 
+  /** The server does not answer for something else: nobody waits any longer for what it may tell of pods. */
+  serverFailed(): void {
+    this.#rememberNow();
+  }
+
   /** `ready` says when the node itself is known to the server. */
   async run(ready: Promise<void>, signal: AbortSignal): Promise<void> {
     const { cache, clock } = this.#deps;
