@@ -3,20 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Pod } from '../../agent/api/index.js';
 import { sampleImage } from '../agent/agent-world.js';
-import { labelsOf, stampedOf, typesOf, valuesOf } from './metric-labels.js';
+import { stampedOf, typesOf, valuesOf } from './metric-labels.js';
 import { hasRealKubelet } from './real-kubelet.js';
-import {
-  berth,
-  both,
-  ended,
-  isReady,
-  main,
-  theirs,
-  TwoNodes,
-  waitsFor,
-  type Case,
-  type NodeName,
-} from './two-nodes.js';
+import { berth, both, ended, main, theirs, TwoNodes, waitsFor, type Case, type NodeName } from './two-nodes.js';
 import { hasWholeCluster } from './whole-cluster.js';
 
 const restarted = ({ status }: Pod): boolean => (status?.containerStatuses?.[0]?.restartCount ?? 0) > 0;
@@ -128,12 +117,6 @@ const cases: Readonly<Record<string, Case>> = {
     spec: { readinessGates: [{ conditionType: 'example.com/ok' }], containers: [main(`echo some words; ${sleeps}`)] },
     until: runs,
   },
-  'is-resized': {
-    spec: {
-      containers: [main(sleeps, { resources: { requests: { cpu: '10m' }, limits: { cpu: '50m' } } })],
-    },
-    until: isReady,
-  },
 };
 
 /** Those whose image is not pulled, or that come only where a machine is too busy to answer in time. */
@@ -147,7 +130,7 @@ const keysOfKubeletsOnly = [
   ...['syncFrequency', 'registryPullQPS', 'registryBurst', 'maxOpenFiles'],
   // kube-proxy's and the network plugins' rules are theirs.
   ...['hairpinMode', 'iptablesDropBit', 'iptablesMasqueradeBit', 'makeIPTablesUtilChains'],
-  ...['memoryThrottlingFactor', 'memoryReservationPolicy', 'logging', 'tlsCertFile', 'tlsPrivateKeyFile'],
+  ...['memoryThrottlingFactor', 'memoryReservationPolicy', 'memorySwap', 'logging', 'tlsCertFile', 'tlsPrivateKeyFile'],
 ];
 
 describe.runIf(hasWholeCluster() && hasRealKubelet())('trouble beside a kubelet of the same version', () => {
@@ -251,26 +234,6 @@ describe.runIf(hasWholeCluster() && hasRealKubelet())('trouble beside a kubelet 
       expect([metric, label, valuesOf(mine ?? '', metric, label)]).toEqual([
         ...[metric, label, valuesOf(real ?? '', metric, label)],
       ]);
-  });
-
-  test('what is asked for of a pod that runs is counted alike', async () => {
-    // More than there is: a kubelet 1.36 that gives a pod something else on cgroup v1 is gone, as with resources of a whole pod.
-    const resources = { requests: { cpu: '300', memory: '8Mi' }, limits: { cpu: '400' } };
-    const patch = JSON.stringify({ spec: { containers: [{ name: 'main', resources }] } });
-    for (const node of both)
-      await nodes.whole.kubectl(['patch', 'pod', `is-resized-${node}`, '--subresource=resize', '--patch', patch]);
-    const lines = (text: string): readonly string[] =>
-      text.split('\n').filter((line) => line.startsWith('kubelet_container_requested_resizes_total{'));
-    await nodes.alike(async (node) => lines((await nodes.asked(node, '/metrics')).text).toSorted());
-    await nodes.alike(async (node) => withoutPace(await nodes.told(node, 'is-resized')));
-    expect((await nodes.pod(berth, 'is-resized')).status?.conditions).toContainEqual(
-      expect.objectContaining({ type: 'PodResizePending', reason: 'Infeasible' }),
-    );
-    const { text } = await nodes.asked(berth, '/metrics');
-    expect(lines(text)).toHaveLength(3);
-    expect(labelsOf(text).get('kubelet_container_requested_resizes_total')).toEqual([
-      ...['operation', 'requirement', 'resource'],
-    ]);
   });
 
   test('/configz has all that is heeded', async () => {

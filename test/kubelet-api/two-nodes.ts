@@ -121,10 +121,15 @@ export class TwoNodes implements AsyncDisposable {
   async missingAtLast(look: () => Promise<readonly string[]>): Promise<readonly string[]> {
     let missing: readonly string[] | undefined;
     const failed = await this.whole
-      .until('nothing is missing', async () => {
-        missing = await look();
-        return missing.length === 0 || undefined;
-      })
+      .until(
+        'nothing is missing',
+        async () => {
+          missing = await look();
+          return missing.length === 0 || undefined;
+          // What pods have on disk is counted once a minute.
+        },
+        90_000,
+      )
       .then(
         () => undefined,
         (err: unknown) => err,
@@ -146,7 +151,9 @@ export class TwoNodes implements AsyncDisposable {
     });
     const { nodeName, tolerations } = spec ?? {};
     const started = startTime !== undefined;
-    const all = { ...others, resources, own, started, hasIp: podIP !== undefined, nodeName, tolerations };
+    // What a pod held that is over depends on whether its cgroup was still there when a kubelet looked.
+    const held = ended({ status: { phase: others.phase } }) ? {} : resources;
+    const all = { ...others, resources: held, own, started, hasIp: podIP !== undefined, nodeName, tolerations };
     return plain({ ...all, generation: metadata?.generation }, node);
   }
 
