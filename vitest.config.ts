@@ -5,8 +5,8 @@ import { defineConfig } from 'vitest/config';
  * runs them beside the others. Both lanes take about as long.
  */
 const beside = [
-  'test/controlplane/**/*.test.ts',
-  'test/kubelet-api/**/*.test.ts',
+  'test/agent/controlplane/**/*.test.ts',
+  'test/agent/serving/**/*.test.ts',
   'test/agent/volumes/**/*.test.ts',
   'test/agent/images/**/*.test.ts',
   'test/agent/devices/cluster.test.ts',

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { WholeCluster } from '../kubelet-api/whole-cluster.js';
+import { WholeCluster } from '../agent/serving/kubelet-api/whole-cluster.js';
 import type { AuditedRequest } from '../support/control-plane.js';
 import { busyboxReference, Containerd, missingForContainerd, type ContainerdFlavour } from '../support/containerd.js';
 import { sampleImage } from '../agent/agent-world.js';

@@ -6,7 +6,7 @@ import type { Pod } from '../../agent/api/index.js';
 import type { RecordedCall } from '../../agent/recorder/recorded-call.js';
 import { ApiClient, readKubeconfig, reflect } from '../../agent/controlplane/kubernetes/client/index.js';
 import { inlineUser } from '../support/kubeconfig.js';
-import type { WholeCluster } from '../kubelet-api/whole-cluster.js';
+import type { WholeCluster } from '../agent/serving/kubelet-api/whole-cluster.js';
 
 /** What a watcher of the API saw of one pod; milliseconds of the wall clock. */
 export interface SeenPod {

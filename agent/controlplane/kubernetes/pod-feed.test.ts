@@ -22,5 +22,5 @@ test('when the server does not even tell of the node, the last known pods are ta
   feed.serverFailed();
   await expect.poll(() => cache.all().map(({ metadata }) => metadata?.name)).toEqual(['web']);
   stop.abort();
-  await expect(running).rejects.toThrow();
+  await expect(running).rejects.toThrow('aborted');
 });

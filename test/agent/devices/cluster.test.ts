@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CSINode, Node } from '../../../agent/api/index.js';
-import { NodeWorld } from '../../controlplane/cluster-world.js';
+import { NodeWorld } from '../controlplane/cluster-world.js';
 import { BuiltExample } from '../../csi/build-example.js';
 import { ExampleDriver } from '../../csi/example-driver.js';
 import { hasControlPlane, TestControlPlane } from '../../support/control-plane.js';

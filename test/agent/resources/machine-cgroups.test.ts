@@ -12,7 +12,7 @@ import {
   type CgroupHierarchy,
 } from '../../../agent/resources/cgroups/hierarchy.js';
 import { MachineCgroups } from '../../../agent/resources/cgroups/machine-cgroups.js';
-import { LogLines } from '../../controlplane/cluster-world.js';
+import { LogLines } from '../controlplane/cluster-world.js';
 import { until } from '../../support/until.js';
 
 const machine = await detectHierarchy();

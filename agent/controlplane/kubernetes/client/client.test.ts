@@ -15,7 +15,7 @@ import { listAll } from './list-all.js';
 import { reflect } from './reflector.js';
 import { parseEvent, watchStream, type WatchedObject } from './watch-stream.js';
 
-// Rules of the client itself; that it understands an API server is shown on a real one in test/controlplane.
+// Rules of the client itself; that it understands an API server is shown on a real one in test/agent/controlplane.
 
 let server: Server;
 let client: ApiClient;

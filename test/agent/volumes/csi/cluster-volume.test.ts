@@ -5,7 +5,7 @@ import { credentials } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Node, PersistentVolumeClaim, Pod, VolumeAttachment } from '../../../../agent/api/index.js';
 import { loadService } from '../../../../proto/load.js';
-import { NodeWorld } from '../../../controlplane/cluster-world.js';
+import { NodeWorld } from '../../controlplane/cluster-world.js';
 import { BuiltExample } from '../../../csi/build-example.js';
 import { ExampleDriver } from '../../../csi/example-driver.js';
 import { hasControlPlane, TestControlPlane } from '../../../support/control-plane.js';

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
+import { hasControlPlane, TestControlPlane } from '../../support/control-plane.js';
 import { NodeWorld } from './cluster-world.js';
 import { canMove, MovingNode } from './moving-node.js';
 import { ConnectProxy, SocksProxy } from './proxies.js';

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sampleImage } from '../agent/agent-world.js';
+import { sampleImage } from '../../agent-world.js';
 import { ask } from './https-client.js';
 import { MetricsStandIn } from './metrics-stand-in.js';
 import { missingMetrics } from './monitored-metrics.js';

@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { systemClock } from '../../base/clock.js';
-import { silentLogger } from '../../base/log.js';
-import { runProgram } from '../../base/run-program.js';
+import { systemClock } from '../../../base/clock.js';
+import { silentLogger } from '../../../base/log.js';
+import { runProgram } from '../../../base/run-program.js';
 import {
   CertificateStore,
   makeCertificate,
@@ -12,12 +12,12 @@ import {
   parseHeld,
   rotatingServingCertificate,
   type HeldCertificate,
-} from '../../agent/controlplane/certificates/index.js';
-import { ApiClient, readKubeconfig } from '../../agent/controlplane/kubernetes/client/index.js';
-import type { CertificateSigningRequest } from '../../agent/api/index.js';
-import { sampleImage } from '../agent/agent-world.js';
-import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
-import { inlineUser } from '../support/kubeconfig.js';
+} from '../../../agent/controlplane/certificates/index.js';
+import { ApiClient, readKubeconfig } from '../../../agent/controlplane/kubernetes/client/index.js';
+import type { CertificateSigningRequest } from '../../../agent/api/index.js';
+import { sampleImage } from '../agent-world.js';
+import { hasControlPlane, TestControlPlane } from '../../support/control-plane.js';
+import { inlineUser } from '../../support/kubeconfig.js';
 import { mainId, NodeWorld, told, whyOf, type ClusterNode } from './cluster-world.js';
 
 const requestsPath = '/apis/certificates.k8s.io/v1/certificatesigningrequests';

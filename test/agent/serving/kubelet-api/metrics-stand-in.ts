@@ -2,7 +2,7 @@ import { createServer } from 'node:https';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { ask } from './https-client.js';
-import { TestAuthority } from '../support/test-authority.js';
+import { TestAuthority } from '../../../support/test-authority.js';
 import type { WholeCluster } from './whole-cluster.js';
 
 /** What one scrape says: cumulative seconds and bytes, by what they are of, and when. */

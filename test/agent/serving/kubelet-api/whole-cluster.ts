@@ -6,18 +6,18 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import type { Pod } from '../../agent/api/index.js';
-import { programSucceeded, runProgram, type ProgramResult } from '../../base/run-program.js';
-import { AgentWorld } from '../agent/agent-world.js';
-import { assetsDir, hasControlPlane, TestControlPlane } from '../support/control-plane.js';
-import { freePorts } from '../support/free-ports.js';
-import { inlineUser } from '../support/kubeconfig.js';
-import { hostProgram, tryHostProgram } from '../support/host-program.js';
+import type { Pod } from '../../../../agent/api/index.js';
+import { programSucceeded, runProgram, type ProgramResult } from '../../../../base/run-program.js';
+import { AgentWorld } from '../../agent-world.js';
+import { assetsDir, hasControlPlane, TestControlPlane } from '../../../support/control-plane.js';
+import { freePorts } from '../../../support/free-ports.js';
+import { inlineUser } from '../../../support/kubeconfig.js';
+import { hostProgram, tryHostProgram } from '../../../support/host-program.js';
 import { RunningProgram } from './running-program.js';
 
 const ours = join(assetsDir, 'kubectl');
 export const kubectlProgram = existsSync(ours) ? ours : '/usr/bin/kubectl';
-const distRoot = process.env['BERTH_TEST_DIST'] ?? fileURLToPath(new URL('../../dist', import.meta.url));
+const distRoot = process.env['BERTH_TEST_DIST'] ?? fileURLToPath(new URL('../../../../dist', import.meta.url));
 const berthMain = join(distRoot, 'agent/cli/main.js');
 const never = new AbortController().signal;
 

@@ -3,12 +3,12 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import type { AgentPod } from '../../agent/agent.js';
-import { criError } from '../../cri/index.js';
+import type { AgentPod } from '../../../../agent/agent.js';
+import { criError } from '../../../../cri/index.js';
 import { ask, type Answer } from './https-client.js';
 import { ServedApi, type SomeRuntime } from './served-api.js';
 import { somePod } from './some-pod.js';
-import { TestAuthority } from '../support/test-authority.js';
+import { TestAuthority } from '../../../support/test-authority.js';
 
 /** What the API itself decides, whatever the runtime behind it. */
 describe('answers of the kubelet API around the runtime', () => {

@@ -7,15 +7,15 @@ import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import type { Node, Pod } from '../../agent/api/index.js';
-import { AgentWorld, sampleImage } from '../agent/agent-world.js';
-import type { TestControlPlane } from '../support/control-plane.js';
-import { freePorts } from '../support/free-ports.js';
-import { hostProgram, tryHostProgram } from '../support/host-program.js';
-import { TempNetns } from '../support/temp-netns.js';
+import type { Node, Pod } from '../../../agent/api/index.js';
+import { AgentWorld, sampleImage } from '../agent-world.js';
+import type { TestControlPlane } from '../../support/control-plane.js';
+import { freePorts } from '../../support/free-ports.js';
+import { hostProgram, tryHostProgram } from '../../support/host-program.js';
+import { TempNetns } from '../../support/temp-netns.js';
 import { Passages } from './proxies.js';
 
-const distRoot = process.env['BERTH_TEST_DIST'] ?? fileURLToPath(new URL('../../dist', import.meta.url));
+const distRoot = process.env['BERTH_TEST_DIST'] ?? fileURLToPath(new URL('../../../dist', import.meta.url));
 const berthMain = join(distRoot, 'agent/cli/main.js');
 const podsPath = '/api/v1/namespaces/default/pods';
 

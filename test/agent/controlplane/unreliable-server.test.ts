@@ -1,12 +1,12 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { systemClock } from '../../base/clock.js';
-import type { Agent } from '../../agent/open-agent.js';
-import type { Lease, Node, PodUid } from '../../agent/api/index.js';
-import { sampleImage } from '../agent/agent-world.js';
-import { pidsOf } from '../agent/machine-traces.js';
-import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
+import { systemClock } from '../../../base/clock.js';
+import type { Agent } from '../../../agent/open-agent.js';
+import type { Lease, Node, PodUid } from '../../../agent/api/index.js';
+import { sampleImage } from '../agent-world.js';
+import { pidsOf } from '../machine-traces.js';
+import { hasControlPlane, TestControlPlane } from '../../support/control-plane.js';
 import { badAnswers } from './bad-answers.js';
 import { mainId, NodeWorld, told, whyOf } from './cluster-world.js';
 import { FaultyProxy, type ProxiedRequest } from './faulty-proxy.js';

@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { once } from 'node:events';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { routeTable } from '../../agent/serving/kubelet-api/route-table.js';
-import { freePorts } from '../support/free-ports.js';
-import { LeakCheck } from '../support/leak-check.js';
+import { routeTable } from '../../../../agent/serving/kubelet-api/route-table.js';
+import { freePorts } from '../../../support/free-ports.js';
+import { LeakCheck } from '../../../support/leak-check.js';
 import { ask, spdyUpgrade, webSocketUpgrade, type Answer, type Credentials } from './https-client.js';
 import { ServedApi } from './served-api.js';
-import { TestAuthority } from '../support/test-authority.js';
+import { TestAuthority } from '../../../support/test-authority.js';
 
 /** Every path there is, some that there are not, and some that only look like paths. */
 const paths = [

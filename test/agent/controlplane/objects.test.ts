@@ -1,13 +1,13 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Event, Node, Pod } from '../../agent/api/index.js';
-import type { CredentialProviderConfig } from '../../agent/config/credential-providers.js';
-import { sampleImage } from '../agent/agent-world.js';
-import { missingProgram } from '../cri/embedded/images/temp-store.js';
-import { login, TestRegistry } from '../support/test-registry.js';
-import { makeBusyboxImage } from '../setup/busybox-image.js';
-import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
+import type { Event, Node, Pod } from '../../../agent/api/index.js';
+import type { CredentialProviderConfig } from '../../../agent/config/credential-providers.js';
+import { sampleImage } from '../agent-world.js';
+import { missingProgram } from '../../cri/embedded/images/temp-store.js';
+import { login, TestRegistry } from '../../support/test-registry.js';
+import { makeBusyboxImage } from '../../setup/busybox-image.js';
+import { hasControlPlane, TestControlPlane } from '../../support/control-plane.js';
 import { NodeWorld, type ClusterNode } from './cluster-world.js';
 
 const audience = 'registry.example.com';

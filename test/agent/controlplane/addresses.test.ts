@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { CertificateSigningRequest } from '../../agent/api/index.js';
-import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
+import type { CertificateSigningRequest } from '../../../agent/api/index.js';
+import { hasControlPlane, TestControlPlane } from '../../support/control-plane.js';
 import { canMove, MovingNode } from './moving-node.js';
 
 const requestsPath = '/apis/certificates.k8s.io/v1/certificatesigningrequests';

@@ -1,20 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Agent } from '../../agent/open-agent.js';
-import { MetricsStore } from '../../agent/serving/index.js';
+import type { Agent } from '../../../../agent/open-agent.js';
+import { MetricsStore } from '../../../../agent/serving/index.js';
 import {
   defaultKubeletApiSettings,
   openKubeletApi,
   reviewsOf,
   type KubeletApi,
-} from '../../agent/serving/kubelet-api/index.js';
-import { programSucceeded, runProgram, type ProgramResult } from '../../base/run-program.js';
-import { NodeWorld, type ClusterNode } from '../controlplane/cluster-world.js';
+} from '../../../../agent/serving/kubelet-api/index.js';
+import { programSucceeded, runProgram, type ProgramResult } from '../../../../base/run-program.js';
+import { NodeWorld, type ClusterNode } from '../../controlplane/cluster-world.js';
 import { RunningProgram } from './running-program.js';
 import { kubectlProgram } from './whole-cluster.js';
-import { TestControlPlane } from '../support/control-plane.js';
-import { freePorts } from '../support/free-ports.js';
-import { inlineUser } from '../support/kubeconfig.js';
+import { TestControlPlane } from '../../../support/control-plane.js';
+import { freePorts } from '../../../support/free-ports.js';
+import { inlineUser } from '../../../support/kubeconfig.js';
 
 /** A real API server, a node of it that serves the kubelet API, and kubectl. */
 export class KubectlWorld implements AsyncDisposable {

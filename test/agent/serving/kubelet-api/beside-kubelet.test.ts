@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Node, Pod } from '../../agent/api/index.js';
-import { buildProgram } from '../../agent/cli/program.js';
-import { sampleImage } from '../agent/agent-world.js';
-import { assetsDir } from '../support/control-plane.js';
-import { hostProgram } from '../support/host-program.js';
+import type { Node, Pod } from '../../../../agent/api/index.js';
+import { buildProgram } from '../../../../agent/cli/program.js';
+import { sampleImage } from '../../agent-world.js';
+import { assetsDir } from '../../../support/control-plane.js';
+import { hostProgram } from '../../../support/host-program.js';
 import type { Answer } from './https-client.js';
 import { boundsOf, labelsOf } from './metric-labels.js';
 import { hasRealKubelet } from './real-kubelet.js';

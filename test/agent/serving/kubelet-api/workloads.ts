@@ -1,4 +1,4 @@
-import { sampleImage } from '../agent/agent-world.js';
+import { sampleImage } from '../../agent-world.js';
 
 // Objects as an operator applies them.
 

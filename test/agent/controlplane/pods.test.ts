@@ -1,17 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Event, Node, Pod } from '../../agent/api/index.js';
-import { ApiClient, readKubeconfig } from '../../agent/controlplane/kubernetes/client/index.js';
-import { watchStream } from '../../agent/controlplane/kubernetes/client/watch-stream.js';
-import { systemClock } from '../../base/clock.js';
-import { silentLogger } from '../../base/log.js';
-import { runProgram } from '../../base/run-program.js';
-import { sampleImage } from '../agent/agent-world.js';
-import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
-import { inlineUser } from '../support/kubeconfig.js';
+import type { Event, Node, Pod } from '../../../agent/api/index.js';
+import { ApiClient, readKubeconfig } from '../../../agent/controlplane/kubernetes/client/index.js';
+import { watchStream } from '../../../agent/controlplane/kubernetes/client/watch-stream.js';
+import { systemClock } from '../../../base/clock.js';
+import { silentLogger } from '../../../base/log.js';
+import { runProgram } from '../../../base/run-program.js';
+import { sampleImage } from '../agent-world.js';
+import { hasControlPlane, TestControlPlane } from '../../support/control-plane.js';
+import { inlineUser } from '../../support/kubeconfig.js';
 import { isReady, mainId, NodeWorld } from './cluster-world.js';
-import { expectSpeed } from '../support/speed.js';
+import { expectSpeed } from '../../support/speed.js';
 
 describe.runIf(hasControlPlane())('pods of a real API server', () => {
   let cluster: TestControlPlane;

@@ -1,17 +1,17 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Agent, AgentPod } from '../../agent/agent.js';
-import { defaultConfig } from '../../agent/config/agent-config.js';
+import type { Agent, AgentPod } from '../../../../agent/agent.js';
+import { defaultConfig } from '../../../../agent/config/agent-config.js';
 import {
   defaultKubeletApiSettings,
   openKubeletApi,
   type AccessReviews,
   type KubeletApi,
   type KubeletApiSettings,
-} from '../../agent/serving/kubelet-api/index.js';
-import { MetricsStore } from '../../agent/serving/index.js';
-import { criError, type RuntimeService, type StreamingService } from '../../cri/index.js';
+} from '../../../../agent/serving/kubelet-api/index.js';
+import { MetricsStore } from '../../../../agent/serving/index.js';
+import { criError, type RuntimeService, type StreamingService } from '../../../../cri/index.js';
 import { LogLines } from './log-lines.js';
 
 /** What a cluster knows of users: who has which token, who may use which subresource of nodes. */

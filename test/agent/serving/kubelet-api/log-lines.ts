@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import type { Logger } from '../../base/log.js';
+import type { Logger } from '../../../../base/log.js';
 
 /** What was logged, for tests that ask whether the reason was told. */
 export class LogLines {

@@ -1,5 +1,5 @@
-import type { AgentPod } from '../../agent/agent.js';
-import type { ContainerStatus, Pod, PodStatus, PodUid } from '../../agent/api/index.js';
+import type { AgentPod } from '../../../../agent/agent.js';
+import type { ContainerStatus, Pod, PodStatus, PodUid } from '../../../../agent/api/index.js';
 
 /** A desired pod `default/<name>` with one container `main`, as the agent shows it. */
 export function somePod(name: string, state: ContainerStatus['state'], more: Partial<ContainerStatus> = {}): AgentPod {

@@ -4,12 +4,12 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Node, Pod } from '../../agent/api/index.js';
-import type { PodCertificateRequest } from '../../agent/controlplane/certificate-objects.js';
-import { makeKeyAndProof, podKeyTypes } from '../../agent/controlplane/certificates/index.js';
-import type { KubernetesControlPlane } from '../../agent/controlplane/kubernetes/kubernetes-control-plane.js';
-import { systemClock, type Clock } from '../../base/clock.js';
-import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
+import type { Node, Pod } from '../../../agent/api/index.js';
+import type { PodCertificateRequest } from '../../../agent/controlplane/certificate-objects.js';
+import { makeKeyAndProof, podKeyTypes } from '../../../agent/controlplane/certificates/index.js';
+import type { KubernetesControlPlane } from '../../../agent/controlplane/kubernetes/kubernetes-control-plane.js';
+import { systemClock, type Clock } from '../../../base/clock.js';
+import { hasControlPlane, TestControlPlane } from '../../support/control-plane.js';
 import { mainId, NodeWorld, whyOf, type ClusterNode } from './cluster-world.js';
 
 const run = promisify(execFile);

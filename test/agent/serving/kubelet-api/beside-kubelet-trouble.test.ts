@@ -1,8 +1,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Pod } from '../../agent/api/index.js';
-import { sampleImage } from '../agent/agent-world.js';
+import type { Pod } from '../../../../agent/api/index.js';
+import { sampleImage } from '../../agent-world.js';
 import { stampedOf, typesOf, valuesOf } from './metric-labels.js';
 import { hasRealKubelet } from './real-kubelet.js';
 import { berth, both, ended, main, theirs, TwoNodes, waitsFor, type Case, type NodeName } from './two-nodes.js';

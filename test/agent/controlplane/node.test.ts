@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Node } from '../../agent/api/index.js';
-import { hasControlPlane, TestControlPlane } from '../support/control-plane.js';
+import type { Node } from '../../../agent/api/index.js';
+import { hasControlPlane, TestControlPlane } from '../../support/control-plane.js';
 import { NodeWorld } from './cluster-world.js';
 
 describe.runIf(hasControlPlane())('a node of a real cluster of version 1.33', () => {

@@ -7,8 +7,8 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { TestControlPlane } from '../support/control-plane.js';
-import { inlineUser } from '../support/kubeconfig.js';
+import type { TestControlPlane } from '../../support/control-plane.js';
+import { inlineUser } from '../../support/kubeconfig.js';
 
 export interface ProxiedRequest {
   readonly method: string;

@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { openAgent, type Agent } from '../../agent/open-agent.js';
-import type { AgentConfig } from '../../agent/config/agent-config.js';
-import { defaultClusterSettings, type ClusterSettings } from '../../agent/config/cluster-config.js';
-import { systemClock, type Clock } from '../../base/clock.js';
-import type { Logger } from '../../base/log.js';
-import type { Pod, PodStatus } from '../../agent/api/index.js';
-import { explain } from '../../agent/cli/why/explain.js';
-import type { PodExplanation } from '../../agent/serving/node-api/index.js';
-import { nodeApiRoutes } from '../../agent/serving/node-api/routes/index.js';
-import { AgentWorld, sampleImage } from '../agent/agent-world.js';
-import type { TestControlPlane } from '../support/control-plane.js';
+import { openAgent, type Agent } from '../../../agent/open-agent.js';
+import type { AgentConfig } from '../../../agent/config/agent-config.js';
+import { defaultClusterSettings, type ClusterSettings } from '../../../agent/config/cluster-config.js';
+import { systemClock, type Clock } from '../../../base/clock.js';
+import type { Logger } from '../../../base/log.js';
+import type { Pod, PodStatus } from '../../../agent/api/index.js';
+import { explain } from '../../../agent/cli/why/explain.js';
+import type { PodExplanation } from '../../../agent/serving/node-api/index.js';
+import { nodeApiRoutes } from '../../../agent/serving/node-api/routes/index.js';
+import { AgentWorld, sampleImage } from '../agent-world.js';
+import type { TestControlPlane } from '../../support/control-plane.js';
 
 export interface ClusterNode extends AsyncDisposable {
   readonly agent: Agent;

@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { sampleImage } from '../agent/agent-world.js';
-import { makeBusyboxImage } from '../setup/busybox-image.js';
-import { Containerd, missingForContainerd, removeCgroups, unmountBelow } from '../support/containerd.js';
-import { assetsDir } from '../support/control-plane.js';
-import { freePorts } from '../support/free-ports.js';
-import { Daemon } from '../support/daemon.js';
+import { sampleImage } from '../../agent-world.js';
+import { makeBusyboxImage } from '../../../setup/busybox-image.js';
+import { Containerd, missingForContainerd, removeCgroups, unmountBelow } from '../../../support/containerd.js';
+import { assetsDir } from '../../../support/control-plane.js';
+import { freePorts } from '../../../support/free-ports.js';
+import { Daemon } from '../../../support/daemon.js';
 import type { WholeCluster } from './whole-cluster.js';
 
 const program = join(assetsDir, 'kubelet');
