@@ -17,6 +17,7 @@ import { containerRecord } from './container-request.js';
 import { letGroupRead } from './log-mode.js';
 import { clearAway, nameKey, undoSignal } from './remove-container.js';
 import { settleExit } from './settle-exit.js';
+import { startError, whyUnfit } from './unfit-program.js';
 
 export async function createContainer(
   context: RuntimeContext,
@@ -51,24 +52,32 @@ export async function createContainer(
     () => {},
   );
   sandbox.creations.add(settled);
+  let unfit: string | undefined;
   try {
-    await making;
+    unfit = await making;
   } finally {
     sandbox.creations.delete(settled);
   }
   emitContainer(context, entry, 'CONTAINER_CREATED_EVENT');
+  if (unfit !== undefined) settleUnstarted(context, entry, unfit);
   return { containerId: entry.id };
 }
 
-async function makeOrUndo(context: RuntimeContext, parts: CreateParts, signal: AbortSignal): Promise<void> {
+/** Resolves to why the program cannot be run, where it cannot. */
+async function makeOrUndo(
+  context: RuntimeContext,
+  parts: CreateParts,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const { entry, sandbox } = parts;
   const { signal: ending } = sandbox.ending;
   using linked = linkSignal(signal);
   const onEnding = (): void => linked.abort(ending.reason);
   ending.addEventListener('abort', onEnding, { once: true });
   try {
-    await makeContainer(context, parts, linked.signal);
+    const unfit = await makeContainer(context, parts, linked.signal);
     linked.signal.throwIfAborted();
+    return unfit;
   } catch (err) {
     await undoCreate(context, entry, sandbox, err);
     linked.signal.throwIfAborted();
@@ -85,7 +94,11 @@ interface CreateParts {
   readonly image: Parameters<typeof planMounts>[3];
 }
 
-async function makeContainer(context: RuntimeContext, parts: CreateParts, signal: AbortSignal): Promise<void> {
+async function makeContainer(
+  context: RuntimeContext,
+  parts: CreateParts,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const { entry, sandbox, image } = parts;
   const { layout } = context;
   const folder = layout.container(entry.id);
@@ -117,7 +130,8 @@ async function makeContainer(context: RuntimeContext, parts: CreateParts, signal
   if (logPath !== '') mkdirSync(dirname(logPath), { recursive: true, mode: 0o755 });
   await context.at('container-spec-written', entry.id);
 
-  const started = await runConmon(context, entry, signal);
+  const started = await runConmon(context, entry, signal).catch((err: unknown) => whyUnfit(err));
+  if (typeof started === 'string') return started;
   if (logPath !== '') letGroupRead(logPath);
   const conmonPid = readPidFile(`${layout.bundle(entry.id)}/conmon.pid`);
   const init = identify(started.pid);
@@ -130,6 +144,12 @@ async function makeContainer(context: RuntimeContext, parts: CreateParts, signal
   }
   entry.phase = { kind: 'created', init, conmon };
   await context.at('container-created', entry.id);
+  return undefined;
+}
+
+/** The end of a container that was made and whose program cannot be run: nothing of it ever ran. */
+function settleUnstarted(context: RuntimeContext, entry: ContainerEntry, why: string): void {
+  settleExit(context, entry, { ...startError(why), finishedAtMs: context.deps.clock.now() });
 }
 
 /** Two first containers of a sandbox at once must not both mount its /dev/shm. */

@@ -9,6 +9,7 @@ import { endUnwatched } from './end-unwatched.js';
 import { killContainer } from './kill-container.js';
 import { noteStart } from './note-start.js';
 import { lookAgain, settleExit } from './settle-exit.js';
+import { isUnfit, startError } from './unfit-program.js';
 
 /** How long a start that nobody waits for any more may take to end by itself. */
 const mostAfterCancelMs = 5000;
@@ -23,6 +24,7 @@ export async function startContainer(
 
 async function start(context: RuntimeContext, entry: ContainerEntry, signal: AbortSignal): Promise<void> {
   const { record, phase } = entry;
+  if (isUnfit(entry)) throw criError('internal', `start container ${record.metadata.name}: ${record.exit?.message}`);
   if (phase.kind !== 'created') {
     throw criError('failed-precondition', `start container ${record.metadata.name}: it is ${phase.kind}, not created`);
   }
@@ -91,10 +93,5 @@ function failStart(context: RuntimeContext, entry: ContainerEntry, reason: strin
   if (liveness === 'ended') return;
   if (liveness === 'unwatched') endUnwatched(context, entry);
   else killContainer(context, entry);
-  settleExit(context, entry, {
-    code: 128,
-    finishedAtMs: context.deps.clock.now(),
-    reason: 'StartError',
-    message: reason,
-  });
+  settleExit(context, entry, { ...startError(reason), finishedAtMs: context.deps.clock.now() });
 }

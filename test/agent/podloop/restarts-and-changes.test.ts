@@ -76,6 +76,30 @@ describe.concurrent('restart policies', () => {
     expect(condition(over, 'Ready')).toMatchObject({ status: 'False', reason: 'PodFailed' });
   });
 
+  test('a program that is not there fails the start: the pod has failed where nothing starts again, and tries again elsewhere', async () => {
+    const { run } = shared;
+    const misspelt = { ...script('main', ''), command: ['/bin/no-such-program'] };
+    const asked = { ready: false, restartCount: 0 };
+    await run.apply(podManifest('misspelt', { restartPolicy: 'Never', containers: [misspelt] }));
+    const over = await run.untilPod('misspelt', 'has failed', (pod) => pod.phase === 'Failed');
+    const ended = {
+      exitCode: 128,
+      reason: 'StartError',
+      message: expect.stringContaining('/bin/no-such-program') as string,
+    };
+    expect(main(over)).toMatchObject({ ...asked, state: { terminated: ended } });
+    expect(run.eventsOf('misspelt').join()).toContain('/bin/no-such-program');
+
+    await run.apply(podManifest('retried', { containers: [{ ...misspelt, workingDir: '/bin/busybox' }] }));
+    const again = await run.untilPod(
+      'retried',
+      'waits for its next start',
+      (pod) => main(pod)?.state?.waiting?.reason === 'CrashLoopBackOff' && (main(pod)?.restartCount ?? 0) >= 1,
+    );
+    expect(main(again)?.lastState?.terminated).toMatchObject({ exitCode: 128, reason: 'StartError' });
+    expect(again.phase).toBe('Running');
+  });
+
   test('a container restart rule goes before the policies', async () => {
     const { run } = shared;
     const notes = await shared.notes('rules');

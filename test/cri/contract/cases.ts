@@ -25,6 +25,7 @@ export interface ContractSubject extends AsyncDisposable {
     Record<
       | 'attach-input'
       | 'cpu-rate'
+      | 'create-unfit'
       | 'exec-tty-resize'
       | 'exec-abort'
       | 'exec-start-failure'

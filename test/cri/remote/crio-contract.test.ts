@@ -7,6 +7,7 @@ import { Crio, missingForCrio } from '../../support/crio.js';
 
 /** What it does otherwise than the contract asks; berth lives with it. */
 const cannot = {
+  'create-unfit': 'CRI-O looks for the program when it creates, and makes no container without it',
   'cpu-rate': 'CRI-O tells none of a container that is asked for by itself',
   metrics: 'CRI-O tells what its configuration asks for, which is nothing by default',
   'pod-containers-order': 'CRI-O tells them in the order it happens to have them in',
