@@ -58,6 +58,7 @@ export function kubeletConfiguration(config: AgentConfig, settings: KubeletApiSe
     kind: 'KubeletConfiguration',
     apiVersion: 'kubelet.config.k8s.io/v1beta1',
     evictionHard: defaultEviction,
+    memorySwap: {},
     ...fieldsAsWritten(kubeletFields, config.kubelet ?? withDefaults({})),
     enableServer: true,
     staticPodPath: sources.manifestPath,

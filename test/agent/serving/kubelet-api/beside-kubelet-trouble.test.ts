@@ -130,7 +130,7 @@ const keysOfKubeletsOnly = [
   ...['syncFrequency', 'registryPullQPS', 'registryBurst', 'maxOpenFiles'],
   // kube-proxy's and the network plugins' rules are theirs.
   ...['hairpinMode', 'iptablesDropBit', 'iptablesMasqueradeBit', 'makeIPTablesUtilChains'],
-  ...['memoryThrottlingFactor', 'memoryReservationPolicy', 'memorySwap', 'logging', 'tlsCertFile', 'tlsPrivateKeyFile'],
+  ...['memoryThrottlingFactor', 'memoryReservationPolicy', 'logging', 'tlsCertFile', 'tlsPrivateKeyFile'],
 ];
 
 describe.runIf(hasWholeCluster() && hasRealKubelet())('trouble beside a kubelet of the same version', () => {
