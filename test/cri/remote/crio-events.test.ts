@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { systemClock } from '../../base/clock.js';
-import { silentLogger } from '../../base/log.js';
-import { watchRuntimeEvents } from '../../agent/runtimes/watch-events.js';
-import { Crio, missingForCrio } from '../support/crio.js';
+import { systemClock } from '../../../base/clock.js';
+import { silentLogger } from '../../../base/log.js';
+import { watchRuntimeEvents } from '../../../agent/runtimes/watch-events.js';
+import { Crio, missingForCrio } from '../../support/crio.js';
 
 const missing = missingForCrio();
 if (missing !== undefined) console.warn(`SKIPPED CRI-O without events: needs ${missing}`);
