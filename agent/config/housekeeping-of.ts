@@ -1,5 +1,5 @@
 import { quantityValue } from '../api/index.js';
-import { defaultHousekeeping, type HousekeepingConfig } from '../housekeeping-config.js';
+import { defaultHousekeeping, type HousekeepingConfig } from './housekeeping-config.js';
 import type { EnforceLevel } from '../resources/node-allocatable.js';
 import { parseGoDuration, type KubeletConfiguration } from './kubelet/index.js';
 

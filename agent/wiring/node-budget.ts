@@ -2,7 +2,7 @@ import type { Quantity, ResourceList } from '../api/index.js';
 import type { AgentConfig } from '../config/agent-config.js';
 import { housekeepingOf } from '../config/housekeeping-of.js';
 import { evictionReserve } from '../eviction/index.js';
-import type { HousekeepingConfig } from '../housekeeping-config.js';
+import type { HousekeepingConfig } from '../config/housekeeping-config.js';
 import type { HostFacts } from '../node/host-facts.js';
 import { nodeCapacity } from '../node/node-capacity.js';
 import type { CgroupLimits } from '../resources/cgroups/cgroup-limits.js';

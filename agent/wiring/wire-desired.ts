@@ -8,7 +8,7 @@ import type { AgentConfig } from '../config/agent-config.js';
 import type { Devices } from '../devices/index.js';
 import type { EventRecorder } from '../events/event-recorder.js';
 import { podReference } from '../events/references.js';
-import type { Housekeeping } from '../open-housekeeping.js';
+import type { Housekeeping } from './open-housekeeping.js';
 import type { HostFacts } from '../node/host-facts.js';
 import { DesiredPods } from '../pods/desired-pods.js';
 import type { RuntimeHealth } from '../runtimes/runtime-health.js';

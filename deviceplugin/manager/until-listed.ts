@@ -1,8 +1,7 @@
 import { isAbortOf, linkSignal, orAbort } from '../../base/signals.js';
-import type { ResourceStatus } from './device-manager.js';
 
 export interface ListingDevices {
-  status(): readonly Pick<ResourceStatus, 'state'>[];
+  status(): readonly { readonly state: string }[];
   subscribe(listener: () => void): Disposable;
 }
 

@@ -1,7 +1,7 @@
-import type { Clock } from '../base/clock.js';
-import type { Logger } from '../base/log.js';
-import type { RunProgram } from '../base/run-program.js';
-import type { CriRuntime } from '../cri/index.js';
+import type { Clock } from '../../base/clock.js';
+import type { Logger } from '../../base/log.js';
+import type { RunProgram } from '../../base/run-program.js';
+import type { CriRuntime } from '../../cri/index.js';
 import {
   isTerminalPhase,
   podUidOf,
@@ -10,9 +10,9 @@ import {
   type Pod,
   type PodUid,
   type ResourceList,
-} from './api/index.js';
-import type { AgentConfig } from './config/agent-config.js';
-import type { EventRecorder } from './events/event-recorder.js';
+} from '../api/index.js';
+import type { AgentConfig } from '../config/agent-config.js';
+import type { EventRecorder } from '../events/event-recorder.js';
 import {
   EvictionManager,
   EvictionPods,
@@ -24,25 +24,25 @@ import {
   type NodeLook,
   type PressureCondition,
   type Threshold,
-} from './eviction/index.js';
-import { openGarbage, type ImageVerdict, type KnownImage } from './garbage/index.js';
-import type { HousekeepingConfig } from './housekeeping-config.js';
-import type { PodLogFolders } from './logs/pod-log-folders.js';
-import type { HostFacts } from './node/host-facts.js';
-import type { RuntimeObserver } from './observe/runtime-observer.js';
-import type { PodLoops } from './podloop/pod-loops.js';
-import type { DesiredPods } from './pods/desired-pods.js';
-import { runtimeSocket } from './runtimes/choose-runtime.js';
-import type { OpenedRuntime } from './runtimes/opened-runtime.js';
-import { BusctlLogind, NodeShutdown, shutdownGroups } from './shutdown/index.js';
-import { enforceAllocatable } from './resources/enforce-allocatable.js';
-import type { CgroupLimits } from './resources/cgroups/cgroup-limits.js';
-import type { Kubepods } from './resources/cgroups/kubepods.js';
-import { MachineCgroups } from './resources/cgroups/machine-cgroups.js';
-import type { CgroupHierarchy } from './resources/cgroups/hierarchy.js';
-import type { Accumulator } from './serving/metrics/accumulators.js';
-import { openNodeStats, type NodeStatsEndpoints } from './stats/index.js';
-import type { VolumeManager } from './volumes/volume-manager.js';
+} from '../eviction/index.js';
+import { openGarbage, type ImageVerdict, type KnownImage } from '../garbage/index.js';
+import type { HousekeepingConfig } from '../config/housekeeping-config.js';
+import type { PodLogFolders } from '../logs/pod-log-folders.js';
+import type { HostFacts } from '../node/host-facts.js';
+import type { RuntimeObserver } from '../observe/runtime-observer.js';
+import type { PodLoops } from '../podloop/pod-loops.js';
+import type { DesiredPods } from '../pods/desired-pods.js';
+import { runtimeSocket } from '../runtimes/choose-runtime.js';
+import type { OpenedRuntime } from '../runtimes/opened-runtime.js';
+import { BusctlLogind, NodeShutdown, shutdownGroups } from '../shutdown/index.js';
+import { enforceAllocatable } from '../resources/enforce-allocatable.js';
+import type { CgroupLimits } from '../resources/cgroups/cgroup-limits.js';
+import type { Kubepods } from '../resources/cgroups/kubepods.js';
+import { MachineCgroups } from '../resources/cgroups/machine-cgroups.js';
+import type { CgroupHierarchy } from '../resources/cgroups/hierarchy.js';
+import type { Accumulator } from '../serving/metrics/accumulators.js';
+import { openNodeStats, type NodeStatsEndpoints } from '../stats/index.js';
+import type { VolumeManager } from '../volumes/volume-manager.js';
 
 export interface HousekeepingDeps {
   readonly clock: Clock;

@@ -4,10 +4,10 @@ import {
   type ContainerPolicy,
   type ImagePolicy,
   type LogRotationPolicy,
-} from './garbage/index.js';
-import type { EvictionSettings } from './eviction/index.js';
-import { noReservations, type Reservations } from './resources/node-allocatable.js';
-import type { ShutdownSettings } from './shutdown/index.js';
+} from '../garbage/index.js';
+import type { EvictionSettings } from '../eviction/index.js';
+import { noReservations, type Reservations } from '../resources/node-allocatable.js';
+import type { ShutdownSettings } from '../shutdown/index.js';
 
 /** How the node is kept fit for its pods: the fields of KubeletConfiguration with the kubelet's defaults. */
 export interface HousekeepingConfig {

@@ -1,17 +1,17 @@
-import type { Cni } from '../cni/index.js';
-import type { CriRuntime } from '../cri/index.js';
-import type { ImageStore } from '../cri/embedded/images/index.js';
-import type { Agent, AgentPod } from './agent.js';
-import { podUidOf, type NodeCondition, type PodUid, type ResourceList } from './api/index.js';
-import type { AgentConfig } from './config/agent-config.js';
-import type { ControlPlane } from './controlplane/control-plane.js';
-import type { LocalControlPlane } from './controlplane/local/local-control-plane.js';
-import type { EventLog } from './events/event-log.js';
-import type { HostFacts } from './node/host-facts.js';
+import type { Cni } from '../../cni/index.js';
+import type { CriRuntime } from '../../cri/index.js';
+import type { ImageStore } from '../../cri/embedded/images/index.js';
+import type { Agent, AgentPod } from '../agent.js';
+import { podUidOf, type NodeCondition, type PodUid, type ResourceList } from '../api/index.js';
+import type { AgentConfig } from '../config/agent-config.js';
+import type { ControlPlane } from '../controlplane/control-plane.js';
+import type { LocalControlPlane } from '../controlplane/local/local-control-plane.js';
+import type { EventLog } from '../events/event-log.js';
+import type { HostFacts } from '../node/host-facts.js';
 import type { PodWorld } from './open-pod-world.js';
-import type { CurrentWait } from './podloop/steps.js';
-import type { CallLog } from './recorder/call-log.js';
-import { runtimeWait } from './runtimes/runtime-wait.js';
+import type { CurrentWait } from '../podloop/steps.js';
+import type { CallLog } from '../recorder/call-log.js';
+import { runtimeWait } from '../runtimes/runtime-wait.js';
 
 export interface AgentParts {
   readonly config: AgentConfig;
