@@ -57,6 +57,39 @@ test('ends are news, what our own steps did is not, and a deleted stranger is no
   ]);
 });
 
+test('what an event says that was kept from before the stream is not how it is', async () => {
+  const began = Date.parse('2026-01-01T12:00:00Z');
+  const at = (ms: number): v1.ContainerEventResponse => ({
+    ...{ containerId: 's', containerEventType: 'CONTAINER_STARTED_EVENT', podSandboxStatus: sandbox('a') },
+    createdAt: (began + ms) * 1_000_000,
+  });
+  const told: unknown[] = [];
+  const stop = new AbortController();
+  const runtime = {
+    async *containerEvents() {
+      yield* [at(-1), at(0)];
+      stop.abort(new Error('enough'));
+    },
+  } as unknown as RuntimeService;
+  const watching = watchRuntimeEvents(
+    {
+      clock: { now: () => began, sleep: () => Promise.reject(new Error('enough')) },
+      log: silentLogger,
+      runtime,
+      changed: (_uid, { became, said }) => told.push([became, said?.status.id]),
+      missed: () => told.push('missed'),
+      relist: () => Promise.resolve(),
+      cut: () => told.push('cut'),
+    },
+    stop.signal,
+  );
+  await expect(watching).rejects.toThrow('enough');
+  expect(told).toEqual([
+    ['running', undefined],
+    ['running', 's'],
+  ]);
+});
+
 test('a runtime without events is looked at from time to time; when it goes away, that is told and events are asked for again', async () => {
   const told: string[] = [];
   const stop = new AbortController();

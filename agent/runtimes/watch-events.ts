@@ -24,6 +24,7 @@ const reconnectMs = { first: 100, last: 5000 };
 const relistMs = 2000;
 /** A stream that is over so soon, without a word or a failure, is none: so CRI-O says that `enable_pod_events` is off, its default. */
 const noStreamMs = 1000;
+const nanosecondsPerMs = 1_000_000;
 
 /** Turns the runtime's events into wake-ups until the signal aborts. */
 export async function watchRuntimeEvents(deps: WatchEventsDeps, signal: AbortSignal): Promise<void> {
@@ -37,7 +38,7 @@ export async function watchRuntimeEvents(deps: WatchEventsDeps, signal: AbortSig
       for await (const event of deps.runtime.containerEvents(signal)) {
         failures = 0;
         heard = true;
-        tell(event, deps);
+        tell(event, began, deps);
       }
       if (!heard && !signal.aborted && deps.clock.now() - began < noStreamMs) {
         if (sends) sayNone(deps);
@@ -79,7 +80,7 @@ async function lookLater(deps: WatchEventsDeps, signal: AbortSignal): Promise<vo
 }
 
 /** What is made, started or deleted was so by one of our own steps, which tell of it and wake the loop; only what ended is news. */
-function tell(event: v1.ContainerEventResponse, deps: WatchEventsDeps): void {
+function tell(event: v1.ContainerEventResponse, began: number, deps: WatchEventsDeps): void {
   const type = event.containerEventType ?? 'CONTAINER_CREATED_EVENT';
   const uid = event.podSandboxStatus?.metadata?.uid || event.containersStatuses?.[0]?.labels?.[criLabels.podUid];
   if (!uid) {
@@ -88,8 +89,17 @@ function tell(event: v1.ContainerEventResponse, deps: WatchEventsDeps): void {
   }
   const ofSandbox = event.containerId === event.podSandboxStatus?.id;
   const id = event.containerId ?? '';
-  const change = { id, became: states[type], sandboxId: event.podSandboxStatus?.id, said: said(event, ofSandbox) };
+  const words = isKept(event, began) ? undefined : said(event, ofSandbox);
+  const change = { id, became: states[type], sandboxId: event.podSandboxStatus?.id, said: words };
   deps.changed(uid as PodUid, change, type === 'CONTAINER_STOPPED_EVENT');
+}
+
+/**
+ * From before the stream: containerd keeps events for who listens first, up to some number and none of the later ones then, and a kubelet
+ * does not listen. Such a one tells that there was something, and not how it is now.
+ */
+function isKept({ createdAt = 0 }: v1.ContainerEventResponse, began: number): boolean {
+  return createdAt > 0 && createdAt / nanosecondsPerMs < began;
 }
 
 function said(event: v1.ContainerEventResponse, ofSandbox: boolean): Said | undefined {
