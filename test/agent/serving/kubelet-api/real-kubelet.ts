@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { sampleImage } from '../../agent-world.js';
@@ -8,22 +8,14 @@ import { Containerd, missingForContainerd, removeCgroups, unmountBelow } from '.
 import { assetsDir } from '../../../support/control-plane.js';
 import { freePorts } from '../../../support/free-ports.js';
 import { Daemon } from '../../../support/daemon.js';
+import { fixedPlace, KubeletTraces } from './kubelet-traces.js';
 import type { WholeCluster } from './whole-cluster.js';
 
-const program = join(assetsDir, 'kubelet');
-
-/** What a kubelet sets as it likes it, whatever its configuration says. */
-const kernelSettings = [
-  ...['vm/overcommit_memory', 'vm/panic_on_oom', 'kernel/panic', 'kernel/panic_on_oops'],
-  ...['kernel/keys/root_maxkeys', 'kernel/keys/root_maxbytes'],
-].map((name) => `/proc/sys/${name}`);
-const logLinks = '/var/log/containers';
-/** Where it listens for device plugins, wherever its own folder is. */
-const fixedPlace = '/var/lib/kubelet';
+export const kubeletProgram = join(assetsDir, 'kubelet');
 
 /** True where Kubernetes' own kubelet can be started beside berth, to ask both the same. */
 export function hasRealKubelet(): boolean {
-  const missing = existsSync(program) ? missingForContainerd('2.x') : program;
+  const missing = existsSync(kubeletProgram) ? missingForContainerd('2.x') : kubeletProgram;
   if (missing === undefined && !existsSync(fixedPlace)) return true;
   const why = missing === undefined ? `${fixedPlace} is in use on this machine` : `no ${missing}`;
   process.stderr.write(`SKIPPED: ${why}, berth is not compared with the kubelet itself\n`);
@@ -37,21 +29,15 @@ export class RealKubelet implements AsyncDisposable {
   readonly podLogsDir: string;
   readonly #containerd: Containerd;
   readonly #daemon: Daemon;
-  readonly #settings: readonly string[];
+  readonly #traces: KubeletTraces;
 
-  private constructor(
-    nodeName: string,
-    port: number,
-    containerd: Containerd,
-    daemon: Daemon,
-    settings: readonly string[],
-  ) {
+  private constructor(nodeName: string, port: number, containerd: Containerd, daemon: Daemon, traces: KubeletTraces) {
     this.nodeName = nodeName;
     this.port = port;
     this.podLogsDir = logsIn(containerd);
     this.#containerd = containerd;
     this.#daemon = daemon;
-    this.#settings = settings;
+    this.#traces = traces;
   }
 
   /** Resolves when it was started; its node need not be there yet. */
@@ -96,15 +82,15 @@ export class RealKubelet implements AsyncDisposable {
       'root-dir': rootDir,
       'cert-dir': join(folder, 'pki'),
     };
-    const argv = [program, ...Object.entries(flags).map(([name, value]) => `--${name}=${value}`)] as [
+    const argv = [kubeletProgram, ...Object.entries(flags).map(([name, value]) => `--${name}=${value}`)] as [
       string,
       ...string[],
     ];
     const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: folder };
     const daemon = new Daemon({ argv, env, logFile: join(folder, 'kubelet.log') });
-    const before = await Promise.all(kernelSettings.map((path) => readFile(path, 'utf8')));
+    const traces = await KubeletTraces.open(folder);
     daemon.start();
-    return new RealKubelet(nodeName, port, containerd, daemon, before);
+    return new RealKubelet(nodeName, port, containerd, daemon, traces);
   }
 
   async lastWords(): Promise<string> {
@@ -114,9 +100,7 @@ export class RealKubelet implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#daemon.stop();
     const { folder, name } = this.#containerd;
-    await removeLinksInto(folder);
-    await rm(fixedPlace, { recursive: true, force: true });
-    for (const [index, path] of kernelSettings.entries()) await writeFile(path, this.#settings[index] ?? '');
+    await this.#traces[Symbol.asyncDispose]();
     await unmountBelow(join(folder, 'kubelet'));
     await this.#containerd[Symbol.asyncDispose]();
     await removeCgroups(name);
@@ -125,12 +109,3 @@ export class RealKubelet implements AsyncDisposable {
 }
 
 const logsIn = ({ folder }: Containerd): string => join(folder, 'logs');
-
-/** A kubelet has one place for them on a machine, and takes them away only with their pods. */
-async function removeLinksInto(folder: string): Promise<void> {
-  for (const name of await readdir(logLinks).catch(() => [])) {
-    const link = join(logLinks, name);
-    const target = await readlink(link).catch(() => '');
-    if (target.startsWith(`${folder}/`)) await rm(link, { force: true });
-  }
-}

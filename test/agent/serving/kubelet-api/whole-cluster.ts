@@ -18,7 +18,7 @@ import { RunningProgram } from './running-program.js';
 const ours = join(assetsDir, 'kubectl');
 export const kubectlProgram = existsSync(ours) ? ours : '/usr/bin/kubectl';
 const distRoot = process.env['BERTH_TEST_DIST'] ?? fileURLToPath(new URL('../../../../dist', import.meta.url));
-const berthMain = join(distRoot, 'agent/cli/main.js');
+export const berthMain = join(distRoot, 'agent/cli/main.js');
 const never = new AbortController().signal;
 
 /** True where a whole cluster can be started: the control plane with its controllers, kubectl, and the compiled agent. */
